@@ -1,0 +1,2 @@
+//! Benchmarks of the whole line.
+fn main() {}

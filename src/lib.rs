@@ -1,0 +1,53 @@
+//! whodunit investigates alerts: a webhook in, a checked report out. The modules stand in the order
+//! in which an alert meets them; `ARCHITECTURE.md` walks one alert through them.
+
+// Papers: what is handed from room to room.
+pub mod alert;
+pub mod facts;
+pub mod redact;
+pub mod report;
+pub mod workload;
+
+// Settings and the database, needed by the composition root.
+pub mod postgres;
+pub mod settings;
+pub mod telemetry;
+
+// 1. A sender's POST becomes alerts.
+pub mod webhook;
+
+// The conductor before the queue: alerts are committed, deduped and queued.
+pub mod intake;
+
+// 2. Alerts become incidents of a workload.
+pub mod incident;
+
+// 3. The runbook that fits.
+pub mod runbook;
+
+// Ports: what the program may reach outside.
+pub mod source;
+
+// 4. Facts, gathered read-only.
+pub mod evidence;
+
+// 5. Known patterns over facts.
+pub mod signature;
+
+// 6. The queue, and facts and findings becoming a report.
+pub mod investigation;
+
+// The conductor after the queue.
+pub mod worker;
+
+// 7. The alert's thread.
+pub mod slack;
+
+// 8. The reading side.
+pub mod api;
+
+// The recorded cluster, served over HTTP.
+pub mod demo;
+
+// The composition root.
+pub mod app;

@@ -1,0 +1,228 @@
+//! The result of an investigation: what the API returns, Slack shows and Postgres keeps.
+//! A stable shape; fields are added, never renamed. Pure data.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::workload::ObjectRef;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A signature named the cause; no model was asked.
+    KnownPattern,
+    /// The agent found a cause and its evidence was verified.
+    RootCause,
+    /// Nothing explains the alert; the report says what was found and what is missing.
+    Inconclusive,
+    NotAnIncident,
+}
+
+impl Outcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KnownPattern => "known_pattern",
+            Self::RootCause => "root_cause",
+            Self::Inconclusive => "inconclusive",
+            Self::NotAnIncident => "not_an_incident",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Category {
+    Code,
+    Configuration,
+    Image,
+    Resources,
+    Dependency,
+    Platform,
+    External,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    Low,
+    Medium,
+    High,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Risk {
+    None,
+    Low,
+    High,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub outcome: Outcome,
+    pub summary: String,
+    pub cause: Option<Cause>,
+    pub confidence: Confidence,
+    pub affected: Affected,
+    pub findings: Vec<Finding>,
+    pub timeline: Vec<TimelineEntry>,
+    pub evidence: Vec<Evidence>,
+    pub ruled_out: Vec<RuledOut>,
+    pub next_steps: Vec<NextStep>,
+    pub runbook: RunbookUse,
+    pub cost: Cost,
+    /// What could not be looked at, and why. Silence about a source would read as "nothing there".
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cause {
+    /// Stable kebab-case id of the signature, or the agent's category.
+    pub id: String,
+    pub category: Category,
+    pub statement: String,
+    pub object: ObjectRef,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Primary,
+    Secondary,
+}
+
+/// A signature that matched. Comes from `signature`, ranked: primary before secondary.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    pub signature: String,
+    pub role: Role,
+    pub category: Category,
+    pub object: ObjectRef,
+    pub statement: String,
+    /// Ids into the report's evidence.
+    pub evidence: Vec<String>,
+    /// Verbatim quotes that prove it: (evidence id, text that stands in that observation).
+    #[serde(skip)]
+    pub quotes: Vec<(String, String)>,
+    #[serde(skip)]
+    pub next_steps: Vec<NextStep>,
+    /// Signature ids that this finding explains when both match.
+    #[serde(skip)]
+    pub explains: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Radius {
+    None,
+    Pod,
+    Workload,
+    Node,
+    Namespace,
+    Namespaces,
+    Cluster,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Affected {
+    pub radius: Radius,
+    /// `Kind namespace/name` of each affected workload.
+    pub workloads: Vec<String>,
+    pub pods: PodCount,
+    /// What the affected have in common beyond their owner, e.g. "node node-3 (8 of 8)".
+    pub shared_factor: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodCount {
+    pub unhealthy: u32,
+    pub total: u32,
+}
+
+impl Default for Affected {
+    fn default() -> Self {
+        Self {
+            radius: Radius::None,
+            workloads: Vec::new(),
+            pods: PodCount { unhealthy: 0, total: 0 },
+            shared_factor: None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimelineEntry {
+    pub at: DateTime<Utc>,
+    pub what: String,
+    /// "" for what the alert itself says.
+    pub evidence: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// `E1`, `E2`, … unique within a report.
+    pub id: String,
+    /// kubernetes, prometheus, loki, tempo.
+    pub source: String,
+    /// The request that anyone can repeat, e.g. `GET /api/v1/namespaces/shop/events`.
+    pub query: String,
+    pub quote: String,
+    /// The quote was found, character for character, in the stored observation.
+    pub verified: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuledOut {
+    pub statement: String,
+    pub evidence: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NextStep {
+    pub text: String,
+    /// "" where there is nothing to run.
+    pub command: String,
+    pub risk: Risk,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coverage {
+    /// A runbook written for this alert or workload.
+    Covered,
+    /// Only a general runbook.
+    Partial,
+    None,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunbookUse {
+    /// "" when none matched.
+    pub name: String,
+    pub revision: String,
+    pub coverage: Coverage,
+    /// Why this one was chosen, in words.
+    #[serde(default)]
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Cost {
+    pub steps: u32,
+    pub input_tokens: u64,
+    pub cached_tokens: u64,
+    pub output_tokens: u64,
+    pub usd: f64,
+    pub seconds: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// kubernetes, prometheus, loki, tempo, runbook.
+    pub source: String,
+    /// What was asked for.
+    pub what: String,
+    /// Why there is no answer: "403 Forbidden", "no answer within 10 s", "not configured".
+    pub why: String,
+}

@@ -1,0 +1,241 @@
+//! Settings: one YAML file, each key overridable by an environment variable, secrets by file or variable.
+//! Parsed and checked here, resolved into clients by `app`, then gone. An unknown key is an error that
+//! names the key and its line.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+/// Everything in `config/whodunit.yaml`, which documents each key and its default.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    pub server: Server,
+    pub database: Database,
+    pub intake: Intake,
+    pub worker: Worker,
+    pub webhooks: Webhooks,
+    pub kubernetes: Kubernetes,
+    pub prometheus: HttpSource,
+    pub loki: HttpSource,
+    pub tempo: HttpSource,
+    pub runbooks: Runbooks,
+    pub slack: Slack,
+    pub api: Api,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    pub listen: SocketAddr,
+    /// Address under which people reach us, for links in Slack; "" leaves links out.
+    pub public_url: String,
+    /// Requests worked on at once; beyond it 503 with Retry-After.
+    pub max_in_flight: usize,
+    /// How long a drain may take after SIGTERM, in seconds.
+    pub drain_secs: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: String::new(),
+            max_in_flight: 256,
+            drain_secs: 25,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `postgres://…`; unset starts the private server in `data_dir`.
+    pub url: Option<SecretString>,
+    pub data_dir: PathBuf,
+    pub max_connections: u32,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: None, data_dir: PathBuf::from("/var/lib/whodunit"), max_connections: 12 }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Intake {
+    /// Wait between the first alert and its investigation, so that evidence settles; critical alerts wait 0.
+    pub settle_secs: u64,
+    /// An attached alert asks for another look when the last one is older than this.
+    pub cooldown_secs: u64,
+    /// Incidents that heard nothing for this long are closed: resolved webhooks may never come.
+    pub stale_after_secs: u64,
+    /// Alert names that are stored and never investigated. Globs.
+    pub ignore_alerts: Vec<String>,
+    /// Severities that are stored and never investigated.
+    pub ignore_severities: Vec<String>,
+    /// Deadline for asking the cluster for owners before the answer is sent, in milliseconds.
+    pub resolve_ms: u64,
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self {
+            settle_secs: 30,
+            cooldown_secs: 4 * 3600,
+            stale_after_secs: 24 * 3600,
+            ignore_alerts: vec!["Watchdog".to_owned(), "InfoInhibitor".to_owned()],
+            ignore_severities: vec!["none".to_owned()],
+            resolve_ms: 800,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Worker {
+    /// Investigations worked on at once.
+    pub concurrency: usize,
+    pub lease_secs: u64,
+    pub max_attempts: u32,
+    /// Deadline of one investigation, in seconds.
+    pub deadline_secs: u64,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self { concurrency: 4, lease_secs: 60, max_attempts: 3, deadline_secs: 240 }
+    }
+}
+
+/// Who may post. A sender without any credential is open to everybody who can reach the port.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webhooks {
+    pub alertmanager: Credentials,
+    pub robusta: Credentials,
+    pub grafana: Credentials,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Credentials {
+    /// Several may be valid at once, so that they can be rotated.
+    pub bearer_tokens: Vec<SecretString>,
+    /// A file with one token a line.
+    pub bearer_tokens_file: Option<PathBuf>,
+    /// user → password.
+    pub basic: BTreeMap<String, SecretString>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kubernetes {
+    /// Off: no facts from a cluster, names resolve by their shape.
+    pub enabled: bool,
+    /// API server; unset uses the kubeconfig or the pod's own service account.
+    pub url: Option<String>,
+    pub token: Option<SecretString>,
+    pub token_file: Option<PathBuf>,
+    pub ca_file: Option<PathBuf>,
+    pub kubeconfig: Option<PathBuf>,
+    pub context: Option<String>,
+    /// Value of the `cluster` label for alerts that carry none.
+    pub cluster: String,
+    /// Deadline of one request, in seconds.
+    pub timeout_secs: u64,
+    /// Lines read of one container log.
+    pub log_tail_lines: i64,
+}
+
+impl Default for Kubernetes {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            url: None,
+            token: None,
+            token_file: None,
+            ca_file: None,
+            kubeconfig: None,
+            context: None,
+            cluster: String::new(),
+            timeout_secs: 10,
+            log_tail_lines: 200,
+        }
+    }
+}
+
+/// Prometheus, Loki or Tempo. No `url` means: not configured.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpSource {
+    pub url: Option<String>,
+    pub token: Option<SecretString>,
+    pub headers: BTreeMap<String, SecretString>,
+    pub timeout_secs: u64,
+}
+
+impl Default for HttpSource {
+    fn default() -> Self {
+        Self { url: None, token: None, headers: BTreeMap::new(), timeout_secs: 10 }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Runbooks {
+    /// Folders of `*.md`, searched recursively, beside the built-in ones. Later folders win by name.
+    pub folders: Vec<PathBuf>,
+    /// Leave the built-in runbooks out.
+    pub without_builtin: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Slack {
+    /// Bot token (`xoxb-…`). Unset: summaries go to the log and the API only.
+    pub token: Option<SecretString>,
+    pub token_file: Option<PathBuf>,
+    pub channel: String,
+    pub api_url: String,
+    pub timeout_secs: u64,
+}
+
+impl Default for Slack {
+    fn default() -> Self {
+        Self {
+            token: None,
+            token_file: None,
+            channel: "#alerts".to_owned(),
+            api_url: "https://slack.com/api".to_owned(),
+            timeout_secs: 10,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Api {
+    /// Bearer tokens that may read. Empty: the API is open to everybody who can reach the port.
+    pub tokens: Vec<SecretString>,
+    pub tokens_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// tracing's filter, e.g. `info,whodunit=debug`.
+    pub filter: String,
+    pub json: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info,sqlx::postgres::notice=warn".to_owned(), json: false }
+    }
+}

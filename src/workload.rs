@@ -1,0 +1,120 @@
+//! What an alert is about: the top owner in a cluster, and references to any object there.
+//! Pure data with one text form; it never asks a cluster.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The dedup key: `cluster/namespace/Kind/name`. Cluster-scoped kinds have an empty namespace
+/// (`lab//Node/node-1`); what no object could be found for is `cluster//Cluster/cluster-or-job-name`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Workload {
+    /// The `cluster` label, "" when there is none.
+    pub cluster: String,
+    /// "" for cluster-scoped kinds.
+    pub namespace: String,
+    /// Kubernetes kind: Deployment, StatefulSet, DaemonSet, Job, CronJob, Pod, Node, Namespace, …
+    pub kind: String,
+    pub name: String,
+}
+
+impl Workload {
+    pub fn new(
+        cluster: impl Into<String>,
+        namespace: impl Into<String>,
+        kind: impl Into<String>,
+        name: impl Into<String>,
+    ) -> Self {
+        Self { cluster: cluster.into(), namespace: namespace.into(), kind: kind.into(), name: name.into() }
+    }
+
+    /// `cluster/namespace/Kind/name`, the key of dedup and of the API.
+    pub fn key(&self) -> String {
+        self.to_string()
+    }
+
+    /// `Kind/name` for people, with the namespace where there is one.
+    pub fn short(&self) -> String {
+        if self.namespace.is_empty() {
+            format!("{} {}", self.kind, self.name)
+        } else {
+            format!("{} {}/{}", self.kind, self.namespace, self.name)
+        }
+    }
+
+    pub fn object(&self) -> ObjectRef {
+        ObjectRef {
+            cluster: self.cluster.clone(),
+            kind: self.kind.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}/{}", self.cluster, self.namespace, self.kind, self.name)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a workload is cluster/namespace/Kind/name, this has {parts} parts: {text}")]
+pub struct BadWorkload {
+    text: String,
+    parts: usize,
+}
+
+impl FromStr for Workload {
+    type Err = BadWorkload;
+
+    /// Cluster names can hold slashes (EKS ARNs do), so the last three parts count from the right.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts: Vec<&str> = text.rsplitn(4, '/').collect();
+        match parts.as_slice() {
+            [name, kind, namespace, cluster] if !name.is_empty() && !kind.is_empty() => {
+                Ok(Self::new(*cluster, *namespace, *kind, *name))
+            }
+            _ => Err(BadWorkload { text: text.to_owned(), parts: parts.len() }),
+        }
+    }
+}
+
+/// Any object of a cluster, as reports and findings name it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+pub struct ObjectRef {
+    pub cluster: String,
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
+}
+
+impl ObjectRef {
+    /// `Kind namespace/name`, or `Kind name` for cluster-scoped objects.
+    pub fn short(&self) -> String {
+        if self.namespace.is_empty() {
+            format!("{} {}", self.kind, self.name)
+        } else {
+            format!("{} {}/{}", self.kind, self.namespace, self.name)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_reads_back_as_the_same_workload() {
+        for workload in [
+            Workload::new("lab", "shop", "Deployment", "checkout"),
+            Workload::new("lab", "", "Node", "node-1"),
+            Workload::new("arn:aws:eks:eu-west-1:1:cluster/prod", "a", "Job", "b"),
+            Workload::new("", "a", "Pod", "b"),
+        ] {
+            assert_eq!(workload.key().parse::<Workload>(), Ok(workload));
+        }
+        assert!("shop/Deployment".parse::<Workload>().is_err());
+    }
+}
