@@ -1,1 +1,105 @@
-//! postgres
+//! Opens the database: the configured server, or the private one that this process owns. Hands out a
+//! migrated pool. It never stores anything itself.
+
+mod private;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+pub use private::{Durability, PrivateServer};
+
+use crate::settings;
+
+/// How long a request may wait for a connection before it counts as "the database is down", which a
+/// sender must hear within a second.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(700);
+/// A migration that waits for a lock gives up, so that a rolling deploy never blocks the old version.
+const MIGRATION_LOCK_TIMEOUT: &str = "2s";
+/// A statement that takes longer is broken: nothing here is meant to be slow.
+const STATEMENT_TIMEOUT: &str = "15s";
+
+/// A pool over a migrated schema, and the private server under it where there is one.
+pub struct Database {
+    pub pool: PgPool,
+    private: Option<PrivateServer>,
+}
+
+impl Database {
+    /// Connects to `database.url`, or starts the private server when it is unset, and migrates.
+    ///
+    /// # Errors
+    /// No PostgreSQL binaries, a data folder in use, a server that does not answer, a failed migration:
+    /// each names the way out.
+    pub async fn open(settings: &settings::Database) -> anyhow::Result<Self> {
+        let (options, private) = match &settings.url {
+            Some(url) => {
+                let options = PgConnectOptions::from_str(url.expose_secret()).context(
+                    "database.url is no Postgres URL; write it as postgres://user:password@host:5432/database",
+                )?;
+                (options, None)
+            }
+            None => {
+                let dir = settings.data_dir.clone().unwrap_or_else(default_data_dir);
+                let server = PrivateServer::start(&dir, Durability::Safe).await?;
+                (server.options("whodunit"), Some(server))
+            }
+        };
+        let pool = connect(options, settings.max_connections).await?;
+        migrate(&pool).await?;
+        Ok(Self { pool, private })
+    }
+
+    /// Closes the pool, then stops the private server and waits until it is down.
+    pub async fn close(self) {
+        self.pool.close().await;
+        if let Some(server) = self.private {
+            server.stop().await;
+        }
+    }
+}
+
+/// A pool with our deadlines on every connection.
+///
+/// # Errors
+/// When the first connection cannot be made.
+pub async fn connect(options: PgConnectOptions, max_connections: u32) -> anyhow::Result<PgPool> {
+    let place = format!("{}:{}", options.get_host(), options.get_port());
+    let options = options
+        .application_name("whodunit")
+        .options([("statement_timeout", STATEMENT_TIMEOUT), ("lock_timeout", MIGRATION_LOCK_TIMEOUT)]);
+    PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options)
+        .await
+        .with_context(|| format!("Postgres at {place} does not let us in; check database.url"))
+}
+
+/// Brings the schema up to date. Migrations are additive, so an older version may go on beside us.
+///
+/// # Errors
+/// When a migration fails or a lock is not had in time.
+pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
+    sqlx::migrate!("./migrations")
+        .run(pool)
+        .await
+        .context("the database schema could not be brought up to date")
+}
+
+/// `/var/lib/whodunit` for root, else the user's own data folder.
+fn default_data_dir() -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/whodunit");
+    }
+    let home = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    home("XDG_DATA_HOME")
+        .or_else(|| home("HOME").map(|home| home.join(".local/share")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("whodunit")
+}

@@ -2,6 +2,8 @@
 //! Parsed and checked here, resolved into clients by `app`, then gone. An unknown key is an error that
 //! names the key and its line.
 
+mod load;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -56,13 +58,14 @@ impl Default for Server {
 pub struct Database {
     /// `postgres://…`; unset starts the private server in `data_dir`.
     pub url: Option<SecretString>,
-    pub data_dir: PathBuf,
+    /// Folder of the private server; unset: `/var/lib/whodunit` for root, else the user's data folder.
+    pub data_dir: Option<PathBuf>,
     pub max_connections: u32,
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: None, data_dir: PathBuf::from("/var/lib/whodunit"), max_connections: 12 }
+        Self { url: None, data_dir: None, max_connections: 12 }
     }
 }
 
