@@ -10,12 +10,11 @@ create table alerts (
     name          text not null,
     severity      text not null,
     cluster       text not null,
-    labels        jsonb not null,
-    annotations   jsonb not null,
     body          jsonb not null,           -- the whole alert as `alert::Alert` serialises
     ends_at       timestamptz,
     incident_id   uuid,                     -- null: ignored
-    decision      text not null,            -- open, attach, reopen, resolve, ignore
+    decision      text not null check (decision in ('open', 'attach', 'reopen', 'resolve', 'ignore')),
+    reason        text not null,            -- of the decision, in words
     repeats       integer not null default 0,
     received_at   timestamptz not null default now(),
     seen_at       timestamptz not null default now(),
@@ -46,6 +45,7 @@ create table incidents (
 );
 -- One open incident a workload, whatever two requests do at the same time.
 create unique index incidents_one_open on incidents (workload) where state = 'open';
+create index incidents_workload on incidents (workload, opened_at desc);
 create index incidents_opened on incidents (opened_at desc);
 alter table alerts add constraint alerts_incident_exists foreign key (incident_id) references incidents (id);
 
@@ -56,7 +56,8 @@ create table investigations (
     state             text not null check (state in ('queued', 'running', 'done', 'dead', 'cancelled')),
     reason            text not null,        -- why it was queued: opened, new alert name, severity rose, cooldown over, re-run
     priority          integer not null default 0, -- severity; higher first
-    attempt           integer not null default 0,
+    attempt           integer not null default 0, -- counts claims; the fence of every later statement
+    failures          integer not null default 0, -- attempts that failed or whose worker vanished
     run_at            timestamptz not null default now(),
     lease_until       timestamptz,
     worker            text,

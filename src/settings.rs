@@ -76,6 +76,8 @@ pub struct Intake {
     pub settle_secs: u64,
     /// An attached alert asks for another look when the last one is older than this.
     pub cooldown_secs: u64,
+    /// A workload that fires again this soon after its incident was resolved reopens that incident.
+    pub reopen_within_secs: u64,
     /// Incidents that heard nothing for this long are closed: resolved webhooks may never come.
     pub stale_after_secs: u64,
     /// Alert names that are stored and never investigated. Globs.
@@ -91,6 +93,7 @@ impl Default for Intake {
         Self {
             settle_secs: 30,
             cooldown_secs: 4 * 3600,
+            reopen_within_secs: 3600,
             stale_after_secs: 24 * 3600,
             ignore_alerts: vec!["Watchdog".to_owned(), "InfoInhibitor".to_owned()],
             ignore_severities: vec!["none".to_owned()],

@@ -1,1 +1,6 @@
-//! incident
+//! Alerts become incidents of a workload: `resolve` finds the workload, `decide` says what one alert means,
+//! `book` applies decisions to what is known, `store` keeps it. Nothing here investigates or talks to people.
+
+pub mod book;
+pub mod decide;
+pub mod store;

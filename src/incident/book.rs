@@ -1,0 +1,173 @@
+//! The open page of the incident book: what is known of the workloads of one request, and the decisions
+//! that its alerts lead to. Pure: `store` loads it and writes it back.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::decide::{self, Decision, Occurrence, Rules};
+use crate::alert::{Alert, Severity, Status};
+use crate::workload::Workload;
+
+/// An alert and the workload it is about.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    pub alert: Alert,
+    pub workload: Workload,
+    /// The cluster named the owner; false: from labels and the shape of names only.
+    pub confident: bool,
+}
+
+/// One incident as the book holds it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub id: Uuid,
+    pub workload: Workload,
+    pub title: String,
+    pub confident: bool,
+    pub state: decide::Incident,
+    /// New occurrences attached by this request.
+    pub new_alerts: i32,
+    /// The investigation to queue: the alert's name and severity, and when.
+    pub enqueue: Option<(decide::Enqueue, String, Severity)>,
+    pub change: Change,
+}
+
+/// What this request did to an incident, for those who tell people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    None,
+    Touched,
+    Opened,
+    Reopened,
+    Resolved,
+}
+
+/// A row for `alerts`: the alert, its decision and its incident.
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub id: Uuid,
+    pub alert: Alert,
+    pub decision: Decision,
+    pub incident: Option<Uuid>,
+    /// Times the same occurrence came again within this request.
+    pub repeats: i32,
+}
+
+#[derive(Debug, Default)]
+pub struct Book {
+    /// Newest incident of each workload.
+    pub entries: HashMap<Workload, Entry>,
+    /// Occurrences already stored, with their incident.
+    pub seen: HashMap<(Occurrence, Status), Option<Uuid>>,
+    pub lines: Vec<Line>,
+    /// Stored occurrences that came again, and how often.
+    pub repeats: HashMap<(Occurrence, Status), i32>,
+    line_of: HashMap<(Occurrence, Status), usize>,
+}
+
+impl Book {
+    /// Enters one alert: decides about it and applies the decision.
+    pub fn enter(&mut self, placed: Placed, rules: &Rules, now: DateTime<Utc>) {
+        let occurrence = decide::occurrence(&placed.alert);
+        let identity = (occurrence.clone(), placed.alert.status);
+        if let Some(line) = self.line_of.get(&identity) {
+            self.lines[*line].repeats += 1;
+            return;
+        }
+        if self.seen.contains_key(&identity) {
+            *self.repeats.entry(identity).or_default() += 1;
+            return;
+        }
+        let resolved = (occurrence, Status::Resolved);
+        let over = self.seen.contains_key(&resolved) || self.line_of.contains_key(&resolved);
+        let state = self.entries.get(&placed.workload).map(|entry| &entry.state);
+        let decision = decide::decide(&placed.alert, over, state, rules, now);
+        let incident = self.apply(&placed, decision, now);
+        self.line_of.insert(identity, self.lines.len());
+        self.lines.push(Line { id: Uuid::now_v7(), alert: placed.alert, decision, incident, repeats: 0 });
+    }
+
+    fn apply(&mut self, placed: &Placed, decision: Decision, now: DateTime<Utc>) -> Option<Uuid> {
+        match decision {
+            Decision::Ignore(_) => return None,
+            Decision::Open(_) => {
+                self.entries.insert(placed.workload.clone(), Entry::open(placed));
+            }
+            Decision::Attach(_) | Decision::Reopen(_) | Decision::Resolve { .. } => {}
+        }
+        let entry = self.entries.get_mut(&placed.workload)?;
+        entry.new_alerts += 1;
+        if entry.change == Change::None {
+            entry.change = Change::Touched;
+        }
+        match decision {
+            Decision::Resolve { last } => entry.resolve(&placed.alert, last, now),
+            _ => entry.fire(&placed.alert, decision, now),
+        }
+        Some(entry.id)
+    }
+
+    /// Ids of all incidents this request is about, repeats included, in a stable order.
+    pub fn incidents(&self) -> BTreeSet<Uuid> {
+        let stored = self.repeats.keys().filter_map(|identity| self.seen.get(identity).copied().flatten());
+        self.lines.iter().filter_map(|line| line.incident).chain(stored).collect()
+    }
+}
+
+impl Entry {
+    fn open(placed: &Placed) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            workload: placed.workload.clone(),
+            title: title(&placed.alert, &placed.workload),
+            confident: placed.confident,
+            state: decide::Incident {
+                open: true,
+                severity: placed.alert.severity,
+                covered: BTreeSet::new(),
+                firing: BTreeSet::new(),
+                queued: false,
+                investigated_at: None,
+                resolved_at: None,
+            },
+            new_alerts: 0,
+            enqueue: None,
+            change: Change::Opened,
+        }
+    }
+
+    fn fire(&mut self, alert: &Alert, decision: Decision, now: DateTime<Utc>) {
+        if matches!(decision, Decision::Reopen(_)) {
+            self.state.open = true;
+            self.state.resolved_at = None;
+            self.state.severity = alert.severity;
+            self.change = Change::Reopened;
+        }
+        self.state.firing.insert(decide::occurrence(alert));
+        self.state.severity = self.state.severity.max(alert.severity);
+        if let Some(enqueue) = decision.enqueue() {
+            self.state.queued = true;
+            self.state.investigated_at = Some(now);
+            self.enqueue = Some((enqueue, alert.name().to_owned(), alert.severity));
+        }
+        // Also the name that joins a waiting investigation is covered by it.
+        self.state.covered.insert(alert.name().to_owned());
+    }
+
+    fn resolve(&mut self, alert: &Alert, last: bool, now: DateTime<Utc>) {
+        self.state.firing.remove(&decide::occurrence(alert));
+        if last {
+            self.state.open = false;
+            self.state.queued = false;
+            self.state.resolved_at = Some(now);
+            self.enqueue = None;
+            self.change = Change::Resolved;
+        }
+    }
+}
+
+fn title(alert: &Alert, workload: &Workload) -> String {
+    format!("{} on {}", alert.name(), workload.short())
+}

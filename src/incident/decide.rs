@@ -1,0 +1,309 @@
+//! What a new alert means for its workload's incident. Pure: alert, incident, rules and the time in,
+//! decision out. Repeats never get here: the caller has counted them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use globset::{Glob, GlobSet, GlobSetBuilder};
+
+use crate::alert::{Alert, Severity, Source};
+use crate::settings;
+
+/// One firing of one alert: what a resolve refers to.
+pub type Occurrence = (Source, String, DateTime<Utc>);
+
+/// The occurrence that `alert` starts or ends.
+pub fn occurrence(alert: &Alert) -> Occurrence {
+    (alert.source, alert.fingerprint.clone(), alert.starts_at)
+}
+
+/// What is known of a workload's newest incident when a decision is due.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Incident {
+    pub open: bool,
+    pub severity: Severity,
+    /// Names that a finished, running or queued investigation covers.
+    pub covered: BTreeSet<String>,
+    pub firing: BTreeSet<Occurrence>,
+    /// An investigation waits that will see this alert too.
+    pub queued: bool,
+    pub investigated_at: Option<DateTime<Utc>>,
+    pub resolved_at: Option<DateTime<Utc>>,
+}
+
+/// The intake's settings, compiled.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    settle: Duration,
+    cooldown: Duration,
+    reopen_within: Duration,
+    ignore_names: GlobSet,
+    ignore_severities: Vec<Severity>,
+}
+
+impl Rules {
+    /// # Errors
+    /// A glob of `intake.ignore_alerts` that cannot be read, by name.
+    pub fn new(settings: &settings::Intake) -> anyhow::Result<Self> {
+        let mut names = GlobSetBuilder::new();
+        for pattern in &settings.ignore_alerts {
+            let glob = Glob::new(pattern)
+                .map_err(|error| anyhow::anyhow!("intake.ignore_alerts: `{pattern}`: {error}"))?;
+            names.add(glob);
+        }
+        Ok(Self {
+            settle: Duration::from_secs(settings.settle_secs),
+            cooldown: Duration::from_secs(settings.cooldown_secs),
+            reopen_within: Duration::from_secs(settings.reopen_within_secs),
+            ignore_names: names.build()?,
+            ignore_severities: settings
+                .ignore_severities
+                .iter()
+                .map(|word| Severity::from_word(word))
+                .collect(),
+        })
+    }
+}
+
+/// Why an investigation is queued; kept with it and shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    Opened,
+    NewName,
+    SeverityRose,
+    CooldownOver,
+    FiredAgain,
+}
+
+impl Why {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "first alert of this incident",
+            Self::NewName => "an alert name that no investigation covers yet",
+            Self::SeverityRose => "the severity rose",
+            Self::CooldownOver => "the last investigation is older than the cooldown",
+            Self::FiredAgain => "fired again after it was resolved",
+        }
+    }
+}
+
+/// An investigation to queue: why, and after which wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enqueue {
+    pub why: Why,
+    pub after: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Stored, and that is all; the reason is kept.
+    Ignore(&'static str),
+    Open(Enqueue),
+    Attach(Option<Enqueue>),
+    /// The resolved incident lives on in its old thread.
+    Reopen(Option<Enqueue>),
+    /// `last`: nothing of the incident fires any more.
+    Resolve {
+        last: bool,
+    },
+}
+
+impl Decision {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignore(_) => "ignore",
+            Self::Open(_) => "open",
+            Self::Attach(_) => "attach",
+            Self::Reopen(_) => "reopen",
+            Self::Resolve { .. } => "resolve",
+        }
+    }
+
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Ignore(reason) => reason,
+            Self::Open(enqueue) | Self::Attach(Some(enqueue)) | Self::Reopen(Some(enqueue)) => {
+                enqueue.why.as_str()
+            }
+            Self::Attach(None) => "covered by an investigation of this incident",
+            Self::Reopen(None) => "fired again, investigated a short while ago",
+            Self::Resolve { last: true } => "nothing of this incident fires any more",
+            Self::Resolve { last: false } => "other alerts of this incident still fire",
+        }
+    }
+
+    pub fn enqueue(self) -> Option<Enqueue> {
+        match self {
+            Self::Open(enqueue) => Some(enqueue),
+            Self::Attach(enqueue) | Self::Reopen(enqueue) => enqueue,
+            Self::Ignore(_) | Self::Resolve { .. } => None,
+        }
+    }
+}
+
+/// Decides about one alert that was not seen before. `over` says that this very occurrence is known to be
+/// resolved already: its resolve overtook it.
+pub fn decide(
+    alert: &Alert,
+    over: bool,
+    incident: Option<&Incident>,
+    rules: &Rules,
+    now: DateTime<Utc>,
+) -> Decision {
+    if rules.ignore_names.is_match(alert.name()) {
+        return Decision::Ignore("this alert name is ignored by settings");
+    }
+    if rules.ignore_severities.contains(&alert.severity) {
+        return Decision::Ignore("this severity is ignored by settings");
+    }
+    match (alert.is_firing(), incident) {
+        (false, Some(incident)) if incident.open && incident.firing.contains(&occurrence(alert)) => {
+            Decision::Resolve { last: incident.firing.len() == 1 }
+        }
+        (false, _) => Decision::Ignore("resolves an alert that is not known to fire"),
+        (true, _) if over => Decision::Ignore("was resolved before it arrived"),
+        (true, Some(incident)) if incident.open => Decision::Attach(again(alert, incident, rules, now)),
+        (true, Some(incident)) if within(incident.resolved_at, rules.reopen_within, now) => {
+            let enqueue = again(alert, incident, rules, now)
+                .map(|enqueue| Enqueue { why: Why::FiredAgain, after: enqueue.after });
+            Decision::Reopen(enqueue)
+        }
+        (true, _) => Decision::Open(Enqueue { why: Why::Opened, after: settle(alert, rules) }),
+    }
+}
+
+/// Does this alert ask for another look at an incident that was, or is about to be, investigated?
+fn again(alert: &Alert, incident: &Incident, rules: &Rules, now: DateTime<Utc>) -> Option<Enqueue> {
+    if incident.queued {
+        return None;
+    }
+    let why = if alert.severity > incident.severity {
+        Why::SeverityRose
+    } else if !incident.covered.contains(alert.name()) {
+        Why::NewName
+    } else if !within(incident.investigated_at, rules.cooldown, now) {
+        Why::CooldownOver
+    } else {
+        return None;
+    };
+    Some(Enqueue { why, after: settle(alert, rules) })
+}
+
+/// Critical alerts do not wait: somebody is getting out of bed.
+fn settle(alert: &Alert, rules: &Rules) -> Duration {
+    if alert.severity == Severity::Critical { Duration::ZERO } else { rules.settle }
+}
+
+fn within(at: Option<DateTime<Utc>>, window: Duration, now: DateTime<Utc>) -> bool {
+    at.is_some_and(|at| (now - at).to_std().unwrap_or(Duration::ZERO) <= window)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::alert::Status;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+    }
+
+    fn alert(name: &str, severity: Severity) -> Alert {
+        Alert {
+            source: Source::Alertmanager,
+            status: Status::Firing,
+            fingerprint: name.to_owned(),
+            starts_at: at(0),
+            ends_at: None,
+            severity,
+            labels: BTreeMap::from([("alertname".to_owned(), name.to_owned())]),
+            annotations: BTreeMap::new(),
+            generator_url: String::new(),
+            receiver: String::new(),
+            group_key: String::new(),
+            subject: None,
+            truncated_alerts: 0,
+        }
+    }
+
+    fn resolved(name: &str) -> Alert {
+        Alert { status: Status::Resolved, ends_at: Some(at(9)), ..alert(name, Severity::Warning) }
+    }
+
+    fn rules() -> Rules {
+        Rules::new(&settings::Intake::default()).unwrap()
+    }
+
+    fn open(names: &[&str]) -> Incident {
+        Incident {
+            open: true,
+            severity: Severity::Warning,
+            covered: names.iter().map(|name| (*name).to_owned()).collect(),
+            firing: names.iter().map(|name| occurrence(&alert(name, Severity::Warning))).collect(),
+            queued: false,
+            investigated_at: Some(at(0)),
+            resolved_at: None,
+        }
+    }
+
+    fn decided(alert: &Alert, incident: Option<&Incident>, second: i64) -> Decision {
+        decide(alert, false, incident, &rules(), at(second))
+    }
+
+    #[test]
+    fn the_first_alert_opens_and_waits_for_evidence_unless_it_is_critical() {
+        let warning = decided(&alert("A", Severity::Warning), None, 1);
+        assert_eq!(warning, Decision::Open(Enqueue { why: Why::Opened, after: Duration::from_secs(30) }));
+        let critical = decided(&alert("A", Severity::Critical), None, 1);
+        assert_eq!(critical, Decision::Open(Enqueue { why: Why::Opened, after: Duration::ZERO }));
+    }
+
+    #[test]
+    fn a_covered_name_attaches_and_nothing_else() {
+        assert_eq!(decided(&alert("A", Severity::Warning), Some(&open(&["A"])), 60), Decision::Attach(None));
+    }
+
+    #[test]
+    fn a_new_name_a_higher_severity_and_an_old_look_each_ask_again() {
+        let why = |alert: &Alert, second| match decided(alert, Some(&open(&["A"])), second) {
+            Decision::Attach(Some(enqueue)) => enqueue.why,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(why(&alert("B", Severity::Warning), 60), Why::NewName);
+        assert_eq!(why(&alert("A", Severity::Critical), 60), Why::SeverityRose);
+        assert_eq!(why(&alert("A", Severity::Warning), 4 * 3600 + 1), Why::CooldownOver);
+        let waiting = Incident { queued: true, ..open(&["A"]) };
+        assert_eq!(decided(&alert("B", Severity::Warning), Some(&waiting), 60), Decision::Attach(None));
+    }
+
+    #[test]
+    fn only_the_last_resolve_ends_the_incident() {
+        assert_eq!(decided(&resolved("A"), Some(&open(&["A", "B"])), 9), Decision::Resolve { last: false });
+        assert_eq!(decided(&resolved("A"), Some(&open(&["A"])), 9), Decision::Resolve { last: true });
+        assert!(matches!(decided(&resolved("C"), Some(&open(&["A"])), 9), Decision::Ignore(_)));
+        assert!(matches!(decided(&resolved("A"), None, 9), Decision::Ignore(_)));
+    }
+
+    #[test]
+    fn firing_again_soon_reopens_and_later_opens_anew() {
+        let over =
+            Incident { open: false, resolved_at: Some(at(10)), firing: BTreeSet::new(), ..open(&["A"]) };
+        assert_eq!(decided(&alert("A", Severity::Warning), Some(&over), 60), Decision::Reopen(None));
+        let new_name = decided(&alert("B", Severity::Warning), Some(&over), 60);
+        assert!(
+            matches!(new_name, Decision::Reopen(Some(Enqueue { why: Why::FiredAgain, .. }))),
+            "{new_name:?}"
+        );
+        assert!(matches!(decided(&alert("A", Severity::Warning), Some(&over), 3700), Decision::Open(_)));
+    }
+
+    #[test]
+    fn watchdogs_and_overtaken_alerts_are_only_stored() {
+        assert!(matches!(decided(&alert("Watchdog", Severity::Critical), None, 1), Decision::Ignore(_)));
+        assert!(matches!(decided(&alert("A", Severity::None), None, 1), Decision::Ignore(_)));
+        let over = decide(&alert("A", Severity::Warning), true, None, &rules(), at(1));
+        assert!(matches!(over, Decision::Ignore(_)));
+    }
+}

@@ -1,0 +1,322 @@
+//! Keeps alerts and incidents: loads the book's page for one request inside its transaction, and writes it
+//! back in a handful of batched statements. The only writer of `alerts` and `incidents`.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
+
+use super::book::{Book, Change, Entry, Line, Placed};
+use super::decide::{self, Occurrence, Rules};
+use crate::alert::{Alert, Severity, Source, Status};
+use crate::workload::Workload;
+
+/// Decisions about one workload are made one after the other. The lock is on a bucket of its key, so that a
+/// request over 10,000 workloads does not fill Postgres' lock table.
+const LOCK_BUCKETS: u64 = 1024;
+/// First half of our two-part advisory locks, so that no other program's locks meet ours.
+const LOCK_CLASS: i32 = 0x77d0;
+
+/// Postgres keeps microseconds; identities are compared in what it keeps.
+pub fn normalise(alert: &mut Alert) {
+    let micros = |at: DateTime<Utc>| at.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(at);
+    alert.starts_at = micros(alert.starts_at);
+    alert.ends_at = alert.ends_at.map(micros);
+}
+
+/// Workloads of occurrences that are already stored: what was decided once needs no cluster again, and a
+/// resolve goes where its firing went.
+///
+/// # Errors
+/// The database's.
+pub async fn known(
+    executor: impl PgExecutor<'_>,
+    alerts: &[Alert],
+) -> Result<HashMap<Occurrence, Workload>, sqlx::Error> {
+    let (sources, fingerprints, starts) = keys(alerts.iter());
+    let rows = sqlx::query!(
+        r#"select a.source, a.fingerprint, a.starts_at, i.cluster, i.namespace, i.kind, i.name
+           from alerts a join incidents i on i.id = a.incident_id
+           join unnest($1::text[], $2::text[], $3::timestamptz[]) as k (source, fingerprint, starts_at)
+             on a.source = k.source and a.fingerprint = k.fingerprint and a.starts_at = k.starts_at
+           where a.status = 'firing'"#,
+        &sources,
+        &fingerprints,
+        &starts
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let workload = Workload::new(row.cluster, row.namespace, row.kind, row.name);
+            ((source(&row.source), row.fingerprint, row.starts_at), workload)
+        })
+        .collect())
+}
+
+/// Decides about all alerts of a request and writes the result, inside the caller's transaction.
+///
+/// # Errors
+/// The database's; the caller rolls back and the sender tries again.
+pub async fn receive(
+    transaction: &mut PgConnection,
+    placed: Vec<Placed>,
+    rules: &Rules,
+) -> Result<Book, sqlx::Error> {
+    let workloads: BTreeSet<&Workload> = placed.iter().map(|placed| &placed.workload).collect();
+    let keys: Vec<String> = workloads.iter().map(|workload| workload.key()).collect();
+    let now = lock(transaction, &keys).await?;
+    let mut book = Book::default();
+    book.seen = seen(transaction, &placed).await?;
+    book.entries = entries(transaction, &keys).await?;
+    for placed in placed {
+        book.enter(placed, rules, now);
+    }
+    write_incidents(transaction, &book).await?;
+    write_alerts(transaction, &book.lines).await?;
+    count_repeats(transaction, &book).await?;
+    Ok(book)
+}
+
+/// Takes the workloads' locks in one order, so that two requests never wait for each other.
+async fn lock(transaction: &mut PgConnection, workloads: &[String]) -> Result<DateTime<Utc>, sqlx::Error> {
+    let buckets: BTreeSet<i32> = workloads.iter().map(|key| bucket(key)).collect();
+    let buckets: Vec<i32> = buckets.into_iter().collect();
+    let row = sqlx::query!(
+        r#"select now() as "now!", count(pg_advisory_xact_lock($1, bucket)) as locks
+           from unnest($2::int[]) as bucket"#,
+        LOCK_CLASS,
+        &buckets
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    Ok(row.now)
+}
+
+/// FNV-1a: any stable hash will do, across versions and replicas.
+fn bucket(key: &str) -> i32 {
+    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    i32::try_from(hash % LOCK_BUCKETS).unwrap_or_default()
+}
+
+async fn seen(
+    transaction: &mut PgConnection,
+    placed: &[Placed],
+) -> Result<HashMap<(Occurrence, Status), Option<Uuid>>, sqlx::Error> {
+    let (sources, fingerprints, starts) = keys(placed.iter().map(|placed| &placed.alert));
+    let rows = sqlx::query!(
+        r#"select distinct a.source, a.fingerprint, a.starts_at, a.status, a.incident_id
+           from alerts a
+           join unnest($1::text[], $2::text[], $3::timestamptz[]) as k (source, fingerprint, starts_at)
+             on a.source = k.source and a.fingerprint = k.fingerprint and a.starts_at = k.starts_at"#,
+        &sources,
+        &fingerprints,
+        &starts
+    )
+    .fetch_all(transaction)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let occurrence = (source(&row.source), row.fingerprint, row.starts_at);
+            ((occurrence, status(&row.status)), row.incident_id)
+        })
+        .collect())
+}
+
+async fn entries(
+    transaction: &mut PgConnection,
+    workloads: &[String],
+) -> Result<HashMap<Workload, Entry>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select distinct on (i.workload) i.id, i.cluster, i.namespace, i.kind, i.name, i.state, i.severity,
+                  i.title, i.alert_names, i.confident, i.investigated_at, i.resolved_at,
+                  exists (select 1 from investigations v where v.incident_id = i.id and v.state = 'queued')
+                    as "queued!"
+           from incidents i where i.workload = any($1) order by i.workload, i.opened_at desc"#,
+        workloads
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let mut firing = firing(transaction, &ids).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let workload = Workload::new(row.cluster, row.namespace, row.kind, row.name);
+            let state = decide::Incident {
+                open: row.state == "open",
+                severity: Severity::from_word(&row.severity),
+                covered: row.alert_names.into_iter().collect(),
+                firing: firing.remove(&row.id).unwrap_or_default(),
+                queued: row.queued,
+                investigated_at: row.investigated_at,
+                resolved_at: row.resolved_at,
+            };
+            let entry = Entry {
+                id: row.id,
+                workload: workload.clone(),
+                title: row.title,
+                confident: row.confident,
+                state,
+                new_alerts: 0,
+                enqueue: None,
+                change: Change::None,
+            };
+            (workload, entry)
+        })
+        .collect())
+}
+
+async fn firing(
+    transaction: &mut PgConnection,
+    incidents: &[Uuid],
+) -> Result<HashMap<Uuid, BTreeSet<Occurrence>>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select f.incident_id as "incident_id!", f.source, f.fingerprint, f.starts_at from alerts f
+           where f.incident_id = any($1) and f.status = 'firing'
+             and not exists (select 1 from alerts r where r.source = f.source and r.fingerprint = f.fingerprint
+                             and r.starts_at = f.starts_at and r.status = 'resolved')"#,
+        incidents
+    )
+    .fetch_all(transaction)
+    .await?;
+    let mut firing: HashMap<Uuid, BTreeSet<Occurrence>> = HashMap::new();
+    for row in rows {
+        let occurrence = (source(&row.source), row.fingerprint, row.starts_at);
+        firing.entry(row.incident_id).or_default().insert(occurrence);
+    }
+    Ok(firing)
+}
+
+async fn write_incidents(transaction: &mut PgConnection, book: &Book) -> Result<(), sqlx::Error> {
+    let changed: Vec<&Entry> = book.entries.values().filter(|entry| entry.change != Change::None).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let text =
+        |field: fn(&Entry) -> String| changed.iter().map(|entry| field(entry)).collect::<Vec<String>>();
+    let names: Vec<serde_json::Value> =
+        changed.iter().map(|entry| serde_json::json!(entry.state.covered)).collect();
+    sqlx::query!(
+        r#"insert into incidents (id, workload, cluster, namespace, kind, name, state, severity, title, confident,
+                                  alert_names, alerts, investigated_at, resolved_at)
+           select u.id, u.workload, u.cluster, u.namespace, u.kind, u.name,
+                  case when u.open then 'open' else 'resolved' end, u.severity, u.title, u.confident,
+                  array(select jsonb_array_elements_text(u.names)), u.alerts,
+                  case when u.enqueued then now() end, case when u.open then null else now() end
+           from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[],
+                       $8::text[], $9::text[], $10::bool[], $11::jsonb[], $12::int[], $13::bool[])
+             as u (id, workload, cluster, namespace, kind, name, open, severity, title, confident, names, alerts,
+                   enqueued)
+           on conflict (id) do update set state = excluded.state, severity = excluded.severity,
+             alert_names = excluded.alert_names, alerts = incidents.alerts + excluded.alerts, updated_at = now(),
+             investigated_at = coalesce(excluded.investigated_at, incidents.investigated_at),
+             resolved_at = excluded.resolved_at"#,
+        &changed.iter().map(|entry| entry.id).collect::<Vec<Uuid>>(),
+        &text(|entry| entry.workload.key()),
+        &text(|entry| entry.workload.cluster.clone()),
+        &text(|entry| entry.workload.namespace.clone()),
+        &text(|entry| entry.workload.kind.clone()),
+        &text(|entry| entry.workload.name.clone()),
+        &changed.iter().map(|entry| entry.state.open).collect::<Vec<bool>>(),
+        &text(|entry| entry.state.severity.as_str().to_owned()),
+        &text(|entry| entry.title.clone()),
+        &changed.iter().map(|entry| entry.confident).collect::<Vec<bool>>(),
+        &names,
+        &changed.iter().map(|entry| entry.new_alerts).collect::<Vec<i32>>(),
+        &changed.iter().map(|entry| entry.enqueue.is_some()).collect::<Vec<bool>>(),
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+async fn write_alerts(transaction: &mut PgConnection, lines: &[Line]) -> Result<(), sqlx::Error> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let text = |field: fn(&Line) -> String| lines.iter().map(field).collect::<Vec<String>>();
+    let bodies: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::json!(line.alert)).collect();
+    // The unique constraint stays the last word: a twin request on a label-derived key may have been here.
+    sqlx::query!(
+        r#"insert into alerts (id, source, fingerprint, starts_at, status, name, severity, cluster, body, ends_at,
+                               incident_id, decision, reason, repeats)
+           select * from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[],
+                                $7::text[], $8::text[], $9::jsonb[], $10::timestamptz[], $11::uuid[], $12::text[],
+                                $13::text[], $14::int[])
+           on conflict on constraint alerts_occurrence do update
+             set repeats = alerts.repeats + 1 + excluded.repeats, seen_at = now()"#,
+        &lines.iter().map(|line| line.id).collect::<Vec<Uuid>>(),
+        &text(|line| line.alert.source.as_str().to_owned()),
+        &text(|line| line.alert.fingerprint.clone()),
+        &lines.iter().map(|line| line.alert.starts_at).collect::<Vec<DateTime<Utc>>>(),
+        &text(|line| line.alert.status.as_str().to_owned()),
+        &text(|line| line.alert.name().to_owned()),
+        &text(|line| line.alert.severity.as_str().to_owned()),
+        &text(|line| line.alert.label("cluster").unwrap_or_default().to_owned()),
+        &bodies,
+        &lines.iter().map(|line| line.alert.ends_at).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+        &lines.iter().map(|line| line.incident).collect::<Vec<_>>() as &[Option<Uuid>],
+        &text(|line| line.decision.as_str().to_owned()),
+        &text(|line| line.decision.reason().to_owned()),
+        &lines.iter().map(|line| line.repeats).collect::<Vec<i32>>(),
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// A repeat is counted, and shows that the sender still holds the alert for true.
+async fn count_repeats(transaction: &mut PgConnection, book: &Book) -> Result<(), sqlx::Error> {
+    if book.repeats.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = book.repeats.iter().collect();
+    sqlx::query!(
+        r#"with again as (
+             update alerts a set repeats = a.repeats + k.times, seen_at = now()
+             from unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::int[])
+               as k (source, fingerprint, starts_at, status, times)
+             where a.source = k.source and a.fingerprint = k.fingerprint and a.starts_at = k.starts_at
+               and a.status = k.status
+             returning a.incident_id)
+           update incidents set updated_at = now()
+           where state = 'open' and id in (select incident_id from again)"#,
+        &rows.iter().map(|((key, _), _)| key.0.as_str().to_owned()).collect::<Vec<String>>(),
+        &rows.iter().map(|((key, _), _)| key.1.clone()).collect::<Vec<String>>(),
+        &rows.iter().map(|((key, _), _)| key.2).collect::<Vec<DateTime<Utc>>>(),
+        &rows.iter().map(|((_, status), _)| status.as_str().to_owned()).collect::<Vec<String>>(),
+        &rows.iter().map(|(_, times)| **times).collect::<Vec<i32>>(),
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+fn keys<'a>(alerts: impl Iterator<Item = &'a Alert>) -> (Vec<String>, Vec<String>, Vec<DateTime<Utc>>) {
+    let mut keys = (Vec::new(), Vec::new(), Vec::new());
+    for alert in alerts {
+        keys.0.push(alert.source.as_str().to_owned());
+        keys.1.push(alert.fingerprint.clone());
+        keys.2.push(alert.starts_at);
+    }
+    keys
+}
+
+fn source(word: &str) -> Source {
+    match word {
+        "alertmanager" => Source::Alertmanager,
+        "robusta" => Source::Robusta,
+        "grafana" => Source::Grafana,
+        _ => Source::Manual,
+    }
+}
+
+fn status(word: &str) -> Status {
+    if word == "resolved" { Status::Resolved } else { Status::Firing }
+}

@@ -1,0 +1,136 @@
+//! Facts and findings become a report. Pure: no clock, no network, no model. What no signature explains ends
+//! inconclusive, with what was found and what could not be looked at.
+
+use crate::facts::Facts;
+use crate::report::{
+    Cause, Confidence, Cost, Coverage, Evidence, Finding, Gap, NextStep, Outcome, Report, Role, RunbookUse,
+};
+
+use super::verify::verify;
+
+/// Next steps shown: a reader of two minutes does not do more.
+const MAX_NEXT_STEPS: usize = 5;
+
+/// What the report is made of beside the facts.
+pub struct Judgement {
+    pub findings: Vec<Finding>,
+    /// A primary finding names a cause, not merely a symptom.
+    pub explained: bool,
+    pub gaps: Vec<Gap>,
+    pub runbook: RunbookUse,
+    pub seconds: f64,
+}
+
+/// Writes the report of an investigation without a model.
+pub fn conclude(facts: &Facts, judgement: Judgement) -> Report {
+    let Judgement { mut findings, explained, mut gaps, runbook, seconds } = judgement;
+    let evidence = verify(&mut findings, &facts.observations);
+    gaps.splice(0..0, facts.gaps.iter().cloned());
+    let primary = findings.iter().find(|finding| finding.role == Role::Primary).cloned();
+    let cause = primary.filter(|_| explained).map(|finding| Cause {
+        id: finding.signature,
+        category: finding.category,
+        statement: finding.statement,
+        object: finding.object,
+    });
+    let outcome = if cause.is_some() { Outcome::KnownPattern } else { Outcome::Inconclusive };
+    Report {
+        outcome,
+        summary: summary(facts, cause.as_ref(), &findings),
+        confidence: confidence(cause.as_ref(), &findings, &evidence, &gaps),
+        affected: facts.affected.clone(),
+        timeline: facts.timeline.clone(),
+        evidence,
+        ruled_out: Vec::new(),
+        next_steps: next_steps(facts, &findings, &gaps, &runbook),
+        runbook,
+        cost: Cost { seconds, ..Cost::default() },
+        gaps,
+        cause,
+        findings,
+    }
+}
+
+fn summary(facts: &Facts, cause: Option<&Cause>, findings: &[Finding]) -> String {
+    let pods = facts.affected.pods;
+    let reach = match (pods.unhealthy, pods.total) {
+        (_, 0) => String::new(),
+        (0, total) => format!(" All {total} pods are healthy."),
+        (unhealthy, total) => format!(" {unhealthy} of {total} pods are unhealthy."),
+    };
+    match cause {
+        Some(cause) => {
+            let others = findings.iter().filter(|one| one.role == Role::Primary).count().saturating_sub(1);
+            let also = match others {
+                0 => String::new(),
+                1 => " One more, independent problem was found.".to_owned(),
+                n => format!(" {n} more, independent problems were found."),
+            };
+            format!("{}{reach}{also}", cause.statement)
+        }
+        None => match findings.first() {
+            Some(finding) => {
+                format!("No known cause explains this alert. What was found: {}{reach}", finding.statement)
+            }
+            None => format!("No known failure pattern was found on {}.{reach}", facts.workload.short()),
+        },
+    }
+}
+
+/// From what was verified, never from how sure a text sounds.
+fn confidence(
+    cause: Option<&Cause>,
+    findings: &[Finding],
+    evidence: &[Evidence],
+    gaps: &[Gap],
+) -> Confidence {
+    let Some(cause) = cause else { return Confidence::Low };
+    let quotes = findings
+        .iter()
+        .find(|finding| finding.signature == cause.id && finding.object == cause.object)
+        .map_or(0, |finding| finding.evidence.len());
+    let rivals = findings.iter().filter(|finding| finding.role == Role::Primary).count() > 1;
+    let kubernetes_is_dark = gaps.iter().any(|gap| gap.source == "kubernetes");
+    match (quotes, rivals || kubernetes_is_dark) {
+        (0, _) => Confidence::Low,
+        (_, true) => Confidence::Medium,
+        _ if evidence.iter().all(|one| one.verified) => Confidence::High,
+        _ => Confidence::Medium,
+    }
+}
+
+fn next_steps(facts: &Facts, findings: &[Finding], gaps: &[Gap], runbook: &RunbookUse) -> Vec<NextStep> {
+    let mut steps: Vec<NextStep> = Vec::new();
+    for step in findings.iter().filter(|one| one.role == Role::Primary).flat_map(|one| &one.next_steps) {
+        if !steps.contains(step) {
+            steps.push(step.clone());
+        }
+    }
+    if steps.is_empty() {
+        let text = |text: &str, command: String| NextStep {
+            text: text.to_owned(),
+            command,
+            risk: crate::report::Risk::None,
+        };
+        if !gaps.is_empty() {
+            steps.push(text(
+                "Close the gaps below first: what could not be read may hold the cause.",
+                String::new(),
+            ));
+        }
+        if !facts.workload.namespace.is_empty() {
+            steps.push(text(
+                "Look at the newest events of the namespace.",
+                format!("kubectl -n {} get events --sort-by=.lastTimestamp", facts.workload.namespace),
+            ));
+        }
+        if runbook.coverage != Coverage::Covered {
+            steps.push(text(
+                "Write a runbook for this alert: the next investigation starts from it.",
+                String::new(),
+            ));
+        }
+    }
+    steps.truncate(MAX_NEXT_STEPS);
+    steps
+}

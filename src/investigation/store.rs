@@ -1,0 +1,114 @@
+//! Keeps what an investigation found: report, ledger, cost. Every write demands the claim's attempt, so a
+//! worker that lost its lease can store nothing. The only writer of `steps` and of an investigation's result.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::queue::Claim;
+use crate::alert::Alert;
+use crate::facts::Observation;
+use crate::report::Report;
+
+/// Alerts read for one investigation: the newest are the ones that matter.
+const MAX_ALERTS: i64 = 200;
+
+/// What the queue's row says of the incident, as the worker needs it.
+#[derive(Debug, Clone)]
+pub struct Case {
+    pub title: String,
+    /// The workload was named by the cluster, not guessed from labels.
+    pub confident: bool,
+    pub open: bool,
+    /// Newest first, firing ones only unless none fires any more.
+    pub alerts: Vec<Alert>,
+}
+
+/// Reads the incident behind a claim.
+///
+/// # Errors
+/// The database's, or an alert that does not read back.
+pub async fn case(connection: &mut PgConnection, incident: Uuid) -> anyhow::Result<Case> {
+    let row = sqlx::query!("select title, confident, state from incidents where id = $1", incident)
+        .fetch_one(&mut *connection)
+        .await?;
+    let bodies = sqlx::query_scalar!(
+        r#"select f.body from alerts f where f.incident_id = $1 and f.status = 'firing'
+           order by exists (select 1 from alerts r where r.source = f.source and r.fingerprint = f.fingerprint
+                            and r.starts_at = f.starts_at and r.status = 'resolved'), f.received_at desc
+           limit $2"#,
+        incident,
+        MAX_ALERTS
+    )
+    .fetch_all(connection)
+    .await?;
+    let alerts = bodies.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?;
+    Ok(Case { title: row.title, confident: row.confident, open: row.state == "open", alerts })
+}
+
+/// Finishes the investigation: report and ledger in the caller's transaction. `false`: the lease is lost and
+/// nothing was written; the caller rolls back.
+///
+/// # Errors
+/// The database's.
+pub async fn finish(
+    transaction: &mut PgConnection,
+    claim: &Claim,
+    report: &Report,
+    observations: &[Observation],
+) -> Result<bool, sqlx::Error> {
+    let body = serde_json::to_value(report).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    let done = sqlx::query!(
+        "update investigations set state = 'done', finished_at = now(), lease_until = null, error = null,
+                outcome = $3, cause_id = $4, summary = $5, report = $6, runbook = nullif($7, ''),
+                runbook_revision = nullif($8, ''), steps = $9, input_tokens = $10, cached_tokens = $11,
+                output_tokens = $12, usd = $13
+         where id = $1 and attempt = $2 and state = 'running'",
+        claim.id,
+        claim.attempt,
+        report.outcome.as_str(),
+        report.cause.as_ref().map(|cause| cause.id.clone()),
+        report.summary,
+        body,
+        report.runbook.name,
+        report.runbook.revision,
+        i32::try_from(report.cost.steps).unwrap_or(i32::MAX),
+        i64::try_from(report.cost.input_tokens).unwrap_or(i64::MAX),
+        i64::try_from(report.cost.cached_tokens).unwrap_or(i64::MAX),
+        i64::try_from(report.cost.output_tokens).unwrap_or(i64::MAX),
+        report.cost.usd
+    )
+    .execute(&mut *transaction)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    write_ledger(transaction, claim, observations).await?;
+    Ok(true)
+}
+
+async fn write_ledger(
+    transaction: &mut PgConnection,
+    claim: &Claim,
+    observations: &[Observation],
+) -> Result<(), sqlx::Error> {
+    let text = |field: fn(&Observation) -> &String| {
+        observations.iter().map(|one| field(one).clone()).collect::<Vec<_>>()
+    };
+    sqlx::query!(
+        "insert into steps (investigation_id, attempt, evidence, source, query, observation, milliseconds)
+         select $1, $2, u.* from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::int8[]) as u",
+        claim.id,
+        claim.attempt,
+        &text(|one| &one.id),
+        &text(|one| &one.source),
+        &text(|one| &one.query),
+        &text(|one| &one.text),
+        &observations
+            .iter()
+            .map(|one| i64::try_from(one.milliseconds).unwrap_or(i64::MAX))
+            .collect::<Vec<i64>>()
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
