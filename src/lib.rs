@@ -37,7 +37,9 @@ pub mod signature;
 // 6. The queue, and facts and findings becoming a report.
 pub mod investigation;
 
-// The conductor after the queue.
+// The conductors after the queue: one investigation, the loop around it, and the news of both.
+pub mod announce;
+pub mod investigator;
 pub mod worker;
 
 // 7. The alert's thread.
@@ -49,5 +51,6 @@ pub mod api;
 // The recorded cluster, served over HTTP.
 pub mod demo;
 
-// The composition root.
+// The composition root, and the commands.
 pub mod app;
+pub mod command;

@@ -1,1 +1,289 @@
-//! worker
+//! The conductor after the queue: claims investigations, and for each one runs runbook → facts → findings →
+//! report, stores the result and queues its announcement. The one root for errors: a failed attempt is
+//! logged here, tried again, and in the end shown to people.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use sqlx::PgPool;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::announce::{Audience, Ending};
+use crate::incident::{resolve, store as incidents};
+use crate::investigation::queue::{self, Claim, Failure};
+use crate::investigation::store;
+use crate::investigator::{Investigated, Investigator};
+use crate::settings;
+use crate::slack;
+use crate::telemetry;
+use crate::workload::Workload;
+
+/// NOTIFY and our own intake wake the loop; this is for lost wake-ups and for waits that end.
+const POLL: Duration = Duration::from_millis(250);
+/// A database that is away is asked again after this.
+const DATABASE_PAUSE: Duration = Duration::from_secs(1);
+const RESOLVE_DEADLINE: Duration = Duration::from_secs(5);
+/// Heartbeats within one lease.
+const HEARTBEATS: u32 = 3;
+/// Vanished workers and stale incidents are looked for this often.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+const STALE_BATCH: i64 = 100;
+
+/// Everything an investigation needs, built once.
+pub struct Worker {
+    pub pool: PgPool,
+    pub settings: settings::Worker,
+    pub stale_after: Duration,
+    pub investigator: Arc<Investigator>,
+    pub resolver: resolve::Resolver,
+    pub audience: Option<Audience>,
+    pub wake: Arc<Notify>,
+    /// Host and process, kept with each claim.
+    pub name: String,
+}
+
+/// How a claim's work came out.
+enum Worked {
+    Finished,
+    /// The lease is lost; whoever has it now goes on.
+    Lost,
+}
+
+impl Worker {
+    /// Works until `shutdown`, then lets running investigations end for `drain` and hands the rest back.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken, drain: Duration) {
+        let tracker = TaskTracker::new();
+        let abort = CancellationToken::new();
+        let permits = Arc::new(Semaphore::new(self.settings.concurrency.max(1)));
+        let housekeeping = tokio::spawn(Arc::clone(&self).keep_house(shutdown.clone()));
+        while !shutdown.is_cancelled() {
+            let Some(Ok(permit)) = shutdown.run_until_cancelled(Arc::clone(&permits).acquire_owned()).await else {
+                break;
+            };
+            let Some(claim) = self.next_claim(&shutdown).await else { break };
+            let worker = Arc::clone(&self);
+            let abort = abort.clone();
+            tracker.spawn(async move {
+                worker.work(&claim, &abort).await;
+                drop(permit);
+            });
+        }
+        tracker.close();
+        if tokio::time::timeout(drain, tracker.wait()).await.is_err() {
+            tracing::warn!(running = tracker.len(), "handing unfinished investigations back");
+            abort.cancel();
+            tracker.wait().await;
+        }
+        let _ = housekeeping.await;
+    }
+
+    async fn next_claim(&self, shutdown: &CancellationToken) -> Option<Claim> {
+        let lease = Duration::from_secs(self.settings.lease_secs);
+        loop {
+            // Before the look: a wake-up between the look and the wait must not be lost.
+            let woken = self.wake.notified();
+            let pause = match queue::claim(&self.pool, &self.name, lease, self.max_attempts()).await {
+                Ok(Some(claim)) => return Some(claim),
+                Ok(None) => POLL,
+                Err(error) => {
+                    tracing::warn!(%error, "the queue cannot be read");
+                    DATABASE_PAUSE
+                }
+            };
+            let wait = tokio::time::timeout(pause, woken);
+            shutdown.run_until_cancelled(wait).await?.ok();
+            if pause == DATABASE_PAUSE {
+                shutdown.run_until_cancelled(tokio::time::sleep(DATABASE_PAUSE)).await?;
+            }
+        }
+    }
+
+    fn max_attempts(&self) -> i32 {
+        i32::try_from(self.settings.max_attempts).unwrap_or(i32::MAX)
+    }
+
+    /// Works on one claim under its heartbeat and deadline. A panic is an error like any other.
+    async fn work(self: &Arc<Self>, claim: &Claim, abort: &CancellationToken) {
+        let deadline = Duration::from_secs(self.settings.deadline_secs);
+        let worker = Arc::clone(self);
+        let owned = claim.clone();
+        let mut task = tokio::spawn(async move { worker.investigate(&owned).await });
+        let ended = tokio::select! {
+            ended = &mut task => Some(match ended {
+                Ok(result) => result,
+                Err(panic) => Err(anyhow::anyhow!("the investigation panicked: {panic}")),
+            }),
+            () = tokio::time::sleep(deadline) => Some(Err(anyhow::anyhow!("no result within {deadline:?}"))),
+            () = self.keep_lease(claim) => Some(Ok(Worked::Lost)),
+            () = abort.cancelled() => None,
+        };
+        task.abort();
+        match ended {
+            Some(Ok(Worked::Finished)) => {}
+            Some(Ok(Worked::Lost)) => tracing::warn!(investigation = %claim.id, "lost the lease"),
+            Some(Err(error)) => self.fail(claim, &format!("{error:#}")).await,
+            None => {
+                if let Err(error) = queue::release(&self.pool, claim).await {
+                    tracing::warn!(investigation = %claim.id, %error, "not handed back; its lease will run out");
+                }
+            }
+        }
+    }
+
+    /// Returns when the lease is lost.
+    async fn keep_lease(&self, claim: &Claim) {
+        let lease = Duration::from_secs(self.settings.lease_secs);
+        loop {
+            tokio::time::sleep(lease / HEARTBEATS).await;
+            match queue::heartbeat(&self.pool, claim, lease).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                // The next beat may get through; the fence protects what is written meanwhile.
+                Err(error) => tracing::warn!(investigation = %claim.id, %error, "heartbeat failed"),
+            }
+        }
+    }
+
+    async fn investigate(&self, claim: &Claim) -> anyhow::Result<Worked> {
+        let started = Instant::now();
+        let mut connection = self.pool.acquire().await.context("no database connection")?;
+        let incident = incidents::read(&mut *connection, &[claim.incident_id]).await?.into_iter().next();
+        let incident = incident.context("the incident of this investigation is gone")?;
+        let alerts = store::alerts(&mut connection, claim.incident_id).await?;
+        drop(connection);
+        let workload = match (incident.confident, alerts.first()) {
+            (false, Some(alert)) => {
+                let resolved = self.resolver.resolve(alert, RESOLVE_DEADLINE).await;
+                if !resolved.confident {
+                    incident.workload.clone()
+                } else if self.correct(claim, &incident, &resolved.workload).await? {
+                    resolved.workload
+                } else {
+                    return Ok(Worked::Finished);
+                }
+            }
+            _ => incident.workload.clone(),
+        };
+        let investigated = self.investigator.investigate(&workload, &alerts).await;
+        let finished = self.finish(claim, &workload, &investigated).await?;
+        let seconds = started.elapsed().as_secs_f64();
+        metrics::histogram!(telemetry::INVESTIGATION_SECONDS).record(seconds);
+        if finished {
+            let outcome = investigated.report.outcome.as_str();
+            metrics::counter!(telemetry::INVESTIGATIONS, "outcome" => outcome).increment(1);
+            tracing::info!(investigation = %claim.id, %workload, outcome, seconds, "investigated");
+        }
+        Ok(if finished { Worked::Finished } else { Worked::Lost })
+    }
+
+    /// The key was guessed when the webhook came. `false`: the incident has joined another one.
+    async fn correct(
+        &self,
+        claim: &Claim,
+        incident: &incidents::Record,
+        workload: &Workload,
+    ) -> anyhow::Result<bool> {
+        let mut transaction = self.pool.begin().await?;
+        let corrected = incidents::correct(&mut transaction, incident, workload).await?;
+        if let incidents::Corrected::Merged(other) = corrected {
+            let why = format!("the alerts are about {workload}, whose incident {other} was open already");
+            queue::supersede(&mut *transaction, claim, &why).await?;
+            let again = queue::Waiting {
+                incident_id: other,
+                workload: workload.clone(),
+                alert_name: claim.alert_name.clone(),
+                reason: "alerts of a guessed workload joined this incident".to_owned(),
+                priority: incident.severity as i32,
+                after: Duration::ZERO,
+            };
+            queue::enqueue(&mut *transaction, &[again]).await?;
+            if let Some(audience) = &self.audience {
+                audience.resolved(&mut transaction, &[incident.id]).await?;
+            }
+        }
+        transaction.commit().await?;
+        Ok(corrected == incidents::Corrected::Kept)
+    }
+
+    async fn finish(
+        &self,
+        claim: &Claim,
+        workload: &Workload,
+        investigated: &Investigated,
+    ) -> anyhow::Result<bool> {
+        let report = &investigated.report;
+        let mut transaction = self.pool.begin().await?;
+        if !store::finish(&mut transaction, claim, report, &investigated.observations).await? {
+            return Ok(false);
+        }
+        match &self.audience {
+            Some(audience) => {
+                let ending = Ending::Reported(report);
+                audience.ended(&mut transaction, claim.incident_id, claim.id, ending).await?;
+            }
+            None => slack::log_summary(report, workload),
+        }
+        transaction.commit().await.context("the report could not be committed")?;
+        Ok(true)
+    }
+
+    async fn fail(&self, claim: &Claim, error: &str) {
+        let error = crate::redact::redact(error);
+        tracing::warn!(investigation = %claim.id, attempt = claim.attempt, %error, "attempt failed");
+        let ended = async {
+            let mut transaction = self.pool.begin().await?;
+            let failure = queue::fail(&mut *transaction, claim, &error, self.max_attempts()).await?;
+            if failure == Failure::Dead {
+                self.gave_up(&mut transaction, claim.incident_id, claim.id, &error).await?;
+            }
+            transaction.commit().await
+        };
+        if let Err(error) = ended.await {
+            tracing::warn!(investigation = %claim.id, %error, "the failure was not stored; its lease will run out");
+        }
+    }
+
+    async fn gave_up(
+        &self,
+        transaction: &mut sqlx::PgConnection,
+        incident: Uuid,
+        investigation: Uuid,
+        error: &str,
+    ) -> Result<(), sqlx::Error> {
+        metrics::counter!(telemetry::INVESTIGATIONS, "outcome" => "dead").increment(1);
+        match &self.audience {
+            Some(audience) => audience.ended(transaction, incident, investigation, Ending::GaveUp(error)).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn keep_house(self: Arc<Self>, shutdown: CancellationToken) {
+        while shutdown.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await.is_some() {
+            if let Err(error) = self.tidy().await {
+                tracing::warn!(%error, "housekeeping failed; it will be tried again");
+            }
+        }
+    }
+
+    /// Buries investigations whose workers vanished for the last time, and closes stale incidents. The row
+    /// locks make it safe on many replicas at once.
+    async fn tidy(&self) -> Result<(), sqlx::Error> {
+        let mut transaction = self.pool.begin().await?;
+        for (investigation, incident) in queue::bury(&mut *transaction, self.max_attempts()).await? {
+            tracing::error!(%investigation, "gave up: its workers vanished");
+            self.gave_up(&mut transaction, incident, investigation, "every worker that tried it vanished").await?;
+        }
+        let stale = incidents::close_stale(&mut transaction, self.stale_after, STALE_BATCH).await?;
+        queue::cancel(&mut *transaction, &stale).await?;
+        if let Some(audience) = &self.audience {
+            audience.resolved(&mut transaction, &stale).await?;
+        }
+        transaction.commit().await?;
+        metrics::gauge!(telemetry::QUEUE_DEPTH).set(queue::depth(&self.pool).await? as f64);
+        Ok(())
+    }
+}

@@ -10,6 +10,9 @@ use super::decide::{self, Decision, Occurrence, Rules};
 use crate::alert::{Alert, Severity, Status};
 use crate::workload::Workload;
 
+/// Longer summaries are cut: a title is one line of a message.
+const MAX_TITLE_CHARS: usize = 300;
+
 /// An alert and the workload it is about.
 #[derive(Debug, Clone)]
 pub struct Placed {
@@ -168,6 +171,11 @@ impl Entry {
     }
 }
 
+/// The sender's own line, else the alert's name and where.
 fn title(alert: &Alert, workload: &Workload) -> String {
-    format!("{} on {}", alert.name(), workload.short())
+    let summary = alert.annotation("summary").and_then(|text| text.lines().next()).map(str::trim);
+    match summary {
+        Some(line) if !line.is_empty() => line.chars().take(MAX_TITLE_CHARS).collect(),
+        _ => format!("{} on {}", alert.name(), workload.short()),
+    }
 }

@@ -103,6 +103,131 @@ fn bucket(key: &str) -> i32 {
     i32::try_from(hash % LOCK_BUCKETS).unwrap_or_default()
 }
 
+/// An incident as those who tell people about it need it.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub id: Uuid,
+    pub workload: Workload,
+    pub severity: Severity,
+    pub title: String,
+    pub alert_names: Vec<String>,
+    pub alerts: i32,
+    pub confident: bool,
+    pub open: bool,
+    pub opened_at: DateTime<Utc>,
+    pub resolved_at: Option<DateTime<Utc>>,
+}
+
+/// Reads incidents in the order in which they were opened.
+///
+/// # Errors
+/// The database's.
+pub async fn read(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<Record>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select id, cluster, namespace, kind, name, severity, title, alert_names, alerts, confident, state,
+                opened_at, resolved_at
+         from incidents where id = any($1) order by opened_at, id",
+        ids
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Record {
+            id: row.id,
+            workload: Workload::new(row.cluster, row.namespace, row.kind, row.name),
+            severity: Severity::from_word(&row.severity),
+            title: row.title,
+            alert_names: row.alert_names,
+            alerts: row.alerts,
+            confident: row.confident,
+            open: row.state == "open",
+            opened_at: row.opened_at,
+            resolved_at: row.resolved_at,
+        })
+        .collect())
+}
+
+/// What became of an incident whose workload was guessed first and is known now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Corrected {
+    /// The incident has its right key.
+    Kept,
+    /// Another incident of that workload was open: this one's alerts joined it, and this one is over.
+    Merged(Uuid),
+}
+
+/// Gives an incident the workload that the cluster named.
+///
+/// # Errors
+/// The database's.
+pub async fn correct(
+    transaction: &mut PgConnection,
+    incident: &Record,
+    workload: &Workload,
+) -> Result<Corrected, sqlx::Error> {
+    let (old, new) = (incident.workload.key(), workload.key());
+    lock(transaction, &[old.clone(), new.clone()]).await?;
+    let other = if old == new {
+        None
+    } else {
+        sqlx::query_scalar!("select id from incidents where workload = $1 and state = 'open'", new)
+            .fetch_optional(&mut *transaction)
+            .await?
+    };
+    let Some(other) = other else {
+        sqlx::query!(
+            "with corrected as (
+               update incidents set workload = $2, cluster = $3, namespace = $4, kind = $5, name = $6,
+                      confident = true, updated_at = now() where id = $1)
+             update investigations set workload = $2, cluster = $3, namespace = $4
+             where incident_id = $1 and state in ('queued', 'running')",
+            incident.id,
+            new,
+            workload.cluster,
+            workload.namespace,
+            workload.kind,
+            workload.name
+        )
+        .execute(transaction)
+        .await?;
+        return Ok(Corrected::Kept);
+    };
+    sqlx::query!(
+        "with moved as (update alerts set incident_id = $2 where incident_id = $1 returning 1),
+              over as (update incidents set state = 'resolved', resolved_at = now(), updated_at = now()
+                       where id = $1)
+         update incidents set alerts = alerts + (select count(*) from moved), updated_at = now() where id = $2",
+        incident.id,
+        other
+    )
+    .execute(transaction)
+    .await?;
+    Ok(Corrected::Merged(other))
+}
+
+/// Closes open incidents that heard nothing for `after`: resolved webhooks may never come. At most `limit`.
+///
+/// # Errors
+/// The database's.
+pub async fn close_stale(
+    transaction: &mut PgConnection,
+    after: std::time::Duration,
+    limit: i64,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "update incidents set state = 'resolved', resolved_at = now(), updated_at = now()
+         where id in (select id from incidents
+                      where state = 'open' and updated_at < now() - make_interval(secs => $1)
+                      order by updated_at for update skip locked limit $2)
+         returning id",
+        after.as_secs_f64(),
+        limit
+    )
+    .fetch_all(transaction)
+    .await
+}
+
 async fn seen(
     transaction: &mut PgConnection,
     placed: &[Placed],

@@ -211,6 +211,33 @@ pub async fn fail(
     })
 }
 
+/// Ends a claim whose incident has joined another one.
+///
+/// # Errors
+/// The database's.
+pub async fn supersede(executor: impl PgExecutor<'_>, claim: &Claim, why: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update investigations set state = 'cancelled', finished_at = now(), lease_until = null, error = $3
+         where id = $1 and attempt = $2 and state = 'running'",
+        claim.id,
+        claim.attempt,
+        why
+    )
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+/// How many wait.
+///
+/// # Errors
+/// The database's.
+pub async fn depth(executor: impl PgExecutor<'_>) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(r#"select count(*) as "count!" from investigations where state = 'queued'"#)
+        .fetch_one(executor)
+        .await
+}
+
 /// Hands an unfinished claim back at once and counts no failure: a drain is nobody's fault.
 ///
 /// # Errors

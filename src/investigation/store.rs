@@ -12,25 +12,11 @@ use crate::report::Report;
 /// Alerts read for one investigation: the newest are the ones that matter.
 const MAX_ALERTS: i64 = 200;
 
-/// What the queue's row says of the incident, as the worker needs it.
-#[derive(Debug, Clone)]
-pub struct Case {
-    pub title: String,
-    /// The workload was named by the cluster, not guessed from labels.
-    pub confident: bool,
-    pub open: bool,
-    /// Newest first, firing ones only unless none fires any more.
-    pub alerts: Vec<Alert>,
-}
-
-/// Reads the incident behind a claim.
+/// Reads an incident's alerts: those that still fire first, then the newest.
 ///
 /// # Errors
 /// The database's, or an alert that does not read back.
-pub async fn case(connection: &mut PgConnection, incident: Uuid) -> anyhow::Result<Case> {
-    let row = sqlx::query!("select title, confident, state from incidents where id = $1", incident)
-        .fetch_one(&mut *connection)
-        .await?;
+pub async fn alerts(connection: &mut PgConnection, incident: Uuid) -> anyhow::Result<Vec<Alert>> {
     let bodies = sqlx::query_scalar!(
         r#"select f.body from alerts f where f.incident_id = $1 and f.status = 'firing'
            order by exists (select 1 from alerts r where r.source = f.source and r.fingerprint = f.fingerprint
@@ -41,8 +27,22 @@ pub async fn case(connection: &mut PgConnection, incident: Uuid) -> anyhow::Resu
     )
     .fetch_all(connection)
     .await?;
-    let alerts = bodies.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?;
-    Ok(Case { title: row.title, confident: row.confident, open: row.state == "open", alerts })
+    Ok(bodies.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?)
+}
+
+/// The newest report of an incident, if it has one.
+///
+/// # Errors
+/// The database's. A report that an older version wrote differently counts as none.
+pub async fn last_report(connection: &mut PgConnection, incident: Uuid) -> Result<Option<Report>, sqlx::Error> {
+    let report = sqlx::query_scalar!(
+        r#"select report as "report!" from investigations where incident_id = $1 and report is not null
+           order by finished_at desc limit 1"#,
+        incident
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(report.and_then(|report| serde_json::from_value(report).ok()))
 }
 
 /// Finishes the investigation: report and ledger in the caller's transaction. `false`: the lease is lost and

@@ -1,0 +1,117 @@
+//! The conductor that puts an incident's news into the outbox, inside the transaction that made the news.
+//! It never talks to Slack; the outbox's own loop does.
+
+use chrono::Utc;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::incident::store::{self, Record};
+use crate::report::Report;
+use crate::slack::blocks::{self, IncidentView, Standing};
+use crate::slack::outbox;
+
+/// Where incidents are announced, and the address for links.
+#[derive(Debug, Clone)]
+pub struct Audience {
+    pub channel: String,
+    /// `server.public_url`, "" leaves links out.
+    pub public_url: String,
+}
+
+/// How an investigation ended.
+#[derive(Debug, Clone, Copy)]
+pub enum Ending<'a> {
+    Reported(&'a Report),
+    GaveUp(&'a str),
+}
+
+impl Audience {
+    /// A thread begins: one parent message for each incident.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn opened(&self, transaction: &mut PgConnection, incidents: &[Uuid]) -> Result<(), sqlx::Error> {
+        for incident in store::read(&mut *transaction, incidents).await? {
+            let message = blocks::parent(&view(&incident, None), Standing::Investigating);
+            outbox::enqueue_parent(&mut *transaction, incident.id, &self.channel, &message).await?;
+        }
+        Ok(())
+    }
+
+    /// A resolved incident fires again: its old parent says so.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn reopened(&self, transaction: &mut PgConnection, incidents: &[Uuid]) -> Result<(), sqlx::Error> {
+        for incident in store::read(&mut *transaction, incidents).await? {
+            let message = blocks::parent(&view(&incident, None), Standing::FiringAgain);
+            let turn = format!("reopened:{}", Utc::now().timestamp_micros());
+            outbox::enqueue_update(&mut *transaction, incident.id, &turn, &self.channel, &message).await?;
+        }
+        Ok(())
+    }
+
+    /// The summary in the thread, and the parent with the verdict.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn ended(
+        &self,
+        transaction: &mut PgConnection,
+        incident: Uuid,
+        investigation: Uuid,
+        ending: Ending<'_>,
+    ) -> Result<(), sqlx::Error> {
+        let url = blocks::investigation_url(&self.public_url, investigation);
+        for incident in store::read(&mut *transaction, &[incident]).await? {
+            let (summary, standing) = match ending {
+                Ending::Reported(report) => {
+                    (blocks::summary(&incident.workload, report, url.as_deref()), Standing::Reported(report))
+                }
+                Ending::GaveUp(error) => {
+                    (blocks::gave_up(&incident.workload, error, url.as_deref()), Standing::GaveUp)
+                }
+            };
+            let ids = (incident.id, investigation);
+            outbox::enqueue_summary(&mut *transaction, ids, &self.channel, &summary).await?;
+            // An incident that was resolved meanwhile keeps its last word.
+            if incident.open {
+                let message = blocks::parent(&view(&incident, url.as_deref()), standing);
+                let turn = format!("report:{investigation}");
+                outbox::enqueue_update(&mut *transaction, incident.id, &turn, &self.channel, &message).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The trouble is over: a note in the thread, and the parent says so.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn resolved(&self, transaction: &mut PgConnection, incidents: &[Uuid]) -> Result<(), sqlx::Error> {
+        for incident in store::read(&mut *transaction, incidents).await? {
+            let at = incident.resolved_at.unwrap_or_else(Utc::now);
+            let turn = at.timestamp_micros().to_string();
+            let view = view(&incident, None);
+            let report = crate::investigation::store::last_report(&mut *transaction, incident.id).await?;
+            let parent = blocks::parent(&view, Standing::Resolved { at, report: report.as_ref() });
+            let note = blocks::resolved(&view, at);
+            outbox::enqueue_resolved(&mut *transaction, incident.id, &turn, &self.channel, &note).await?;
+            let turn = format!("resolved:{turn}");
+            outbox::enqueue_update(&mut *transaction, incident.id, &turn, &self.channel, &parent).await?;
+        }
+        Ok(())
+    }
+}
+
+fn view<'a>(incident: &'a Record, url: Option<&'a str>) -> IncidentView<'a> {
+    IncidentView {
+        workload: &incident.workload,
+        severity: incident.severity,
+        title: &incident.title,
+        alert_names: &incident.alert_names,
+        alerts: u32::try_from(incident.alerts).unwrap_or_default(),
+        opened_at: incident.opened_at,
+        url,
+    }
+}

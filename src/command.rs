@@ -1,0 +1,119 @@
+//! The commands: arguments in, exit code out. Each joins settings and rooms for one purpose; none holds
+//! logic of its own.
+
+mod demo;
+mod investigate;
+mod runbooks;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::App;
+use crate::postgres::Database;
+use crate::settings::Settings;
+use crate::telemetry;
+
+/// Where the settings are.
+#[derive(Args, Clone)]
+pub struct Config {
+    /// YAML file with the settings; config/whodunit.yaml documents every key. Environment variables such as
+    /// WHODUNIT_SERVER__LISTEN win over it
+    #[arg(long, value_name = "FILE", env = "WHODUNIT_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl Config {
+    fn load(&self) -> anyhow::Result<Settings> {
+        // Not every variable of the environment is text; ours are.
+        let env = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        Settings::load(self.config.as_deref(), env)
+    }
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run the service: take alerts in, investigate them, announce the results
+    Serve {
+        #[command(flatten)]
+        config: Config,
+    },
+    /// Investigate a recorded cluster with real alerts, on this machine alone, and show the Slack threads
+    Demo(demo::Options),
+    /// Investigate one workload or alert now and print the report; stores nothing, needs no database.
+    /// Exit code 0: a cause was found; 3: inconclusive
+    Investigate(investigate::Options),
+    /// Check runbooks, or ask which one an alert would get
+    #[command(subcommand)]
+    Runbooks(runbooks::Runbooks),
+    /// Bring the database schema up to date and exit
+    Migrate {
+        #[command(flatten)]
+        config: Config,
+    },
+    /// Check the settings and exit
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Subcommand)]
+pub enum ConfigCommand {
+    /// Read the settings as `serve` would and say what is wrong
+    Check {
+        #[command(flatten)]
+        config: Config,
+    },
+}
+
+impl Command {
+    /// Runs the command to its end.
+    ///
+    /// # Errors
+    /// What a person must see to get on.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Serve { config } => serve(config.load()?).await,
+            Self::Demo(options) => demo::run(options).await,
+            Self::Investigate(options) => investigate::run(options).await,
+            Self::Runbooks(command) => runbooks::run(command),
+            Self::Migrate { config } => {
+                let settings = config.load()?;
+                telemetry::start_log(&settings.log)?;
+                Database::open(&settings.database).await?.close().await;
+                println!("The database schema is up to date.");
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Config(ConfigCommand::Check { config }) => {
+                config.load()?;
+                println!("The settings can be read.");
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+    telemetry::start_log(&settings.log)?;
+    let metrics = telemetry::start_metrics()?;
+    // Before anything slow, so that an impatient Ctrl-C is not lost.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let listen = settings.server.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}; set server.listen to a free address"))?;
+    let app = App::start(settings, listener, metrics).await?;
+    tracing::info!(url = app.url(), "ready for alerts");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("draining");
+    app.stop().await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,62 @@
+//! `whodunit runbooks`: lint runbooks, and explain which one an alert gets.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use chrono::Utc;
+use clap::Subcommand;
+
+use super::Config;
+use crate::alert::Source;
+use crate::incident::resolve;
+use crate::runbook::{self, Catalogue};
+use crate::webhook;
+
+#[derive(Subcommand)]
+pub enum Runbooks {
+    /// Check runbooks for faults; exit code 1 when there is one. In GitHub Actions they become annotations
+    Check {
+        /// Folders to check; without any, the built-in runbooks alone
+        folders: Vec<PathBuf>,
+    },
+    /// Which runbook would this alert get, and why?
+    Explain {
+        #[command(flatten)]
+        config: Config,
+        /// A webhook body as Alertmanager posts it
+        alert: PathBuf,
+    },
+}
+
+pub fn run(command: Runbooks) -> anyhow::Result<ExitCode> {
+    match command {
+        Runbooks::Check { folders } => {
+            let faults = runbook::check(&folders);
+            let annotate = std::env::var_os("GITHUB_ACTIONS").is_some();
+            for fault in &faults {
+                if annotate {
+                    println!("::error file={},line={},col={}::{}", fault.path, fault.line, fault.column, fault.message);
+                } else {
+                    println!("{fault}");
+                }
+            }
+            eprintln!("{} fault(s).", faults.len());
+            Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Runbooks::Explain { config, alert } => {
+            let settings = config.load()?;
+            let bytes = std::fs::read(&alert).with_context(|| format!("cannot read {}", alert.display()))?;
+            let alerts = webhook::parse(Source::Manual, &bytes, Utc::now())
+                .map_err(|rejection| anyhow::anyhow!("{}: {rejection}", alert.display()))?;
+            let catalogue = Catalogue::load(&settings.runbooks);
+            for alert in &alerts {
+                let workload = resolve::from_labels(alert, &settings.kubernetes.cluster);
+                let choice = catalogue.choose(std::slice::from_ref(alert), &workload);
+                let name = choice.runbook.as_ref().map_or("no runbook", |runbook| runbook.name.as_str());
+                println!("{} on {}: {name}: {}", alert.name(), workload.short(), choice.reason);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
