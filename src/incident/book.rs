@@ -45,6 +45,8 @@ pub enum Change {
     Opened,
     Reopened,
     Resolved,
+    /// Opened and resolved within one request: there is no thread to tell.
+    Passed,
 }
 
 /// A row for `alerts`: the alert, its decision and its incident.
@@ -146,7 +148,7 @@ impl Entry {
             self.state.open = true;
             self.state.resolved_at = None;
             self.state.severity = alert.severity;
-            self.change = Change::Reopened;
+            self.change = if self.change == Change::Passed { Change::Opened } else { Change::Reopened };
         }
         self.state.firing.insert(decide::occurrence(alert));
         self.state.severity = self.state.severity.max(alert.severity);
@@ -166,7 +168,7 @@ impl Entry {
             self.state.queued = false;
             self.state.resolved_at = Some(now);
             self.enqueue = None;
-            self.change = Change::Resolved;
+            self.change = if self.change == Change::Opened { Change::Passed } else { Change::Resolved };
         }
     }
 }
