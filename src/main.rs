@@ -1,1 +1,2 @@
+//! Starts the role that the command line names.
 fn main() {}
