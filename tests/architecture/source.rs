@@ -179,8 +179,8 @@ fn literal(rest: &str, before: Option<char>) -> usize {
             return rest.len() - raw.len() + hashes + 1 + length;
         }
     }
-    if rest.starts_with('\'') {
-        let mut chars = rest[1..].chars();
+    if let Some(inside) = rest.strip_prefix('\'') {
+        let mut chars = inside.chars();
         // 'a' and '\n' are characters, 'a without a closing quote is a lifetime.
         return match (chars.next(), chars.next()) {
             (Some('\\'), _) => quoted(rest, '\''),
