@@ -1,2 +1,81 @@
-//! Benchmarks of the whole line.
-fn main() {}
+//! Figures of the whole line on this machine, with the program as its users run it: a child process, HTTP in
+//! front, PostgreSQL with fsync behind. Beside the webhooks' rate stands what the same server commits by itself.
+//!
+//! `make bench` prints them. WHODUNIT_BENCH_CLUSTER=http://… adds the time from webhook to report against the
+//! Kubernetes API there.
+
+#[path = "line/load.rs"]
+mod load;
+#[path = "line/pgbench.rs"]
+mod pgbench;
+#[path = "line/report.rs"]
+mod report;
+#[path = "line/service.rs"]
+mod service;
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use load::Load;
+use service::{Folder, Service};
+
+const CONNECTIONS: usize = 32;
+const ALERTS_PER_WEBHOOK: u64 = 10;
+/// 10,000 alerts, after which memory is read; they are the warm-up too.
+const FIRST_WEBHOOKS: u64 = 1_000;
+const MEASURE: Duration = Duration::from_secs(10);
+const PGBENCH: Duration = Duration::from_secs(5);
+/// As many as the service's own pool has.
+const PGBENCH_CLIENTS: u32 = 12;
+
+fn main() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run())
+}
+
+async fn run() -> Result<()> {
+    // The error is: installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = Folder::make()?;
+    let (service, first_start) = Service::start(&folder, None).await?;
+    drop(service);
+    let (service, second_start) = Service::start(&folder, None).await?;
+    print("start to ready, first time (makes the database)", &format!("{:.2} s", first_start.as_secs_f64()));
+    print("start to ready, again", &format!("{:.2} s", second_start.as_secs_f64()));
+    print("memory, idle, without its PostgreSQL", &service.memory());
+
+    let load = Load::new(&service.url, CONNECTIONS, ALERTS_PER_WEBHOOK);
+    load.post(FIRST_WEBHOOKS).await?;
+    print("memory after 10,000 alerts", &service.memory());
+
+    let figures = load.post_for(MEASURE).await?;
+    print("webhooks of 10 alerts, 32 connections", &format!("{:.0}/s", figures.per_second));
+    print("  acknowledged, p50", &milliseconds(figures.p50));
+    print("  acknowledged, p99", &milliseconds(figures.p99));
+    print("memory after the load", &service.memory());
+
+    let commits = pgbench::commits_per_second(&folder.sockets(), PGBENCH_CLIENTS, PGBENCH)?;
+    print("the same server, commits of 10 rows (pgbench)", &format!("{commits:.0}/s"));
+    print("  webhooks a commit", &format!("{:.2}", figures.per_second / commits));
+    drop(service);
+
+    match std::env::var("WHODUNIT_BENCH_CLUSTER") {
+        Ok(cluster) => {
+            let (service, _) = Service::start(&folder, Some(&cluster)).await?;
+            let times = report::times(&service, &folder.sockets()).await?;
+            print("webhook to finished report, p50", &milliseconds(load::percentile(&times, 50)));
+            print("  of workloads", &times.len().to_string());
+        }
+        Err(_) => print("webhook to finished report", "not measured: WHODUNIT_BENCH_CLUSTER is not set"),
+    }
+    Ok(())
+}
+
+fn print(name: &str, figure: &str) {
+    println!("{name:<52} {figure}");
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}

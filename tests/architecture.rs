@@ -1,1 +1,290 @@
-//! Who may import whom.
+//! The house rules that the compiler does not know: who may import whom, which files decide without acting,
+//! where SQL may stand, how long a file may be. ARCHITECTURE.md says why.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "architecture/source.rs"]
+mod source;
+
+use source::{File, Found};
+
+const PAPERS: [&str; 5] = ["alert", "workload", "facts", "report", "redact"];
+
+/// What each room may import, beside the papers, which every room may. A room is a top-level module of `src`.
+/// Steps stand in the order of the data and may import ports and earlier steps; only conductors join them.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    // Papers.
+    ("alert", &[]),
+    ("workload", &[]),
+    ("facts", &[]),
+    ("report", &[]),
+    ("redact", &[]),
+    // What the composition root needs.
+    ("settings", &[]),
+    ("postgres", &["settings"]),
+    ("telemetry", &["settings"]),
+    // Port.
+    ("source", &["settings"]),
+    // Steps.
+    ("webhook", &["settings"]),
+    ("incident", &["settings", "source", "webhook"]),
+    ("runbook", &["settings", "source", "webhook", "incident"]),
+    ("evidence", &["settings", "source", "webhook", "incident", "runbook"]),
+    ("signature", &["settings", "source", "webhook", "incident", "runbook", "evidence"]),
+    ("investigation", &["settings", "source", "webhook", "incident", "runbook", "evidence", "signature"]),
+    (
+        "slack",
+        &["settings", "source", "webhook", "incident", "runbook", "evidence", "signature", "investigation"],
+    ),
+    (
+        "api",
+        &[
+            "settings",
+            "source",
+            "webhook",
+            "incident",
+            "runbook",
+            "evidence",
+            "signature",
+            "investigation",
+            "slack",
+        ],
+    ),
+    // Conductors.
+    ("intake", &["settings", "source", "webhook", "incident", "runbook", "investigation", "slack"]),
+    (
+        "worker",
+        &["settings", "source", "incident", "runbook", "evidence", "signature", "investigation", "slack"],
+    ),
+    (
+        "app",
+        &[
+            "settings",
+            "postgres",
+            "telemetry",
+            "source",
+            "webhook",
+            "incident",
+            "runbook",
+            "evidence",
+            "signature",
+            "investigation",
+            "slack",
+            "api",
+            "intake",
+            "worker",
+        ],
+    ),
+    (
+        "demo",
+        &[
+            "settings",
+            "postgres",
+            "telemetry",
+            "source",
+            "webhook",
+            "incident",
+            "runbook",
+            "evidence",
+            "signature",
+            "investigation",
+            "slack",
+            "api",
+            "intake",
+            "worker",
+            "app",
+        ],
+    ),
+    ("main", &["settings", "telemetry", "app", "demo", "runbook"]),
+];
+
+/// Files and folders that decide and never act: no database, no network, no runtime, no clock.
+const PURE: &[&str] = &[
+    "src/alert.rs",
+    "src/workload.rs",
+    "src/facts.rs",
+    "src/report.rs",
+    "src/redact.rs",
+    "src/incident/decide.rs",
+    "src/runbook/choose.rs",
+    "src/signature/",
+    "src/investigation/conclude.rs",
+    "src/investigation/verify.rs",
+    "src/slack/blocks",
+];
+const IMPURE_CRATES: &[&str] =
+    &["sqlx::", "reqwest::", "kube::", "tokio::", "Utc::now", "Instant::now", "SystemTime::now"];
+
+/// The only files that may hold SQL.
+const SQL_FILES: &[&str] = &["store.rs", "queue.rs", "outbox.rs", "postgres.rs", "postgres/private.rs"];
+const SQL: &[&str] =
+    &["sqlx::query", "sqlx::raw_sql", "QueryBuilder", " query!(", " query_as!(", " query_scalar!("];
+
+/// Lines of code, without comments, blank lines and tests.
+const MAX_LINES: usize = 350;
+const MAX_MAIN_LINES: usize = 60;
+
+/// Crates that would bring a second TLS provider or a C library into the build; deny.toml says the same.
+const BANNED_CRATES: &[&str] = &["openssl", "openssl-sys", "native-tls", "aws-lc-rs", "aws-lc-sys"];
+
+fn may_import(room: &str, other: &str) -> bool {
+    room == other
+        || PAPERS.contains(&other)
+        || MAY_IMPORT.iter().any(|(name, others)| *name == room && others.contains(&other))
+}
+
+fn wrong_imports(file: &File) -> Vec<String> {
+    file.imports()
+        .into_iter()
+        .filter(|import| !may_import(&file.room, &import.what))
+        .map(|Found { line, what }| {
+            format!(
+                "{}:{line}: `{}` may not import `{what}` (table in tests/architecture.rs)",
+                file.path, file.room
+            )
+        })
+        .collect()
+}
+
+fn impurities(file: &File) -> Vec<String> {
+    if !PURE.iter().any(|pure| file.path.starts_with(pure)) {
+        return Vec::new();
+    }
+    file.find(IMPURE_CRATES)
+        .into_iter()
+        .map(|Found { line, what }| format!("{}:{line}: a file that decides uses `{what}`", file.path))
+        .collect()
+}
+
+fn misplaced_sql(file: &File) -> Vec<String> {
+    if SQL_FILES.iter().any(|name| file.path.ends_with(&format!("/{name}"))) {
+        return Vec::new();
+    }
+    file.find(SQL)
+        .into_iter()
+        .map(|Found { line, what }| {
+            format!("{}:{line}: SQL (`{}`) outside {SQL_FILES:?}", file.path, what.trim())
+        })
+        .collect()
+}
+
+fn too_long(file: &File) -> Vec<String> {
+    let limit = if file.path == "src/main.rs" { MAX_MAIN_LINES } else { MAX_LINES };
+    let lines = file.lines();
+    if lines > limit {
+        vec![format!("{}: {lines} lines of code, at most {limit}", file.path)]
+    } else {
+        Vec::new()
+    }
+}
+
+fn without_opening(file: &File) -> Vec<String> {
+    if file.text.starts_with("//!") {
+        return Vec::new();
+    }
+    vec![format!(
+        "{}:1: a module opens with `//!`: what comes in, what goes out, what it never does",
+        file.path
+    )]
+}
+
+fn check(rule: fn(&File) -> Vec<String>) {
+    let files = source::files();
+    assert!(files.len() >= MAY_IMPORT.len(), "found only {} files under src/", files.len());
+    let faults: Vec<String> = files.iter().flat_map(rule).collect();
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn rooms_import_only_what_the_table_allows() {
+    check(wrong_imports);
+}
+
+#[test]
+fn files_that_decide_touch_no_database_network_or_clock() {
+    check(impurities);
+}
+
+#[test]
+fn sql_stands_only_in_the_files_named_for_it() {
+    check(misplaced_sql);
+}
+
+#[test]
+fn files_stay_short() {
+    check(too_long);
+}
+
+#[test]
+fn every_module_says_what_it_does() {
+    check(without_opening);
+}
+
+#[test]
+fn the_table_names_every_room_once() {
+    let mut named: Vec<&str> = MAY_IMPORT.iter().map(|(room, _)| *room).collect();
+    let mut rooms: Vec<String> = source::files().iter().map(|file| file.room.clone()).collect();
+    named.sort_unstable();
+    rooms.sort_unstable();
+    rooms.dedup();
+    rooms.retain(|room| room != "lib");
+    assert_eq!(rooms, named);
+}
+
+#[test]
+fn dependencies_come_from_crates_io_and_none_is_banned() {
+    let lock = std::fs::read_to_string(source::root().join("Cargo.lock")).unwrap();
+    let faults: Vec<&str> = lock
+        .lines()
+        .filter(|line| {
+            BANNED_CRATES.iter().any(|name| *line == format!("name = \"{name}\""))
+                || (line.starts_with("source = ")
+                    && *line != "source = \"registry+https://github.com/rust-lang/crates.io-index\"")
+        })
+        .collect();
+    assert!(lock.contains("name = \"ring\""), "Cargo.lock is not what this test takes it for");
+    assert!(faults.is_empty(), "Cargo.lock: {faults:?}");
+}
+
+/// Each rule must see a fault that is there: a rule that cannot fail proves nothing.
+#[test]
+fn the_rules_find_planted_faults() {
+    let text = r##"// no opening
+use crate::{
+    alert::Alert, // crate::app in a comment is none
+    slack::{self, blocks::{Block, Text}},
+};
+/* use crate::api::x; /* nested */ */
+const TEXT: &str = "crate::app::run";
+const RAW: &str = r#"crate::"app"::run"#;
+fn lifetimes<'a>(quote: char) -> &'a str { if quote == '"' { crate::worker::run() } else { "" } }
+fn now() { let _ = chrono::Utc::now(); sqlx::query("select 1"); }
+pub(in crate::incident) fn here() { super::super::settings::load(); }
+#[cfg(test)]
+mod tests { use crate::app::run; }
+"##;
+    let file = File::new("src/incident/decide.rs", text);
+    let lines = |faults: Vec<String>| -> Vec<String> {
+        faults.iter().map(|fault| fault.split(": ").take(2).collect::<Vec<_>>().join(": ")).collect()
+    };
+    assert_eq!(
+        lines(wrong_imports(&file)),
+        [
+            "src/incident/decide.rs:4: `incident` may not import `slack` (table in tests/architecture.rs)",
+            "src/incident/decide.rs:9: `incident` may not import `worker` (table in tests/architecture.rs)",
+            "src/incident/decide.rs:11: `incident` may not import `super` (table in tests/architecture.rs)",
+        ]
+    );
+    assert_eq!(impurities(&file).len(), 2, "{:?}", impurities(&file));
+    assert_eq!(
+        lines(misplaced_sql(&file)),
+        [
+            "src/incident/decide.rs:10: SQL (`sqlx::query`) outside [\"store.rs\", \"queue.rs\", \"outbox.rs\", \"postgres.rs\", \"postgres/private.rs\"]"
+        ]
+    );
+    assert_eq!(without_opening(&file).len(), 1);
+    assert_eq!(too_long(&file), Vec::<String>::new());
+    let long = File::new("src/main.rs", &"fn f() {} // code\n".repeat(MAX_MAIN_LINES + 1));
+    assert_eq!(too_long(&long), ["src/main.rs: 61 lines of code, at most 60"]);
+    let binary = File::new("src/main.rs", "use whodunit::{app, intake};\n");
+    assert_eq!(wrong_imports(&binary).len(), 1, "main may not reach past the composition root");
+}

@@ -1,1 +1,5 @@
 //! One integration binary.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod configuration;
+mod prometheus;

@@ -1,0 +1,42 @@
+# `make` alone lists the targets. `make demo` and `make test` work on a fresh Debian or Ubuntu with Rust and git.
+
+# The types of every SQL query are committed in .sqlx: no build asks a database, whatever .env says.
+export SQLX_OFFLINE = true
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test fmt clippy sqlx-check sqlx-prepare bench
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Investigate a recorded cluster's alerts here and now (ARGS=--exit ends by itself)
+	@sh scripts/install demo
+	cargo run --locked -- demo $(ARGS)
+
+run: ## Serve with config/whodunit.yaml (ARGS="--config FILE" for another)
+	cargo run --locked -- serve $(or $(ARGS),--config config/whodunit.yaml)
+
+test: ## Everything that must pass: formatting, lints, SQL types, all tests
+	@sh scripts/install
+	@$(MAKE) --no-print-directory fmt clippy sqlx-check
+	@echo "== cargo test"
+	cargo test --locked
+
+fmt: ## Fail on unformatted code
+	@echo "== cargo fmt"
+	cargo fmt --all --check
+
+clippy: ## Fail on any warning
+	@echo "== cargo clippy"
+	cargo clippy --all-targets --locked -- -D warnings
+
+sqlx-check: ## Fail if .sqlx is not what the queries and migrations say
+	@echo "== .sqlx"
+	bash scripts/sqlx-prepare --check
+
+sqlx-prepare: ## Write .sqlx anew, after a change of a query or a migration
+	bash scripts/sqlx-prepare
+
+bench: ## Print the figures of the whole line on this machine
+	@sh scripts/install demo
+	cargo bench --locked --bench line
