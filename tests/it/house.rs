@@ -1,0 +1,209 @@
+//! What the tests live in: one private Postgres a test run, one database a test, and the whole service
+//! between the recorded cluster and a Slack stand-in.
+#![allow(dead_code, reason = "each test uses the part of the house that it needs")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::Value;
+use sqlx::PgPool;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use whodunit::app::App;
+use whodunit::demo::backends::{Backend, BackendStandIn};
+use whodunit::demo::slack::SlackStandIn;
+use whodunit::demo::{KubernetesStandIn, Recording};
+use whodunit::postgres::{self, Durability, PrivateServer};
+use whodunit::settings::Settings;
+use whodunit::telemetry;
+
+pub const CHANNEL: &str = "#alerts";
+const SLACK_TOKEN: &str = "xoxb-of-the-stand-in";
+/// Nothing in a test may wait longer.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The server of this test run. It ends with the process: the kernel stops it when we are gone.
+async fn server() -> &'static PrivateServer {
+    static SERVER: OnceCell<(TempDir, PrivateServer)> = OnceCell::const_new();
+    let (_, server) = SERVER
+        .get_or_init(|| async {
+            let folder = tempfile::Builder::new().prefix("whodunit-test-").tempdir().unwrap();
+            let server = PrivateServer::start(folder.path(), Durability::None).await.unwrap();
+            (folder, server)
+        })
+        .await;
+    server
+}
+
+/// A new, empty, migrated database. Its connection options serve a second process on the same rows.
+pub async fn database() -> (PgPool, String) {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let admin = admin().await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("create database {name}"))).execute(&admin).await.unwrap();
+    admin.close().await;
+    let options = server().await.options(&name);
+    let socket = options.get_socket().unwrap().display().to_string();
+    let pool = postgres::connect(options, 10).await.unwrap();
+    postgres::migrate(&pool).await.unwrap();
+    let url = format!("postgres://whodunit@localhost/{name}?host={}", socket.replace('/', "%2F"));
+    (pool, url)
+}
+
+/// A connection to the server itself, for tests that take their database away.
+pub async fn admin() -> PgPool {
+    postgres::connect(server().await.options("postgres"), 1).await.unwrap()
+}
+
+/// Only the database.
+pub async fn pool() -> PgPool {
+    database().await.0
+}
+
+/// What a test wants to be different.
+#[derive(Default)]
+pub struct HouseOptions {
+    pub webhook_token: Option<String>,
+    pub without_slack: bool,
+    /// Changes the settings last.
+    pub settle_secs: u64,
+    pub max_attempts: Option<u32>,
+}
+
+pub struct House {
+    pub base_url: String,
+    pub pool: PgPool,
+    pub slack: Arc<SlackStandIn>,
+    pub kubernetes: Arc<KubernetesStandIn>,
+    pub http: reqwest::Client,
+    app: Option<App>,
+    stand_ins: CancellationToken,
+}
+
+impl House {
+    pub async fn start(options: HouseOptions) -> Self {
+        whodunit::app::install_tls();
+        let (pool, url) = database().await;
+        let recording = Recording::embedded().unwrap();
+        let stand_ins = CancellationToken::new();
+        let kubernetes = Arc::new(KubernetesStandIn::new(recording).unwrap());
+        let (listener, kubernetes_url) = listen().await;
+        tokio::spawn(Arc::clone(&kubernetes).serve(listener, stand_ins.clone()));
+        let slack = Arc::new(SlackStandIn::new(SLACK_TOKEN, &[CHANNEL]));
+        let (listener, slack_url) = listen().await;
+        tokio::spawn(Arc::clone(&slack).serve(listener, stand_ins.clone()));
+        let mut settings = Settings::default();
+        settings.database.url = Some(SecretString::from(url));
+        settings.intake.settle_secs = options.settle_secs;
+        settings.kubernetes.url = Some(kubernetes_url);
+        settings.kubernetes.cluster = "lab".to_owned();
+        settings.prometheus.url = Some(backend(recording, Backend::Prometheus, &stand_ins).await);
+        settings.loki.url = Some(backend(recording, Backend::Loki, &stand_ins).await);
+        if !options.without_slack {
+            settings.slack.api_url = format!("{slack_url}/api");
+            settings.slack.token = Some(SecretString::from(SLACK_TOKEN));
+            settings.slack.channel = CHANNEL.to_owned();
+        }
+        if let Some(token) = options.webhook_token {
+            settings.webhooks.alertmanager.bearer_tokens = vec![SecretString::from(token)];
+        }
+        if let Some(attempts) = options.max_attempts {
+            settings.worker.max_attempts = attempts;
+        }
+        let (listener, base_url) = listen().await;
+        let metrics = telemetry::recorder().unwrap().handle();
+        let app = App::start(settings, listener, metrics).await.unwrap();
+        Self { base_url, pool, slack, kubernetes, http: http(), app: Some(app), stand_ins }
+    }
+
+    /// Posts a body as Alertmanager does; the answer's status and JSON.
+    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
+        let request = self.http.post(format!("{}{path}", self.base_url)).header("content-type", "application/json");
+        let answer = request.body(body).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or(Value::Null))
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        let answer = self.http.get(format!("{}{path}", self.base_url)).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or(Value::Null))
+    }
+
+    /// Waits until nothing is queued or running, and nothing is left to be said.
+    pub async fn settle(&self) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let busy: i64 = sqlx::query_scalar(
+                "select (select count(*) from investigations where state in ('queued', 'running'))
+                      + (select count(*) from announcements where state in ('waiting', 'posting'))",
+            )
+            .fetch_one(&self.pool)
+            .await
+            .unwrap();
+            if busy == 0 {
+                return;
+            }
+            assert!(Instant::now() < until, "{busy} investigations or announcements are still under way");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// Ends the service as SIGTERM does.
+    pub async fn stop(&mut self) {
+        if let Some(app) = self.app.take() {
+            app.stop().await;
+        }
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.stand_ins.cancel();
+    }
+}
+
+pub fn http() -> reqwest::Client {
+    whodunit::app::install_tls();
+    reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().unwrap()
+}
+
+pub async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+async fn backend(recording: &Recording, backend: Backend, stand_ins: &CancellationToken) -> String {
+    let (listener, url) = listen().await;
+    let stand_in = Arc::new(BackendStandIn::new(recording, backend).unwrap());
+    tokio::spawn(stand_in.serve(listener, stand_ins.clone()));
+    url
+}
+
+/// A file of `tests/fixtures`.
+pub fn fixture(path: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)).unwrap()
+}
+
+/// The recorded webhook bodies in the order in which Alertmanager sent them.
+pub fn recorded_webhooks() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recording/alertmanager/webhooks");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
+    files.sort();
+    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+}

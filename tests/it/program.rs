@@ -1,0 +1,126 @@
+//! The program as a process: its private Postgres, a kill, a second instance, a drain.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::house::{PATIENCE, http, recorded_webhooks};
+
+/// `whodunit serve` on a data folder of its own, with no cluster and no Slack.
+struct Program {
+    child: Child,
+    url: String,
+}
+
+impl Program {
+    fn start(data_dir: &Path) -> Self {
+        let mut child = command(data_dir).stderr(Stdio::piped()).spawn().unwrap();
+        let (found, url) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        // Read on, so that the pipe never fills.
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                eprintln!("{line}");
+                if let Some((_, rest)) = line.split_once("url=\"http://") {
+                    let _ = found.send(format!("http://{}", rest.split('"').next().unwrap()));
+                }
+            }
+        });
+        let url = url.recv_timeout(PATIENCE).expect("the program did not say that it is ready");
+        Self { child, url }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    async fn post(&self, body: Vec<u8>) -> u16 {
+        let request = http().post(format!("{}/webhooks/alertmanager", self.url)).body(body);
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    async fn incidents(&self) -> usize {
+        let answer = http().get(format!("{}/api/v1/incidents?limit=200", self.url)).send().await.unwrap();
+        let body: Value = answer.json().await.unwrap();
+        body["items"].as_array().unwrap().len()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(data_dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_whodunit"));
+    command.arg("serve").stdout(Stdio::null());
+    command.env("NO_COLOR", "1");
+    command.env("WHODUNIT_SERVER__LISTEN", "127.0.0.1:0");
+    command.env("WHODUNIT_KUBERNETES__ENABLED", "false");
+    command.env("WHODUNIT_DATABASE__DATA_DIR", data_dir);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_kill_9_the_next_start_serves_the_same_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::start(folder.path());
+    for body in recorded_webhooks().into_iter().take(12) {
+        assert_eq!(program.post(body).await, 202);
+    }
+    let before = program.incidents().await;
+    assert!(before > 5, "{before}");
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+    let again = Program::start(folder.path());
+    assert_eq!(again.incidents().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_instance_on_the_same_folder_is_refused_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Program::start(folder.path());
+    let second = command(folder.path()).output().unwrap();
+    assert!(!second.status.success());
+    let error = String::from_utf8_lossy(&second.stderr);
+    assert!(error.contains("in use by another whodunit") && error.contains("database.data_dir"), "{error}");
+    assert!(error.contains(&first.child.id().to_string()), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_drains_and_ends_with_0_and_takes_the_private_server_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::start(folder.path());
+    assert_eq!(program.post(recorded_webhooks().swap_remove(0)).await, 202);
+    assert!(folder.path().join("pg/postmaster.pid").exists());
+    program.signal(Signal::TERM);
+    let until = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = program.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < until, "it does not end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(status.success(), "{status}");
+    assert!(!folder.path().join("pg/postmaster.pid").exists(), "PostgreSQL still runs");
+}
+
+#[test]
+fn an_unknown_setting_ends_the_start_with_its_name_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("whodunit.yaml");
+    std::fs::write(&file, "server:\n  lisen: 1\n").unwrap();
+    let output = command(folder.path()).arg("--config").arg(&file).output().unwrap();
+    assert!(!output.status.success());
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("whodunit.yaml") && error.contains("lisen") && error.contains('2'), "{error}");
+}
