@@ -3,4 +3,5 @@
 
 pub mod book;
 pub mod decide;
+pub mod resolve;
 pub mod store;
