@@ -1,0 +1,250 @@
+//! The five methods of Slack's Web API that the service calls: parameters in, Slack's answer or error out.
+//! Only `chat.postMessage` takes a channel's name; the others want its id, as Slack does.
+
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use super::{Message, SlackStandIn, Update, blocks};
+
+pub(super) const BOT_ID: &str = "B0WHODUNIT";
+
+/// Messages kept; a workspace beyond it refuses posts.
+const MAX_MESSAGES: usize = 50_000;
+
+/// Objects a page of history when nothing is said, and at most.
+const PAGE: usize = 100;
+const MAX_PAGE: usize = 999;
+
+/// Reads JSON, a form or the query into one object, with Slack's warnings.
+pub(super) fn parameters(
+    content_type: &str,
+    query: &str,
+    body: &[u8],
+) -> Result<(Value, Vec<String>), Value> {
+    let mut found = form(query);
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let mut warnings = Vec::new();
+    match media_type.as_str() {
+        "application/json" => {
+            let Ok(Value::Object(fields)) = serde_json::from_slice(body) else {
+                return Err(json!({"error": "invalid_json"}));
+            };
+            if !content_type.to_ascii_lowercase().contains("charset") {
+                warnings.push("missing_charset".to_owned());
+            }
+            found.extend(fields);
+        }
+        "application/x-www-form-urlencoded" => found.extend(form(&String::from_utf8_lossy(body))),
+        _ if body.is_empty() => {}
+        _ => return Err(json!({"error": "invalid_post_type"})),
+    }
+    Ok((Value::Object(found), warnings))
+}
+
+/// In a form, structures come as JSON text.
+fn form(text: &str) -> Map<String, Value> {
+    let url = reqwest::Url::parse(&format!("http://localhost/?{text}"));
+    let pairs: Vec<(String, String)> =
+        url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default();
+    let read = |(key, value): (String, String)| match key.as_str() {
+        "blocks" | "attachments" | "metadata" => {
+            let parsed = serde_json::from_str(&value).unwrap_or(Value::String(value));
+            (key, parsed)
+        }
+        _ => (key, Value::String(value)),
+    };
+    pairs.into_iter().map(read).collect()
+}
+
+fn error<T>(code: &str) -> Result<T, Value> {
+    Err(json!({"error": code}))
+}
+
+fn text_of<'a>(parameters: &'a Value, key: &str) -> &'a str {
+    parameters[key].as_str().unwrap_or_default()
+}
+
+fn is_true(value: &Value) -> bool {
+    value.as_bool().unwrap_or_default() || matches!(value.as_str(), Some("true" | "1"))
+}
+
+pub(super) fn message(channel: &str, ts: String, bot_id: &str, parameters: &Value) -> Message {
+    Message {
+        channel: channel.to_owned(),
+        ts,
+        thread_ts: parameters["thread_ts"].as_str().map(str::to_owned),
+        bot_id: bot_id.to_owned(),
+        text: text_of(parameters, "text").to_owned(),
+        blocks: parameters["blocks"].clone(),
+        attachments: parameters["attachments"].clone(),
+        metadata: parameters["metadata"].clone(),
+        arrived: Instant::now(),
+        is_edited: false,
+    }
+}
+
+fn as_slack_shows(message: &Message, with_metadata: bool) -> Value {
+    let mut shown = json!({
+        "type": "message", "ts": message.ts, "bot_id": message.bot_id, "text": message.text,
+    });
+    for (key, value) in [("blocks", &message.blocks), ("attachments", &message.attachments)] {
+        if !value.is_null() {
+            shown[key] = value.clone();
+        }
+    }
+    if with_metadata && !message.metadata.is_null() {
+        shown["metadata"] = message.metadata.clone();
+    }
+    if let Some(thread) = &message.thread_ts {
+        shown["thread_ts"] = thread.as_str().into();
+    }
+    if message.is_edited {
+        shown["edited"] = json!({"user": message.bot_id, "ts": message.ts});
+    }
+    shown
+}
+
+fn check(parameters: &Value) -> Result<(), Value> {
+    let given = |key: &str| parameters.get(key).filter(|value| !value.is_null());
+    blocks::check(text_of(parameters, "text"), given("blocks"), given("attachments"))?;
+    let is_event =
+        |metadata: &Value| metadata["event_type"].is_string() && metadata["event_payload"].is_object();
+    match given("metadata") {
+        Some(metadata) if !is_event(metadata) => error("invalid_metadata_format"),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn post_message(slack: &SlackStandIn, parameters: &Value) -> Result<Value, Value> {
+    let Some(channel) = slack.channel_id(text_of(parameters, "channel")) else {
+        return error("channel_not_found");
+    };
+    check(parameters)?;
+    let mut state = slack.lock();
+    if state.messages.len() >= MAX_MESSAGES {
+        return error("fatal_error");
+    }
+    if let Some(thread) = parameters["thread_ts"].as_str() {
+        let is_parent = |known: &Message| known.ts == thread && known.channel == channel;
+        if !state.messages.iter().any(is_parent) {
+            return error("thread_not_found");
+        }
+    }
+    let ts = state.next_ts();
+    let message = message(channel, ts.clone(), BOT_ID, parameters);
+    let shown = as_slack_shows(&message, true);
+    state.messages.push(message);
+    Ok(json!({"channel": channel, "ts": ts, "message": shown}))
+}
+
+pub(super) fn update(slack: &SlackStandIn, parameters: &Value) -> Result<Value, Value> {
+    let channel = channel_by_id(slack, parameters)?;
+    let ts = text_of(parameters, "ts");
+    let mut state = slack.lock();
+    let Some(message) = state.messages.iter_mut().find(|known| known.ts == ts && known.channel == channel)
+    else {
+        return error("message_not_found");
+    };
+    if message.bot_id != BOT_ID {
+        return error("cant_update_message");
+    }
+    check(parameters)?;
+    message.is_edited = true;
+    // What an update leaves out stays as it was.
+    if let Some(text) = parameters["text"].as_str() {
+        text.clone_into(&mut message.text);
+    }
+    for (key, kept) in [
+        ("blocks", &mut message.blocks),
+        ("attachments", &mut message.attachments),
+        ("metadata", &mut message.metadata),
+    ] {
+        if !parameters[key].is_null() {
+            *kept = parameters[key].clone();
+        }
+    }
+    let text = message.text.clone();
+    let update = Update {
+        channel: channel.to_owned(),
+        ts: ts.to_owned(),
+        text: text.clone(),
+        blocks: parameters["blocks"].clone(),
+        arrived: Instant::now(),
+    };
+    state.updates.push(update);
+    Ok(json!({"channel": channel, "ts": ts, "text": text}))
+}
+
+pub(super) fn history(slack: &SlackStandIn, parameters: &Value) -> Result<Value, Value> {
+    let channel = channel_by_id(slack, parameters)?;
+    let state = slack.lock();
+    let top = |message: &&Message| message.channel == channel && message.thread_ts.is_none();
+    // Newest first. A parent says how many answers it has.
+    let found = state.messages.iter().rev().filter(top).map(|message| {
+        let mut shown = as_slack_shows(message, is_true(&parameters["include_all_metadata"]));
+        let replies = state.thread(&message.ts).count() - 1;
+        if replies > 0 {
+            shown["thread_ts"] = message.ts.as_str().into();
+            shown["reply_count"] = replies.into();
+        }
+        shown
+    });
+    page(found.collect(), parameters)
+}
+
+pub(super) fn replies(slack: &SlackStandIn, parameters: &Value) -> Result<Value, Value> {
+    let channel = channel_by_id(slack, parameters)?;
+    let ts = text_of(parameters, "ts");
+    let state = slack.lock();
+    let thread: Vec<&Message> = state.thread(ts).filter(|message| message.channel == channel).collect();
+    if thread.is_empty() {
+        return error("thread_not_found");
+    }
+    let with_metadata = is_true(&parameters["include_all_metadata"]);
+    page(thread.into_iter().map(|message| as_slack_shows(message, with_metadata)).collect(), parameters)
+}
+
+fn channel_by_id<'a>(slack: &'a SlackStandIn, parameters: &Value) -> Result<&'a str, Value> {
+    let wanted = text_of(parameters, "channel");
+    let known = slack.channels.iter().find(|(_, id)| id == wanted);
+    known.map_or_else(|| error("channel_not_found"), |(_, id)| Ok(id.as_str()))
+}
+
+/// Between `oldest` and `latest`, from the cursor on, at most `limit`.
+fn page(messages: Vec<Value>, parameters: &Value) -> Result<Value, Value> {
+    let bound = |key: &str| micros(text_of(parameters, key));
+    let (oldest, latest) = (bound("oldest").unwrap_or(i64::MIN), bound("latest").unwrap_or(i64::MAX));
+    let is_inclusive = is_true(&parameters["inclusive"]);
+    let found: Vec<Value> = messages
+        .into_iter()
+        .filter(|message| {
+            let ts = micros(message["ts"].as_str().unwrap_or_default()).unwrap_or_default();
+            if is_inclusive { oldest <= ts && ts <= latest } else { oldest < ts && ts < latest }
+        })
+        .collect();
+    let limit = &parameters["limit"];
+    let limit = limit.as_u64().or_else(|| limit.as_str()?.parse().ok());
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let start = match text_of(parameters, "cursor") {
+        "" => 0,
+        cursor => match cursor.strip_prefix("next:").and_then(|at| at.parse().ok()) {
+            Some(start) => start,
+            None => return error("invalid_cursor"),
+        },
+    };
+    let shown: Vec<&Value> = found.iter().skip(start).take(limit).collect();
+    let end = start + shown.len();
+    let mut answer = json!({"messages": shown, "has_more": end < found.len()});
+    if end < found.len() {
+        answer["response_metadata"] = json!({"next_cursor": format!("next:{end}")});
+    }
+    Ok(answer)
+}
+
+/// `1795244890.000100` → microseconds; whole seconds are fine too.
+fn micros(ts: &str) -> Option<i64> {
+    let (seconds, fraction) = ts.split_once('.').unwrap_or((ts, ""));
+    let fraction: String = fraction.chars().chain("000000".chars()).take(6).collect();
+    seconds.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(fraction.parse().ok()?)
+}
