@@ -33,17 +33,21 @@ pub fn report(workload: &Workload, report: &Report) -> String {
 fn facts(out: &mut Vec<String>, report: &Report) {
     if let Some(cause) = &report.cause {
         if cause.statement != report.summary {
-            out.push(format!("Why:        {}", line(&cause.statement)));
+            out.push(fact(words::why(report.outcome), &cause.statement));
         }
         let at_fault = format!("{} ({})", cause.object.short(), words::category(cause.category));
-        out.push(format!("At fault:   {}", line(&at_fault)));
-        out.push(format!("Cause id:   {}", line(&cause.id)));
+        out.push(fact(words::at_fault(report.outcome), &at_fault));
+        out.push(fact("Cause id", &cause.id));
     }
-    out.push(format!("How far:    {}", line(&words::how_far(&report.affected))));
+    out.push(fact("How far", &words::how_far(&report.affected)));
     if report.outcome != Outcome::Inconclusive {
-        out.push(format!("Confidence: {}", words::confidence(report)));
+        out.push(fact("Confidence", &words::confidence(report)));
     }
     out.push(String::new());
+}
+
+fn fact(label: &str, text: &str) -> String {
+    format!("{:11} {}", format!("{label}:"), line(text))
 }
 
 fn findings(out: &mut Vec<String>, report: &Report) {

@@ -18,6 +18,15 @@ pub(super) fn verdict(outcome: Outcome) -> &'static str {
     }
 }
 
+/// The label before a cause's statement: what is not proven is not told as if it were.
+pub(super) fn why(outcome: Outcome) -> &'static str {
+    if outcome == Outcome::Inconclusive { "Suspected, not proven" } else { "Why" }
+}
+
+pub(super) fn at_fault(outcome: Outcome) -> &'static str {
+    if outcome == Outcome::Inconclusive { "Suspect" } else { "At fault" }
+}
+
 pub(super) fn category(category: Category) -> &'static str {
     match category {
         Category::Code => "the program itself",
@@ -30,14 +39,13 @@ pub(super) fn category(category: Category) -> &'static str {
     }
 }
 
-/// "high, 3 of 3 quotes checked word for word".
+/// "high, 3 of 3 quotes found word for word" (in what was read).
 pub(super) fn confidence(report: &Report) -> String {
     let level = confidence_level(report.confidence);
     let verified = report.evidence.iter().filter(|evidence| evidence.verified).count();
     match report.evidence.len() {
         0 => format!("{level}, nothing to quote"),
-        1 if verified == 1 => format!("{level}, the quote was checked word for word"),
-        all => format!("{level}, {verified} of {all} quotes checked word for word"),
+        all => format!("{level}, {verified} of {all} quotes found word for word"),
     }
 }
 
@@ -61,7 +69,7 @@ pub(super) fn risk(risk: Risk) -> &'static str {
 pub(super) fn how_far(affected: &Affected) -> String {
     let mut parts = vec![
         match affected.radius {
-            Radius::None => "nothing is affected now",
+            Radius::None => "no unhealthy workload was seen",
             Radius::Pod => "one pod of this workload",
             Radius::Workload => "this workload only",
             Radius::Node => "workloads on one node",
@@ -115,6 +123,16 @@ pub(super) fn cost(cost: &Cost) -> String {
         return format!("{took}, no model asked, $0.00");
     }
     format!("{took}, {} steps, {tokens} tokens, ${:.2}", cost.steps, cost.usd.max(0.0))
+}
+
+/// With a full stop at its end.
+pub(super) fn sentence(text: &str) -> String {
+    let text = text.trim();
+    if text.is_empty() || text.ends_with(['.', '!', '?', '…']) {
+        text.to_owned()
+    } else {
+        format!("{text}.")
+    }
 }
 
 pub(super) fn moment(at: DateTime<Utc>) -> String {

@@ -18,7 +18,7 @@ pub(in crate::slack) fn length(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// Running text on one line, for mrkdwn: `&<>` escaped; `*_~` and backticks replaced by look-alikes that no
+/// Running text on one line, for mrkdwn and plain text: `&<>` escaped; `*_~` and backticks replaced by look-alikes that no
 /// parser of Slack's knows (a zero-width character beside them would still leave them a word boundary).
 pub(super) fn inline(text: &str, max: usize) -> String {
     let line = one_line(text);
@@ -34,17 +34,6 @@ pub(super) fn inline(text: &str, max: usize) -> String {
             }
             _ => push(&mut out, &chars, at, Place::Text),
         }
-    }
-    cut(&out, max)
-}
-
-/// Text of a `plain_text` object on one line: no formatting there, the rest as in running text.
-pub(super) fn plain(text: &str, max: usize) -> String {
-    let line = one_line(text);
-    let chars: Vec<char> = line.chars().collect();
-    let mut out = String::with_capacity(line.len());
-    for at in 0..chars.len() {
-        push(&mut out, &chars, at, Place::Text);
     }
     cut(&out, max)
 }

@@ -45,10 +45,8 @@ pub enum Standing<'a> {
 
 /// The head of the thread, posted once and replaced as the incident moves on.
 pub fn parent(incident: &IncidentView<'_>, standing: Standing<'_>) -> Message {
-    let severity = incident.severity.as_str();
-    let word = standing_word(standing);
     let mut page = Page::default();
-    page.header(&format!("[{severity}] {word}: {}", incident.workload.short()));
+    page.header(&headline(incident, standing));
     let mut lines =
         vec![format!("*{}*", or_dash(&inline(incident.title, MAX_NAME * 2))), said(incident, standing)];
     lines.push(format!("*Alerts:* {}", alert_names(incident.alert_names)));
@@ -70,6 +68,15 @@ pub fn resolved(incident: &IncidentView<'_>, at: DateTime<Utc>) -> Message {
         "No alert of this workload fires any more.".to_owned(),
     ]);
     page.message(&format!("Resolved: {}, at {}, after {took}.", incident.workload.short(), words::moment(at)))
+}
+
+/// Severity first while it matters, as a word in brackets that reads the same in every colour.
+fn headline(incident: &IncidentView<'_>, standing: Standing<'_>) -> String {
+    let (severity, word) = (incident.severity.as_str(), standing_word(standing));
+    match standing {
+        Standing::Resolved { .. } => format!("{word} (was {severity}): {}", incident.workload.short()),
+        _ => format!("[{severity}] {word}: {}", incident.workload.short()),
+    }
 }
 
 fn standing_word(standing: Standing<'_>) -> &'static str {
@@ -130,12 +137,7 @@ fn or_dash(text: &str) -> String {
 }
 
 fn fallback(incident: &IncidentView<'_>, standing: Standing<'_>) -> String {
-    let head = format!(
-        "[{}] {}: {}",
-        incident.severity.as_str(),
-        standing_word(standing),
-        incident.workload.short()
-    );
+    let head = headline(incident, standing);
     match standing {
         Standing::Reported(Report { cause: Some(cause), .. }) => format!("{head}. {}", cause.statement),
         _ if incident.title.is_empty() => head,

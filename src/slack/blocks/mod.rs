@@ -45,7 +45,7 @@ struct Page {
 
 impl Page {
     fn header(&mut self, text: &str) {
-        let text = escape::plain(text, MAX_HEADER);
+        let text = escape::inline(text, MAX_HEADER);
         self.push(json!({"type": "header", "text": {"type": "plain_text", "text": text, "emoji": false}}));
     }
 

@@ -62,10 +62,14 @@ fn verdict(report: &Report) -> Vec<String> {
     if let Some(cause) = &report.cause {
         let why = inline(&cause.statement, MAX_PARAGRAPH);
         if why != lines[0] {
-            lines.push(format!("*Why:* {why}"));
+            lines.push(format!("*{}:* {why}", words::why(report.outcome)));
         }
         let object = code(&cause.object.short(), MAX_NAME);
-        lines.push(format!("*At fault:* {object} ({})", words::category(cause.category)));
+        lines.push(format!(
+            "*{}:* {object} ({})",
+            words::at_fault(report.outcome),
+            words::category(cause.category)
+        ));
     }
     lines.push(format!("*How far:* {}", inline(&words::how_far(&report.affected), MAX_PARAGRAPH)));
     if report.outcome != Outcome::Inconclusive {
@@ -80,11 +84,16 @@ fn evidence(page: &mut Page, report: &Report, title: &str) {
     for (at, &index) in order.iter().take(MAX_QUOTES).enumerate() {
         let evidence = &report.evidence[index];
         let title = if at == 0 { title.to_owned() } else { String::new() };
-        page.section(&[title, source(evidence), fence(&evidence.quote, MAX_QUOTE)]);
+        page.section(&[title, source(evidence), block(&evidence.quote, MAX_QUOTE)]);
     }
     if let Some(more) = order.len().checked_sub(MAX_QUOTES).filter(|&more| more > 0) {
         page.context(&[format!("{more} more in the full report.")]);
     }
+}
+
+/// A code block, or nothing for nothing: Slack shows an empty one as six backticks.
+fn block(text: &str, max: usize) -> String {
+    if text.trim().is_empty() { String::new() } else { fence(text, max) }
 }
 
 fn source(evidence: &Evidence) -> String {
@@ -131,10 +140,7 @@ fn step_line(number: usize, step: &NextStep) -> String {
 }
 
 fn command(step: &NextStep) -> String {
-    if step.command.trim().is_empty() {
-        return String::new();
-    }
-    let whole = fence(&step.command, usize::MAX);
+    let whole = block(&step.command, usize::MAX);
     if length(&whole) > MAX_COMMAND {
         return "The command is too long for Slack; it stands in the full report.".to_owned();
     }
@@ -204,12 +210,13 @@ fn more(lines: &mut Vec<String>, all: usize, shown: usize) {
 }
 
 fn fallback(workload: &Workload, report: &Report) -> String {
-    let mut text = format!("{}: {}. {}", words::verdict(report.outcome), workload.short(), report.summary);
+    let mut parts = vec![format!("{}: {}.", words::verdict(report.outcome), workload.short())];
+    parts.push(words::sentence(&report.summary));
     if let Some(cause) = report.cause.as_ref().filter(|cause| cause.statement != report.summary) {
-        text.push_str(&format!(" Why: {}", cause.statement));
+        parts.push(format!("{}: {}", words::why(report.outcome), words::sentence(&cause.statement)));
     }
     if let Some(step) = report.next_steps.first() {
-        text.push_str(&format!(" Next: {}", step.text));
+        parts.push(format!("Next: {}", words::sentence(&step.text)));
     }
-    text
+    parts.join(" ")
 }
