@@ -1,1 +1,126 @@
-//! telemetry
+//! Logs and metrics: `settings::Log` becomes the process's tracing subscriber, and the names of all metrics
+//! become one Prometheus recorder with fixed histogram buckets. It never opens a port and sends nothing out.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::settings::Log;
+
+/// Counter, label `source`: alerts that were committed, repeats included.
+pub const ALERTS_RECEIVED: &str = "whodunit_alerts_received_total";
+/// Counter, label `decision` (open, reopen): incidents that began.
+pub const INCIDENTS: &str = "whodunit_incidents_total";
+/// Counter, label `outcome` (the report's outcome, or `dead`): investigations that ended.
+pub const INVESTIGATIONS: &str = "whodunit_investigations_total";
+/// Counter, label `state` (posted, retried, rate_limited, ambiguous, failed): what became of a try to post.
+pub const ANNOUNCEMENTS: &str = "whodunit_announcements_total";
+/// Histogram: from the start of an investigation to its report.
+pub const INVESTIGATION_SECONDS: &str = "whodunit_investigation_seconds";
+/// Histogram, label `source`: from a webhook's arrival to its answer.
+pub const WEBHOOK_SECONDS: &str = "whodunit_webhook_seconds";
+/// Gauge: investigations that wait.
+pub const QUEUE_DEPTH: &str = "whodunit_queue_depth";
+/// Gauge: runbook files that could not be loaded.
+pub const RUNBOOK_FAULTS: &str = "whodunit_runbook_faults";
+
+/// A report is due within minutes; the first responder answers in about a second.
+const INVESTIGATION_BUCKETS_SECONDS: &[f64] =
+    &[0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 180.0, 240.0, 300.0, 600.0];
+/// The answer to a webhook is due within 50 ms; Alertmanager gives up after 10 s.
+const WEBHOOK_BUCKETS_SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Samples wait in memory until upkeep folds them into buckets, also when nobody scrapes.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Sends the process's log lines to stderr. Fails on a filter that does not parse and when called twice.
+pub fn start_log(log: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::builder()
+        .parse(&log.filter)
+        .with_context(|| format!("log.filter `{}` is not a filter like `info,whodunit=debug`", log.filter))?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if log.json { registry.with(lines.json()).try_init() } else { registry.with(lines).try_init() }
+        .context("the log was already started")
+}
+
+/// A recorder with our buckets, not yet installed: tests render one of their own.
+pub fn recorder() -> anyhow::Result<PrometheusRecorder> {
+    Ok(PrometheusBuilder::new()
+        .set_buckets_for_metric(
+            Matcher::Full(INVESTIGATION_SECONDS.to_owned()),
+            INVESTIGATION_BUCKETS_SECONDS,
+        )?
+        .set_buckets_for_metric(Matcher::Full(WEBHOOK_SECONDS.to_owned()), WEBHOOK_BUCKETS_SECONDS)?
+        .build_recorder())
+}
+
+/// Installs the recorder for the whole process and describes every metric. `/metrics` renders the handle.
+pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
+    let recorder = recorder()?;
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder)
+        .map_err(|error| anyhow::anyhow!("the metrics were already started: {error}"))?;
+    describe();
+    Ok(handle)
+}
+
+/// Keeps the memory of unscraped histograms bounded until `shutdown`.
+pub async fn upkeep(handle: PrometheusHandle, shutdown: CancellationToken) {
+    while shutdown.run_until_cancelled(tokio::time::sleep(UPKEEP_INTERVAL)).await.is_some() {
+        handle.run_upkeep();
+    }
+}
+
+fn describe() {
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+    describe_counter!(ALERTS_RECEIVED, "Alerts committed, repeats included, by source.");
+    describe_counter!(INCIDENTS, "Incidents opened or reopened, by decision.");
+    describe_counter!(INVESTIGATIONS, "Investigations that ended, by outcome (dead: gave up).");
+    describe_counter!(ANNOUNCEMENTS, "Tries to post to Slack, by what became of them.");
+    describe_histogram!(
+        INVESTIGATION_SECONDS,
+        Unit::Seconds,
+        "From the start of an investigation to its report."
+    );
+    describe_histogram!(WEBHOOK_SECONDS, Unit::Seconds, "From a webhook's arrival to its answer, by source.");
+    describe_gauge!(QUEUE_DEPTH, "Investigations that wait.");
+    describe_gauge!(RUNBOOK_FAULTS, "Runbook files that could not be loaded.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_rendered_as_buckets_not_as_summaries() {
+        let recorder = recorder().unwrap();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            metrics::histogram!(INVESTIGATION_SECONDS).record(0.8);
+            metrics::histogram!(WEBHOOK_SECONDS, "source" => "alertmanager").record(0.004);
+            metrics::counter!(ANNOUNCEMENTS, "state" => "posted").increment(2);
+        });
+        let page = handle.render();
+        assert!(page.contains("whodunit_investigation_seconds_bucket{le=\"1\"} 1"), "{page}");
+        assert!(page.contains("whodunit_investigation_seconds_bucket{le=\"0.5\"} 0"), "{page}");
+        assert!(
+            page.contains("whodunit_webhook_seconds_bucket{source=\"alertmanager\",le=\"0.005\"} 1"),
+            "{page}"
+        );
+        assert!(page.contains("whodunit_announcements_total{state=\"posted\"} 2"), "{page}");
+        assert!(!page.contains("quantile="), "{page}");
+    }
+
+    #[test]
+    fn a_bad_filter_is_named() {
+        let log = Log { filter: "info,whodunit=loud".to_owned(), json: false };
+        assert!(start_log(&log).unwrap_err().to_string().contains("info,whodunit=loud"));
+    }
+}

@@ -1,0 +1,113 @@
+//! A report as plain text, for `investigate --output text` and for the log where no Slack is configured.
+//! Pure; control characters are dropped, because a terminal obeys them.
+
+use super::blocks::clean;
+use super::words;
+use crate::report::{Gap, NextStep, Outcome, Report, Role};
+use crate::workload::Workload;
+
+/// The whole report, about 80 columns where the text allows it, ending in a newline.
+pub fn report(workload: &Workload, report: &Report) -> String {
+    let mut out = Vec::new();
+    let verdict = format!("{}: {}", words::verdict(report.outcome), workload.short());
+    out.push(line(&verdict));
+    out.push("=".repeat(out[0].chars().count().min(80)));
+    out.push(line(&report.summary));
+    out.push(String::new());
+    facts(&mut out, report);
+    findings(&mut out, report);
+    part(&mut out, "What it is not", report.ruled_out.iter().map(|item| line(&item.statement)));
+    evidence(&mut out, report);
+    let mut entries: Vec<_> = report.timeline.iter().collect();
+    entries.sort_by_key(|entry| entry.at);
+    let entries =
+        entries.into_iter().map(|entry| format!("{}  {}", words::moment(entry.at), line(&entry.what)));
+    part(&mut out, "What changed first", entries);
+    next_steps(&mut out, &report.next_steps);
+    part(&mut out, "What could not be looked at", report.gaps.iter().map(gap));
+    out.push(line(&words::runbook(&report.runbook)));
+    out.push(line(&format!("Investigated in {}.", words::cost(&report.cost))));
+    out.join("\n") + "\n"
+}
+
+fn facts(out: &mut Vec<String>, report: &Report) {
+    if let Some(cause) = &report.cause {
+        if cause.statement != report.summary {
+            out.push(fact(words::why(report.outcome), &cause.statement));
+        }
+        let at_fault = format!("{} ({})", cause.object.short(), words::category(cause.category));
+        out.push(fact(words::at_fault(report.outcome), &at_fault));
+        out.push(fact("Cause id", &cause.id));
+    }
+    out.push(fact("How far", &words::how_far(&report.affected)));
+    if report.outcome != Outcome::Inconclusive {
+        out.push(fact("Confidence", &words::confidence(report)));
+    }
+    out.push(String::new());
+}
+
+fn fact(label: &str, text: &str) -> String {
+    format!("{:11} {}", format!("{label}:"), line(text))
+}
+
+fn findings(out: &mut Vec<String>, report: &Report) {
+    let inconclusive = report.outcome == Outcome::Inconclusive;
+    let rest = report.findings.iter().filter(|finding| inconclusive || finding.role == Role::Secondary);
+    let title = if inconclusive { "What was found" } else { "Also seen" };
+    part(out, title, rest.map(|finding| line(&format!("{}: {}", finding.object.short(), finding.statement))));
+}
+
+fn evidence(out: &mut Vec<String>, report: &Report) {
+    if report.evidence.is_empty() {
+        return;
+    }
+    let inconclusive = report.outcome == Outcome::Inconclusive;
+    out.push(if inconclusive { "What was read" } else { "What proves it" }.to_owned());
+    for index in words::evidence_order(report) {
+        let evidence = &report.evidence[index];
+        let doubt = if evidence.verified { "" } else { " (this quote was NOT found in what was read)" };
+        out.push(format!(
+            "  {} from {}: {}{doubt}",
+            line(&evidence.id),
+            line(&evidence.source),
+            line(&evidence.query)
+        ));
+        out.extend(clean(&evidence.quote, true).lines().map(|quote| format!("    | {quote}")));
+    }
+    out.push(String::new());
+}
+
+fn next_steps(out: &mut Vec<String>, steps: &[NextStep]) {
+    if steps.is_empty() {
+        return;
+    }
+    out.push("What to do next".to_owned());
+    for (at, step) in steps.iter().enumerate() {
+        let has_command = !step.command.trim().is_empty();
+        let risk = if has_command { format!(" ({})", words::risk(step.risk)) } else { String::new() };
+        out.push(format!("  {}. {}{risk}", at + 1, line(&step.text)));
+        if has_command {
+            out.extend(clean(&step.command, true).trim().lines().map(|command| format!("       {command}")));
+        }
+    }
+    out.push(String::new());
+}
+
+fn gap(gap: &Gap) -> String {
+    line(&format!("{}, {}: {}", gap.source, gap.what, gap.why))
+}
+
+fn part(out: &mut Vec<String>, title: &str, items: impl Iterator<Item = String>) {
+    let before = out.len();
+    out.push(title.to_owned());
+    out.extend(items.map(|item| format!("  - {item}")));
+    if out.len() == before + 1 {
+        out.pop();
+    } else {
+        out.push(String::new());
+    }
+}
+
+fn line(text: &str) -> String {
+    clean(text, false).split_whitespace().collect::<Vec<_>>().join(" ")
+}
