@@ -110,7 +110,7 @@ fn view<'a>(incident: &'a Record, url: Option<&'a str>) -> IncidentView<'a> {
         severity: incident.severity,
         title: &incident.title,
         alert_names: &incident.alert_names,
-        alerts: u32::try_from(incident.alerts).unwrap_or_default(),
+        alerts: incident.alerts,
         opened_at: incident.opened_at,
         url,
     }

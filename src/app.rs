@@ -1,6 +1,7 @@
 //! The composition root: settings become clients, clients become rooms, rooms become one running service.
 //! Nothing else builds a client.
 
+use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,14 +147,13 @@ fn admitted(router: Router, max_in_flight: usize) -> Router {
 async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
     let stop = shutdown.clone();
     let server = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
-    let server = std::future::IntoFuture::into_future(server);
     let cut = async {
         shutdown.cancelled().await;
         // A half-open connection must not hold the drain.
         tokio::time::sleep(HTTP_DRAIN).await;
     };
     tokio::select! {
-        ended = server => if let Err(error) = ended {
+        ended = server.into_future() => if let Err(error) = ended {
             tracing::error!(%error, "the HTTP server ended");
         },
         () = cut => {}

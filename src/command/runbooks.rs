@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use super::Config;
 use crate::alert::Source;
-use crate::incident::resolve;
+use crate::incident::resolve::Resolver;
 use crate::runbook::{self, Catalogue};
 use crate::webhook;
 
@@ -50,8 +50,9 @@ pub fn run(command: Runbooks) -> anyhow::Result<ExitCode> {
             let alerts = webhook::parse(Source::Manual, &bytes, Utc::now())
                 .map_err(|rejection| anyhow::anyhow!("{}: {rejection}", alert.display()))?;
             let catalogue = Catalogue::load(&settings.runbooks);
+            let resolver = Resolver { cluster: settings.kubernetes.cluster, ..Resolver::default() };
             for alert in &alerts {
-                let workload = resolve::from_labels(alert, &settings.kubernetes.cluster);
+                let workload = resolver.guess(alert);
                 let choice = catalogue.choose(std::slice::from_ref(alert), &workload);
                 let name = choice.runbook.as_ref().map_or("no runbook", |runbook| runbook.name.as_str());
                 println!("{} on {}: {name}: {}", alert.name(), workload.short(), choice.reason);

@@ -2,4 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod configuration;
+mod end_to_end;
+mod house;
+mod intake;
+mod program;
 mod prometheus;
+mod queue;
+mod recorded;
+mod slack;

@@ -26,33 +26,44 @@ pub struct Resolved {
     pub confident: bool,
 }
 
-/// Never fails: without an answer from the cluster the labels decide, and `confident` is false.
-pub async fn resolve(
-    alert: &Alert,
-    default_cluster: &str,
-    kubernetes: Option<&Client>,
-    prometheus: Option<&Prometheus>,
-    deadline: Duration,
-) -> Resolved {
-    let hint = from_labels(alert, default_cluster);
-    let cluster = cluster_of(alert, default_cluster);
-    if let Hint::Component { name } = &hint {
-        // Nothing to ask for: the cluster could not say more.
-        return Resolved { workload: Workload::new(cluster, "", "Cluster", name), confident: true };
-    }
-    if let Some(client) = kubernetes {
-        let walk = walk::Walk { client, prometheus, cluster, now: Utc::now() };
-        match tokio::time::timeout(deadline, walk.follow(&hint)).await {
-            Ok(Ok(resolved)) => return resolved,
-            Ok(Err(error)) => tracing::debug!(%error, ?hint, "workload not confirmed by the cluster"),
-            Err(_elapsed) => tracing::debug!(?hint, "workload not confirmed in time"),
+/// What is asked about an alert's objects. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Resolver {
+    /// Stands in for a missing `cluster` label.
+    pub cluster: String,
+    pub kubernetes: Option<Client>,
+    pub prometheus: Option<Prometheus>,
+}
+
+impl Resolver {
+    /// Never fails: without an answer from the cluster within `deadline` the labels decide, and `confident`
+    /// is false.
+    pub async fn resolve(&self, alert: &Alert, deadline: Duration) -> Resolved {
+        let hint = from_labels(alert, &self.cluster);
+        let cluster = cluster_of(alert, &self.cluster);
+        if let Hint::Component { name } = &hint {
+            // Nothing to ask for: the cluster could not say more.
+            return Resolved { workload: Workload::new(cluster, "", "Cluster", name), confident: true };
         }
+        if let Some(client) = &self.kubernetes {
+            let walk = walk::Walk { client, prometheus: self.prometheus.as_ref(), cluster, now: Utc::now() };
+            match tokio::time::timeout(deadline, walk.follow(&hint)).await {
+                Ok(Ok(resolved)) => return resolved,
+                Ok(Err(error)) => tracing::debug!(%error, ?hint, "workload not confirmed by the cluster"),
+                Err(_elapsed) => tracing::debug!(?hint, "workload not confirmed in time"),
+            }
+        }
+        Resolved { workload: unasked(&hint, cluster), confident: false }
     }
-    Resolved { workload: unasked(&hint, cluster), confident: false }
+
+    /// The workload as the labels alone have it; asks nobody.
+    pub fn guess(&self, alert: &Alert) -> Workload {
+        unasked(&from_labels(alert, &self.cluster), cluster_of(alert, &self.cluster))
+    }
 }
 
 /// The workload as labels and names alone have it.
-pub fn unasked(hint: &Hint, cluster: &str) -> Workload {
+fn unasked(hint: &Hint, cluster: &str) -> Workload {
     match hint {
         Hint::Object { kind: "Job", namespace, name } => match shape::cronjob_of_job(name) {
             Some(cronjob) => Workload::new(cluster, namespace, "CronJob", cronjob),

@@ -280,7 +280,7 @@ async fn the_recorded_cluster_confirms_owners() {
             true,
         ),
     ] {
-        let resolved = resolve(&alert(labels), "lab", Some(&client), None, DEADLINE).await;
+        let resolved = resolver("lab", &client).resolve(&alert(labels), DEADLINE).await;
         assert_eq!((resolved.workload.key().as_str(), resolved.confident), (key, confident), "{labels}");
     }
 }
@@ -292,7 +292,7 @@ async fn a_cluster_that_hangs_or_refuses_leaves_the_name_s_shape() {
         let alert =
             alert("alertname=KubePodNotReady namespace=shop pod=checkout-66f478c98f-x2nj2 cluster=eu");
         let began = std::time::Instant::now();
-        let resolved = resolve(&alert, "lab", Some(&client), None, Duration::from_millis(300)).await;
+        let resolved = resolver("lab", &client).resolve(&alert, Duration::from_millis(300)).await;
         assert!(began.elapsed() < Duration::from_secs(3));
         let workload = Workload::new("eu", "shop", "Deployment", "checkout");
         assert_eq!(resolved, Resolved { workload, confident: false });
@@ -411,7 +411,11 @@ const RECORDED: [(&str, &str); 26] = [
 async fn every_recorded_alert_finds_its_workload() {
     let client = client(Vec::new()).await;
     for (labels, key) in RECORDED {
-        let resolved = resolve(&alert(labels), "", Some(&client), None, DEADLINE).await;
+        let resolved = resolver("", &client).resolve(&alert(labels), DEADLINE).await;
         assert_eq!((resolved.workload.key().as_str(), resolved.confident), (key, true), "{labels}");
     }
+}
+
+fn resolver(cluster: &str, client: &Client) -> Resolver {
+    Resolver { cluster: cluster.to_owned(), kubernetes: Some(client.clone()), prometheus: None }
 }

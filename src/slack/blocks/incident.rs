@@ -34,6 +34,8 @@ pub struct IncidentView<'a> {
 #[derive(Debug, Clone, Copy)]
 pub enum Standing<'a> {
     Investigating,
+    /// Resolved before, and back.
+    FiringAgain,
     Reported(&'a Report),
     /// The last investigation ended without a report.
     GaveUp,
@@ -82,6 +84,7 @@ fn headline(incident: &IncidentView<'_>, standing: Standing<'_>) -> String {
 fn standing_word(standing: Standing<'_>) -> &'static str {
     match standing {
         Standing::Investigating => "Investigating",
+        Standing::FiringAgain => "Firing again",
         Standing::Reported(report) => words::verdict(report.outcome),
         Standing::GaveUp => "Could not investigate",
         Standing::Resolved { .. } => "Resolved",
@@ -92,6 +95,9 @@ fn standing_word(standing: Standing<'_>) -> &'static str {
 fn said(incident: &IncidentView<'_>, standing: Standing<'_>) -> String {
     match standing {
         Standing::Investigating => "*Investigating:* the summary will follow in this thread.".to_owned(),
+        Standing::FiringAgain => {
+            "*Firing again:* it was resolved before; what was found then stands in this thread.".to_owned()
+        }
         Standing::Reported(report) => verdict(report),
         Standing::GaveUp => "*Could not investigate:* the reason stands in this thread.".to_owned(),
         Standing::Resolved { at, report } => {
