@@ -11,6 +11,7 @@ mod service;
 mod show;
 pub mod slack;
 mod stage;
+mod wait;
 
 #[cfg(test)]
 mod tests;

@@ -1,34 +1,29 @@
 //! `whodunit demo`: recorded alerts go through the real service, which sees only stand-ins; what it found
 //! and said comes out on stdout, progress on stderr. The service itself is started by the closure it is given.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::alerts::{self, Webhook};
 use super::recording::Recording;
 use super::service::{Investigation, Service};
 use super::show::{self, Finished, Totals};
-use super::slack::{Message, SlackStandIn, render_thread};
+use super::slack::{SlackStandIn, render_thread};
 use super::stage::{Endpoints, Stage};
-
-/// Between two looks at the service.
-const POLL: Duration = Duration::from_millis(250);
+use super::wait::{wait_for_ends, wait_for_summaries};
 
 /// How long the service may take to stop.
 const STOP: Duration = Duration::from_secs(30);
 
 /// Columns of the terminal that threads are shown in.
 const WIDTH: usize = 100;
-
-/// Characters of a summary by which it is recognised in Slack.
-const RECOGNISED_CHARS: usize = 40;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
@@ -112,14 +107,25 @@ where
     });
     if shown.is_ok() && !options.exit {
         eprintln!("\nstill serving on {}; ctrl-c ends it", running.url);
-        tokio::signal::ctrl_c().await?;
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => pressed?,
+            () = ended(&running.task) => eprintln!("the service stopped by itself"),
+        }
     }
     running.shutdown.cancel();
     let stopped = timeout(STOP, running.task).await;
-    stage.stop().await?;
+    let stage_stopped = stage.stop().await;
+    // What went wrong first is what the user should read.
     let code = shown?;
     stopped.context("the service did not stop in time")?.context("the service panicked")??;
+    stage_stopped?;
     Ok(code)
+}
+
+async fn ended(task: &JoinHandle<Result<()>>) {
+    while !task.is_finished() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 struct Played {
@@ -136,7 +142,7 @@ async fn play(
     let service = Service::new(&running.url)?;
     post_all(&service, recorded, "recorded").await?;
     post_all(&service, hand_made, "hand-made").await?;
-    let seen = wait_for_ends(&service, running, options.investigate_within).await?;
+    let seen = wait_for_ends(&service, &running.task, options.investigate_within).await?;
     let done: Vec<&Investigation> = seen.investigations.iter().filter(|one| one.state == "done").collect();
     let unannounced = wait_for_summaries(slack, &done, options.announce_within).await;
 
@@ -186,109 +192,6 @@ async fn post_all(service: &Service, webhooks: &[Webhook], origin: &str) -> Resu
         eprintln!("posted {n}/{} {origin} {name} (alerts: {alerts}) {}", webhooks.len(), status.as_u16());
     }
     Ok(())
-}
-
-struct Seen {
-    investigations: Vec<Investigation>,
-    incidents: usize,
-    /// Investigations that are not final, and open incidents without any.
-    unfinished: usize,
-}
-
-async fn wait_for_ends(service: &Service, running: &RunningService, within: Duration) -> Result<Seen> {
-    let deadline = Instant::now() + within;
-    let mut shown = String::new();
-    loop {
-        ensure!(!running.task.is_finished(), "the service stopped by itself");
-        // In this order: an incident is never seen without the investigation committed with it.
-        let incidents = service.incidents().await?;
-        let investigations = service.investigations().await?;
-        let covered: BTreeSet<&str> = investigations.iter().map(|one| one.incident_id.as_str()).collect();
-        let is_waiting = |id: &str, state: &str| state != "resolved" && !covered.contains(id);
-        let uncovered: Vec<&str> = incidents
-            .iter()
-            .filter(|one| is_waiting(&one.id, &one.state))
-            .map(|one| one.workload.as_str())
-            .collect();
-        let ended = investigations.iter().filter(|one| one.is_final()).count();
-        let progress =
-            format!("investigated {ended}/{} of {} incidents", investigations.len(), incidents.len());
-        if progress != shown {
-            eprintln!("{progress}");
-            shown = progress;
-        }
-        let unfinished = investigations.len() - ended + uncovered.len();
-        if incidents.is_empty() {
-            bail!("the service accepted the alerts and opened no incident");
-        }
-        if unfinished == 0 || Instant::now() >= deadline {
-            for one in investigations.iter().filter(|one| !one.is_final()) {
-                let alert = one.alert_name.as_deref().unwrap_or_default();
-                eprintln!("still {}: {} ({alert})", one.state, one.workload);
-            }
-            uncovered.iter().for_each(|workload| eprintln!("no investigation: {workload}"));
-            return Ok(Seen { incidents: incidents.len(), investigations, unfinished });
-        }
-        sleep(POLL).await;
-    }
-}
-
-/// Returns how many are missing when the time is over.
-async fn wait_for_summaries(slack: &SlackStandIn, done: &[&Investigation], within: Duration) -> usize {
-    let deadline = Instant::now() + within;
-    let mut shown = usize::MAX;
-    loop {
-        let said: Vec<String> = slack.messages().iter().map(said).collect();
-        let missing: Vec<&&Investigation> = done.iter().filter(|one| !is_announced(one, &said)).collect();
-        if missing.len() != shown {
-            eprintln!("announced {}/{}", done.len() - missing.len(), done.len());
-            shown = missing.len();
-        }
-        if missing.is_empty() || Instant::now() >= deadline {
-            missing.iter().for_each(|one| eprintln!("not in Slack: {} ({})", one.workload, one.id));
-            return missing.len();
-        }
-        sleep(POLL).await;
-    }
-}
-
-/// Everything a message says, in a form that comparing does not trip over.
-fn said(message: &Message) -> String {
-    let mut all = message.text.clone();
-    for part in [&message.blocks, &message.attachments, &message.metadata] {
-        strings(part, &mut all);
-    }
-    comparable(&all)
-}
-
-fn strings(value: &serde_json::Value, all: &mut String) {
-    match value {
-        serde_json::Value::String(text) => {
-            all.push(' ');
-            all.push_str(text);
-        }
-        serde_json::Value::Array(values) => values.iter().for_each(|value| strings(value, all)),
-        serde_json::Value::Object(fields) => fields.values().for_each(|value| strings(value, all)),
-        _ => {}
-    }
-}
-
-/// Without mark-up, escapes and spacing, in which Slack's text may differ from the report's.
-fn comparable(text: &str) -> String {
-    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
-    text.chars().filter(|c| !c.is_whitespace() && !"*_`~".contains(*c)).collect()
-}
-
-/// A message names the investigation, or says its summary.
-fn is_announced(investigation: &Investigation, said: &[String]) -> bool {
-    let start: String = comparable(investigation.summary.as_deref().unwrap_or_default())
-        .chars()
-        .take(RECOGNISED_CHARS)
-        .collect();
-    let says = |text: &String| {
-        text.contains(&comparable(&investigation.id)) || (!start.is_empty() && text.contains(&start))
-    };
-    said.iter().any(says)
 }
 
 async fn reports(service: &Service, done: &[&Investigation]) -> Result<Vec<Finished>> {
