@@ -372,3 +372,51 @@ async fn over_http_answers_carry_the_clusters_date_and_meet_faults() {
     shutdown.cancel();
     server.await.unwrap().unwrap();
 }
+
+/// The client that the service uses reads every recorded kind into its own types.
+#[tokio::test]
+async fn a_real_client_is_content() {
+    use k8s_openapi::api::{apps, autoscaling, batch, core, discovery, networking};
+    use kube::api::{Api, ListParams, LogParams};
+
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let stand_in = Arc::new(stand_in().with_token("let-me-in"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let shutdown = CancellationToken::new();
+    let server = tokio::spawn(Arc::clone(&stand_in).serve(listener, shutdown.clone()));
+    let mut config = kube::Config::new(url.parse().unwrap());
+    config.auth_info.token = Some("let-me-in".to_owned().into());
+    let client = kube::Client::try_from(config).unwrap();
+
+    assert_eq!(client.apiserver_version().await.unwrap().minor, "36");
+    assert!(client.list_api_groups().await.unwrap().groups.iter().any(|group| group.name == "apps"));
+    macro_rules! count {
+        ($kind:ty) => {
+            Api::<$kind>::all(client.clone()).list(&ListParams::default()).await.unwrap().items.len()
+        };
+    }
+    assert_eq!(count!(core::v1::Pod), 30);
+    assert!(count!(core::v1::Event) > 100);
+    assert_eq!((count!(core::v1::Node), count!(core::v1::PersistentVolumeClaim)), (1, 2));
+    assert_eq!((count!(core::v1::Service), count!(discovery::v1::EndpointSlice)), (8, 7));
+    assert_eq!((count!(apps::v1::Deployment), count!(apps::v1::ReplicaSet)), (12, 13));
+    assert_eq!((count!(apps::v1::StatefulSet), count!(apps::v1::DaemonSet)), (1, 1));
+    assert_eq!((count!(batch::v1::Job), count!(batch::v1::CronJob)), (4, 1));
+    assert_eq!(count!(autoscaling::v2::HorizontalPodAutoscaler), 1);
+    assert_eq!((count!(networking::v1::Ingress), count!(core::v1::ResourceQuota)), (2, 0));
+
+    let pods: Api<core::v1::Pod> = Api::namespaced(client.clone(), "shop");
+    assert_eq!(pods.get("ml-trainer").await.unwrap().metadata.name.as_deref(), Some("ml-trainer"));
+    let missing = pods.get("nope").await.unwrap_err();
+    assert!(matches!(missing, kube::Error::Api(status) if status.code == 404 && status.reason == "NotFound"));
+    let tail = LogParams { tail_lines: Some(2), ..LogParams::default() };
+    let log = pods.logs("checkout-9c8489d65-q98sc", &tail).await.unwrap();
+    assert_eq!(log.lines().count(), 2);
+    let secrets: Api<core::v1::Secret> = Api::namespaced(client, "shop");
+    let forbidden = secrets.list(&ListParams::default()).await.unwrap_err();
+    assert!(matches!(forbidden, kube::Error::Api(status) if status.code == 403));
+    assert_eq!(stand_in.writes_refused(), 0);
+    shutdown.cancel();
+    server.await.unwrap().unwrap();
+}

@@ -9,9 +9,6 @@ use super::{Message, SlackStandIn, Update, blocks};
 
 pub(super) const BOT_ID: &str = "B0WHODUNIT";
 
-/// Messages kept; a workspace beyond it refuses posts.
-const MAX_MESSAGES: usize = 50_000;
-
 /// Objects a page of history when nothing is said, and at most.
 const PAGE: usize = 100;
 const MAX_PAGE: usize = 999;
@@ -122,7 +119,7 @@ pub(super) fn post_message(slack: &SlackStandIn, parameters: &Value) -> Result<V
     };
     check(parameters)?;
     let mut state = slack.lock();
-    if state.messages.len() >= MAX_MESSAGES {
+    if state.is_full() {
         return error("fatal_error");
     }
     if let Some(thread) = parameters["thread_ts"].as_str() {
@@ -142,6 +139,9 @@ pub(super) fn update(slack: &SlackStandIn, parameters: &Value) -> Result<Value, 
     let channel = channel_by_id(slack, parameters)?;
     let ts = text_of(parameters, "ts");
     let mut state = slack.lock();
+    if state.is_full() {
+        return error("fatal_error");
+    }
     let Some(message) = state.messages.iter_mut().find(|known| known.ts == ts && known.channel == channel)
     else {
         return error("message_not_found");

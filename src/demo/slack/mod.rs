@@ -29,6 +29,9 @@ use super::serve::{hang, serve};
 /// Largest request body, in bytes.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
+/// Messages, updates and calls kept of each; beyond it posts are refused and calls forgotten.
+const MAX_KEPT: usize = 50_000;
+
 /// One message of a channel or thread.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
@@ -199,6 +202,16 @@ impl SlackStandIn {
 }
 
 impl State {
+    fn arrive(&mut self, arrival: Arrival) {
+        if self.arrivals.len() < MAX_KEPT {
+            self.arrivals.push(arrival);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.messages.len().max(self.updates.len()) >= MAX_KEPT
+    }
+
     fn next_ts(&mut self) -> String {
         // Wall-clock time as in Slack, because clients ask for history by their own clock.
         self.last_ts = chrono::Utc::now().timestamp_micros().max(self.last_ts + 100);
@@ -233,7 +246,7 @@ async fn receive(AxumState(slack): AxumState<Arc<SlackStandIn>>, request: Reques
         Ok((_, warnings)) => warnings.clone(),
         Err(_) => Vec::new(),
     };
-    slack.lock().arrivals.push(Arrival { method: method.clone(), arrived, warnings: warnings.clone() });
+    slack.lock().arrive(Arrival { method: method.clone(), arrived, warnings: warnings.clone() });
     if let Some(refusal) = refuse(injected.as_ref()).await {
         return refusal;
     }
