@@ -1,1 +1,5 @@
 //! One integration binary.
+
+mod api;
+mod house;
+mod slack;
