@@ -611,7 +611,7 @@ fn assert_inert(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn no_report_makes_a_payload_that_slack_refuses_or_obeys(
