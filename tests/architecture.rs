@@ -105,6 +105,7 @@ const PURE: &[&str] = &[
     "src/report.rs",
     "src/redact.rs",
     "src/incident/decide.rs",
+    "src/incident/book.rs",
     "src/runbook/choose.rs",
     "src/signature/",
     "src/investigation/conclude.rs",
