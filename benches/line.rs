@@ -1,9 +1,10 @@
 //! Figures of the whole line on this machine, with the program as its users run it: a child process, HTTP in
 //! front, PostgreSQL with fsync behind. Beside the webhooks' rate stands what the same server commits by itself.
 //!
-//! `make bench` prints them. WHODUNIT_BENCH_CLUSTER=http://… adds the time from webhook to report against the
-//! Kubernetes API there.
+//! `make bench` prints them.
 
+#[path = "line/cluster.rs"]
+mod cluster;
 #[path = "line/load.rs"]
 mod load;
 #[path = "line/pgbench.rs"]
@@ -17,9 +18,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use cluster::Cluster;
 use load::Load;
 use service::{Folder, Service};
 
+/// The webhooks' figures are their own: nothing is asked, nothing is investigated meanwhile.
+const WITHOUT_CLUSTER: &str = "kubernetes: {enabled: false}\n";
 const CONNECTIONS: usize = 32;
 const ALERTS_PER_WEBHOOK: u64 = 10;
 /// 10,000 alerts, after which memory is read; they are the warm-up too.
@@ -38,9 +42,9 @@ async fn run() -> Result<()> {
     // The error is: installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = Folder::make()?;
-    let (service, first_start) = Service::start(&folder, None).await?;
+    let (service, first_start) = Service::start(&folder, WITHOUT_CLUSTER).await?;
     drop(service);
-    let (service, second_start) = Service::start(&folder, None).await?;
+    let (service, second_start) = Service::start(&folder, WITHOUT_CLUSTER).await?;
     print("start to ready, first time (makes the database)", &format!("{:.2} s", first_start.as_secs_f64()));
     print("start to ready, again", &format!("{:.2} s", second_start.as_secs_f64()));
     print("memory, idle, without its PostgreSQL", &service.memory());
@@ -57,18 +61,14 @@ async fn run() -> Result<()> {
 
     let commits = pgbench::commits_per_second(&folder.sockets(), PGBENCH_CLIENTS, PGBENCH)?;
     print("the same server, commits of 10 rows (pgbench)", &format!("{commits:.0}/s"));
-    print("  webhooks a commit", &format!("{:.2}", figures.per_second / commits));
+    print("  webhooks for each such commit", &format!("{:.2}", figures.per_second / commits));
     drop(service);
 
-    match std::env::var("WHODUNIT_BENCH_CLUSTER") {
-        Ok(cluster) => {
-            let (service, _) = Service::start(&folder, Some(&cluster)).await?;
-            let times = report::times(&service, &folder.sockets()).await?;
-            print("webhook to finished report, p50", &milliseconds(load::percentile(&times, 50)));
-            print("  of workloads", &times.len().to_string());
-        }
-        Err(_) => print("webhook to finished report", "not measured: WHODUNIT_BENCH_CLUSTER is not set"),
-    }
+    let cluster = Cluster::start().await?;
+    let (service, _) = Service::start(&folder, &cluster.settings()).await?;
+    let times = report::times(&service, &folder.sockets()).await?;
+    print("webhook to finished report, recorded cluster, p50", &milliseconds(load::percentile(&times, 50)));
+    print("  workloads", &times.len().to_string());
     Ok(())
 }
 

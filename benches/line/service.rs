@@ -45,17 +45,13 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts `whodunit serve` and waits until it is ready; returns how long that took.
-    pub async fn start(folder: &Folder, cluster: Option<&str>) -> Result<(Self, Duration)> {
+    /// Starts `whodunit serve`, with `more` settings, and waits until it is ready; returns how long that took.
+    pub async fn start(folder: &Folder, more: &str) -> Result<(Self, Duration)> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let kubernetes = cluster.map_or_else(
-            || "{enabled: false}".to_owned(),
-            |url| format!("{{enabled: true, url: '{url}', token: bench, cluster: lab}}"),
-        );
-        // A settle time beyond the run: the figures of the webhooks are theirs alone.
+        // A settle time beyond the run: only critical alerts are investigated in it.
         let settings = format!(
             "server: {{listen: '{address}'}}\ndatabase: {{data_dir: '{}'}}\nintake: {{settle_secs: 3600}}\n\
-             kubernetes: {kubernetes}\nlog: {{filter: warn}}\n",
+             log: {{filter: warn}}\n{more}",
             folder.data().display()
         );
         let file = folder.0.path().join("whodunit.yaml");

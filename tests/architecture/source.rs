@@ -58,7 +58,7 @@ impl File {
     }
 
     /// Rooms that this file names: `crate::x`, `crate::{x, y::z}`; in main `whodunit::x`. A way round the
-    /// table through `super::super::` is reported as the room `super`.
+    /// table through `super::` up to the crate's root is reported as the room `super`.
     pub fn imports(&self) -> Vec<Found> {
         let root = if self.room == "main" { "whodunit::" } else { "crate::" };
         // lib.rs is the list of rooms itself.
@@ -72,8 +72,12 @@ impl File {
                 found.push(Found { line: self.line(at + root.len() + offset), what: name.to_owned() });
             }
         }
-        for at in starts(&self.code, "super::super::") {
-            found.push(Found { line: self.line(at), what: "super".to_owned() });
+        for at in starts(&self.code, "super::") {
+            let rest = &self.code[at..];
+            let steps = (rest.len() - rest.trim_start_matches("super::").len()) / "super::".len();
+            if steps >= self.depth() {
+                found.push(Found { line: self.line(at), what: "super".to_owned() });
+            }
         }
         found
     }
@@ -94,6 +98,17 @@ impl File {
     /// Lines of code: without tests, comments, blank lines and the inside of long literals.
     pub fn lines(&self) -> usize {
         if self.tests { 0 } else { self.code.lines().filter(|line| !line.trim().is_empty()).count() }
+    }
+
+    /// How many `super::` lead to the crate's root: 2 for `src/incident/decide.rs`.
+    fn depth(&self) -> usize {
+        let inside = self.path.strip_prefix("src/").unwrap_or(&self.path);
+        inside.split('/').filter(|part| *part != "mod.rs").count()
+    }
+
+    /// A file of tests only.
+    pub fn is_tests(&self) -> bool {
+        self.tests
     }
 
     fn line(&self, at: usize) -> usize {
