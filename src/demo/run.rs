@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -68,17 +69,31 @@ pub struct RunningService {
     pub task: JoinHandle<Result<()>>,
 }
 
+impl RunningService {
+    /// A service that goes on by itself until `stop` is awaited: `RunningService::new(app.url(), app.stop())`.
+    pub fn new(url: String, stop: impl Future<Output = ()> + Send + 'static) -> Self {
+        let shutdown = CancellationToken::new();
+        let cancelled = shutdown.clone().cancelled_owned();
+        let task = tokio::spawn(async move {
+            cancelled.await;
+            stop.await;
+            Ok(())
+        });
+        Self { url, shutdown, task }
+    }
+}
+
 /// Runs the demo around the service that `start` starts. The exit code is 0 when every investigation ended
 /// with a report and every report reached Slack, else 1.
-pub async fn run<F, Fut>(options: Options, start: F) -> Result<u8>
+pub async fn run<F, Fut>(options: Options, start: F) -> Result<ExitCode>
 where
     F: FnOnce(Endpoints) -> Fut,
     Fut: Future<Output = Result<RunningService>>,
 {
-    run_to(options, start, &mut std::io::stdout()).await
+    run_to(options, start, &mut std::io::stdout()).await.map(ExitCode::from)
 }
 
-/// As `run`, with the result on `out`.
+/// As `run`, with the result on `out`, and the exit code as a number.
 pub async fn run_to<F, Fut>(options: Options, start: F, out: &mut (dyn Write + Send)) -> Result<u8>
 where
     F: FnOnce(Endpoints) -> Fut,

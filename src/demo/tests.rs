@@ -160,8 +160,12 @@ async fn start(endpoints: Endpoints, trouble: Trouble) -> Result<(RunningService
     let url = format!("http://{}", listener.local_addr()?);
     let shutdown = CancellationToken::new();
     let server = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    let task = tokio::spawn(async move { Ok(server.await?) });
-    Ok((RunningService { url, shutdown, task }, small))
+    let server = tokio::spawn(async move { server.await });
+    let stop = async move {
+        shutdown.cancel();
+        server.await.unwrap().unwrap();
+    };
+    Ok((RunningService::new(url, stop), small))
 }
 
 /// Runs the demo to its end; returns the exit code, stdout and the service.

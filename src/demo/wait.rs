@@ -78,7 +78,7 @@ pub(super) async fn wait_for_summaries(
     let mut shown = usize::MAX;
     loop {
         let said: Vec<String> = slack.messages().iter().map(said).collect();
-        let missing: Vec<&&Investigation> = done.iter().filter(|one| !is_announced(one, &said)).collect();
+        let missing = missing(done, &said);
         if missing.len() != shown {
             eprintln!("announced {}/{}", done.len() - missing.len(), done.len());
             shown = missing.len();
@@ -118,14 +118,43 @@ fn comparable(text: &str) -> String {
     text.chars().filter(|c| !c.is_whitespace() && !"*_`~".contains(*c)).collect()
 }
 
-/// A message names the investigation, or says its summary.
-fn is_announced(investigation: &Investigation, said: &[String]) -> bool {
-    let start: String = comparable(investigation.summary.as_deref().unwrap_or_default())
-        .chars()
-        .take(RECOGNISED_CHARS)
-        .collect();
-    let says = |text: &String| {
-        text.contains(&comparable(&investigation.id)) || (!start.is_empty() && text.contains(&start))
+/// Investigations that no message names. Where messages name none at all, their summaries are looked for.
+fn missing<'a>(done: &[&'a Investigation], said: &[String]) -> Vec<&'a Investigation> {
+    let says = |text: &str| !text.is_empty() && said.iter().any(|message| message.contains(text));
+    let is_named = |one: &Investigation| says(&comparable(&one.id));
+    let are_named = done.iter().any(|one| is_named(one));
+    let is_said = |one: &Investigation| {
+        let summary = comparable(one.summary.as_deref().unwrap_or_default());
+        says(&summary.chars().take(RECOGNISED_CHARS).collect::<String>())
     };
-    said.iter().any(says)
+    done.iter().copied().filter(|one| !if are_named { is_named(one) } else { is_said(one) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(id: &str, summary: &str) -> Investigation {
+        let fields = serde_json::json!({"id": id, "incident_id": "i", "workload": "w", "state": "done", "summary": summary});
+        serde_json::from_value(fields).unwrap()
+    }
+
+    #[test]
+    fn an_investigation_is_announced_by_its_id_or_else_by_its_summary() {
+        let (first, second) = (
+            done("v-1", "The command wge is missing & more"),
+            done("v-2", "The command wge is missing & more"),
+        );
+        let both = [&first, &second];
+        let ids = |said: &[&str]| -> Vec<String> {
+            let said: Vec<String> = said.iter().map(|text| comparable(text)).collect();
+            missing(&both, &said).iter().map(|one| one.id.clone()).collect()
+        };
+        assert_eq!(ids(&[]), ["v-1", "v-2"]);
+        assert_eq!(ids(&["something else"]), ["v-1", "v-2"]);
+        assert_eq!(ids(&["*The command* `wge`\nis missing &amp; more"]), Vec::<String>::new());
+        // Once ids are given, the same words about the same workload do not count twice.
+        assert_eq!(ids(&["The command wge is missing & more <http://x/investigations/v-1|report>"]), ["v-2"]);
+        assert_eq!(ids(&["v-1", "v-2"]), Vec::<String>::new());
+    }
 }
