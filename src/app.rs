@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 
 use crate::announce::Audience;
-use crate::api::{self, ApiState};
+use crate::api::{self, ApiState, Ready};
 use crate::evidence::Sources;
 use crate::incident::decide::Rules;
 use crate::incident::resolve::Resolver;
@@ -97,9 +97,8 @@ impl App {
         });
         let state = ApiState {
             pool: database.pool.clone(),
-            tokens: Arc::new(tokens),
-            draining: shutdown.clone(),
-            runbook_faults: runbook_faults(&investigator),
+            tokens: tokens.into(),
+            ready: Ready { draining: shutdown.clone(), runbook_faults: investigator.faults() },
             metrics: metrics.clone(),
         };
         let router = admitted(intake::router(intake), settings.server.max_in_flight).merge(api::router(state));
@@ -234,11 +233,6 @@ fn api_tokens(settings: &settings::Api) -> anyhow::Result<Vec<SecretString>> {
         tokens.extend(lines.map(|line| SecretString::from(line.to_owned())));
     }
     Ok(tokens)
-}
-
-fn runbook_faults(investigator: &Arc<Investigator>) -> Arc<dyn Fn() -> Vec<String> + Send + Sync> {
-    let investigator = Arc::clone(investigator);
-    Arc::new(move || investigator.catalogue().faults().iter().map(ToString::to_string).collect())
 }
 
 fn worker_name() -> String {

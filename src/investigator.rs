@@ -1,9 +1,10 @@
 //! One investigation without queue or people: workload and alerts in, report and ledger out. Joins runbook,
 //! evidence, signature and investigation; `worker` and the command line call it. It stores nothing.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::Alert;
@@ -11,7 +12,8 @@ use crate::evidence::{self, Sources};
 use crate::facts::Observation;
 use crate::investigation::conclude::{Judgement, conclude};
 use crate::report::Report;
-use crate::runbook::Catalogue;
+use crate::runbook::{self, Catalogue, Choice};
+use crate::source::kubernetes::Scope;
 use crate::signature;
 use crate::telemetry;
 use crate::workload::Workload;
@@ -21,7 +23,9 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
 pub struct Investigator {
     sources: Sources,
-    catalogue: RwLock<Arc<Catalogue>>,
+    catalogue: watch::Sender<Arc<Catalogue>>,
+    /// Faults of runbook files, one line each, for `/readyz`.
+    faults: watch::Sender<Vec<String>>,
 }
 
 /// A report and what it was read from.
@@ -32,12 +36,17 @@ pub struct Investigated {
 
 impl Investigator {
     pub fn new(sources: Sources, catalogue: Catalogue) -> Self {
-        Self { sources, catalogue: RwLock::new(Arc::new(catalogue)) }
+        let faults = watch::Sender::new(told(&catalogue));
+        Self { sources, catalogue: watch::Sender::new(Arc::new(catalogue)), faults }
+    }
+
+    pub fn faults(&self) -> watch::Receiver<Vec<String>> {
+        self.faults.subscribe()
     }
 
     /// The runbooks in force now.
     pub fn catalogue(&self) -> Arc<Catalogue> {
-        Arc::clone(&self.catalogue.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.catalogue.borrow())
     }
 
     /// Never fails: a source that does not answer is a gap in the report.
@@ -45,7 +54,7 @@ impl Investigator {
         let started = Instant::now();
         let catalogue = self.catalogue();
         let choice = catalogue.choose(alerts, workload);
-        let facts = evidence::gather(&self.sources, choice.scope(), workload, alerts).await;
+        let facts = evidence::gather(&self.sources, scope(&choice, workload), workload, alerts).await;
         let found = signature::find(&facts, &catalogue.signatures(alerts, workload));
         let judgement = Judgement {
             findings: found.findings,
@@ -72,8 +81,26 @@ impl Investigator {
                     tracing::warn!(%fault, "a runbook is not usable; its last good revision stays in force");
                 }
                 tracing::info!(faults = next.faults().len(), "runbooks reloaded");
-                *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+                self.faults.send_replace(told(&next));
+                self.catalogue.send_replace(Arc::new(next));
             }
         }
+    }
+}
+
+fn told(catalogue: &Catalogue) -> Vec<String> {
+    catalogue.faults().iter().map(ToString::to_string).collect()
+}
+
+/// What the runbook's header allows, in terms of this workload. Without a runbook: its namespace. What
+/// belongs to no namespace, such as a node, cannot be looked at within one.
+fn scope(choice: &Choice, workload: &Workload) -> Scope {
+    let namespace = if workload.kind == "Namespace" { &workload.name } else { &workload.namespace };
+    let allowed = choice.runbook.as_ref().map(|runbook| runbook.scope).unwrap_or_default();
+    match allowed {
+        _ if namespace.is_empty() => Scope::Cluster,
+        runbook::Scope::Cluster => Scope::Cluster,
+        runbook::Scope::Namespace => Scope::Namespace(namespace.clone()),
+        runbook::Scope::Workload => Scope::Workload { namespace: namespace.clone() },
     }
 }

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 
 use crate::app::App;
-use crate::demo::{self, Endpoints};
+use crate::demo::{self, Endpoints, RunningService};
 use crate::settings::{self, Settings};
 use crate::telemetry;
 
@@ -47,9 +47,12 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
         let mut settings = demo_settings(&endpoints);
         settings.database.data_dir = Some(data_dir);
         settings.server.public_url = format!("http://{}", listener.local_addr()?);
-        App::start(settings, listener, metrics).await
+        let app = App::start(settings, listener, metrics).await?;
+        // Not polled until the demo is over.
+        Ok(RunningService::new(app.url(), app.stop()))
     };
-    demo::run(demo::Options { exit: options.exit, output }, start).await
+    let options = demo::Options { exit: options.exit, output, ..demo::Options::default() };
+    demo::run(options, start).await
 }
 
 fn demo_settings(endpoints: &Endpoints) -> Settings {

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -41,7 +41,7 @@ pub enum Durability {
 pub struct PrivateServer {
     socket_dir: PathBuf,
     pid: rustix::process::Pid,
-    exited: mpsc::Receiver<std::io::Result<ExitStatus>>,
+    exited: Mutex<mpsc::Receiver<std::io::Result<ExitStatus>>>,
     /// Held for as long as we live: a second instance on the same folder is refused.
     _lock: File,
 }
@@ -78,7 +78,7 @@ impl PrivateServer {
         become_owner(&mut command, owner, &data_dir);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let (pid, exited) = spawn(command)?;
-        let server = Self { socket_dir, pid, exited, _lock: lock };
+        let server = Self { socket_dir, pid, exited: Mutex::new(exited), _lock: lock };
         server.wait_until_up(&data_dir.join("postgres.log")).await?;
         Ok(server)
     }
@@ -95,7 +95,7 @@ impl PrivateServer {
     async fn wait_until_up(&self, log: &Path) -> anyhow::Result<()> {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
-            if let Ok(status) = self.exited.try_recv() {
+            if let Some(status) = self.ended(Duration::ZERO) {
                 bail!("the private PostgreSQL ended at once ({}); its log says:\n{}", status?, tail(log));
             }
             if let Ok(mut connection) = PgConnection::connect_with(&self.options("postgres")).await {
@@ -111,6 +111,12 @@ impl PrivateServer {
         }
     }
 
+    /// How the server ended, if it does within `wait`.
+    fn ended(&self, wait: Duration) -> Option<std::io::Result<ExitStatus>> {
+        let exited = self.exited.lock().unwrap_or_else(PoisonError::into_inner);
+        exited.recv_timeout(wait).ok()
+    }
+
     /// Stops the server and waits for it without blocking the runtime.
     pub async fn stop(self) {
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
@@ -124,7 +130,7 @@ impl Drop for PrivateServer {
             if rustix::process::kill_process(self.pid, signal).is_err() {
                 return;
             }
-            if self.exited.recv_timeout(STOP_TIMEOUT).is_ok() {
+            if self.ended(STOP_TIMEOUT).is_some() {
                 return;
             }
         }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::{Instant, sleep};
+use whodunit::demo::slack::Message;
 
 use crate::house::{House, HouseOptions};
 use crate::prometheus::{ALERT, Monitoring};
@@ -26,7 +26,7 @@ async fn an_alert_of_a_real_prometheus_is_investigated_in_its_thread_and_resolve
         message.is_parent() && message.says("user-service") && message.says(ALERT)
     })
     .await;
-    let thread = parent.ts();
+    let thread = parent.ts.clone();
     eventually(&house, &monitoring, "a summary that names the missing secret", |message| {
         message.replies_to(&thread) && message.says("db-credentials")
     })
@@ -34,7 +34,7 @@ async fn an_alert_of_a_real_prometheus_is_investigated_in_its_thread_and_resolve
 
     monitoring.set_gauge(0);
     eventually(&house, &monitoring, "the parent marked as resolved", |message| {
-        message.ts() == thread && message.is_edited() && message.says("resolved")
+        message.ts == thread && message.is_edited && message.says("resolved")
     })
     .await;
     eventually(&house, &monitoring, "a reply that says resolved", |message| {
@@ -49,35 +49,29 @@ async fn an_alert_of_a_real_prometheus_is_investigated_in_its_thread_and_resolve
     assert_eq!((parents, summaries), (1, 1), "one alert, one thread, one summary: {messages:#?}");
 }
 
-/// A message as Slack would show it now: after an update, the updated one with `edited`.
-#[derive(Debug)]
-struct Message(Value);
+trait Reading {
+    fn is_parent(&self) -> bool;
+    fn replies_to(&self, parent: &str) -> bool;
+    /// Anywhere in text or blocks, in any case.
+    fn says(&self, words: &str) -> bool;
+}
 
-impl Message {
-    fn ts(&self) -> String {
-        self.0["ts"].as_str().unwrap().to_owned()
-    }
-
+impl Reading for Message {
     fn is_parent(&self) -> bool {
-        self.0.get("thread_ts").is_none_or(|thread| thread.is_null() || *thread == self.0["ts"])
+        self.thread_ts.as_ref().is_none_or(|thread| *thread == self.ts)
     }
 
     fn replies_to(&self, parent: &str) -> bool {
-        !self.is_parent() && self.0["thread_ts"] == parent
+        !self.is_parent() && self.thread_ts.as_deref() == Some(parent)
     }
 
-    fn is_edited(&self) -> bool {
-        self.0.get("edited").is_some_and(Value::is_object)
-    }
-
-    /// Anywhere in text or blocks, in any case.
     fn says(&self, words: &str) -> bool {
-        self.0.to_string().to_lowercase().contains(&words.to_lowercase())
+        format!("{} {}", self.text, self.blocks).to_lowercase().contains(&words.to_lowercase())
     }
 }
 
 fn messages(house: &House) -> Vec<Message> {
-    house.slack.messages().into_iter().map(Message).collect()
+    house.slack.messages()
 }
 
 async fn eventually(

@@ -10,7 +10,6 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::Value;
 use sqlx::PgPool;
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -28,17 +27,31 @@ const SLACK_TOKEN: &str = "xoxb-of-the-stand-in";
 /// Nothing in a test may wait longer.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The server of this test run. It ends with the process: the kernel stops it when we are gone.
+/// Test runs at the same time, each on a folder of its own.
+const MAX_RUNS: u32 = 16;
+
+/// The server of this test run. It ends with the process, because the kernel stops it when we are gone; its
+/// folder is used again by the next run.
 async fn server() -> &'static PrivateServer {
-    static SERVER: OnceCell<(TempDir, PrivateServer)> = OnceCell::const_new();
-    let (_, server) = SERVER
+    static SERVER: OnceCell<PrivateServer> = OnceCell::const_new();
+    SERVER
         .get_or_init(|| async {
-            let folder = tempfile::Builder::new().prefix("whodunit-test-").tempdir().unwrap();
-            let server = PrivateServer::start(folder.path(), Durability::None).await.unwrap();
-            (folder, server)
+            for run in 0..MAX_RUNS {
+                let folder = std::env::temp_dir().join(format!("whodunit-test-{run}"));
+                match PrivateServer::start(&folder, Durability::None).await {
+                    Ok(server) => return server,
+                    Err(error) if error.to_string().contains("in use by another") => {}
+                    // A run that was killed half-way through may have left anything.
+                    Err(error) => {
+                        eprintln!("{error:#}; starting afresh");
+                        std::fs::remove_dir_all(&folder).unwrap();
+                        return PrivateServer::start(&folder, Durability::None).await.unwrap();
+                    }
+                }
+            }
+            panic!("{MAX_RUNS} test runs at once");
         })
-        .await;
-    server
+        .await
 }
 
 /// A new, empty, migrated database. Its connection options serve a second process on the same rows.
@@ -46,7 +59,9 @@ pub async fn database() -> (PgPool, String) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let admin = admin().await;
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("create database {name}"))).execute(&admin).await.unwrap();
+    for statement in [format!("drop database if exists {name} with (force)"), format!("create database {name}")] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&admin).await.unwrap();
+    }
     admin.close().await;
     let options = server().await.options(&name);
     let socket = options.get_socket().unwrap().display().to_string();
