@@ -243,6 +243,15 @@ fn the_table_names_every_room_once() {
 }
 
 #[test]
+fn the_description_has_the_same_table() {
+    let text = std::fs::read_to_string(source::root().join("ARCHITECTURE.md")).unwrap();
+    for (room, others) in MAY_IMPORT.iter().filter(|(room, _)| !PAPERS.contains(room)) {
+        let row = format!("| `{room}` | {} |", others.join(", ")).replace("|  |", "| |");
+        assert!(text.lines().any(|line| line == row), "ARCHITECTURE.md lacks the row\n{row}");
+    }
+}
+
+#[test]
 fn dependencies_come_from_crates_io_and_none_is_banned() {
     let lock = std::fs::read_to_string(source::root().join("Cargo.lock")).unwrap();
     let faults: Vec<&str> = lock

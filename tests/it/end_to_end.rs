@@ -23,55 +23,36 @@ async fn an_alert_of_a_real_prometheus_is_investigated_in_its_thread_and_resolve
 
     monitoring.set_gauge(1);
     let parent = eventually(&house, &monitoring, "a parent that names the workload", |message| {
-        message.is_parent() && message.says("user-service") && message.says(ALERT)
+        message.thread_ts.is_none() && says(message, "user-service") && says(message, ALERT)
     })
     .await;
-    let thread = parent.ts.clone();
+    let thread = Some(parent.ts.clone());
     eventually(&house, &monitoring, "a summary that names the missing secret", |message| {
-        message.replies_to(&thread) && message.says("db-credentials")
+        message.thread_ts == thread && says(message, "db-credentials")
     })
     .await;
 
     monitoring.set_gauge(0);
     eventually(&house, &monitoring, "the parent marked as resolved", |message| {
-        message.ts == thread && message.is_edited && message.says("resolved")
+        message.ts == parent.ts && message.is_edited && says(message, "resolved")
     })
     .await;
     eventually(&house, &monitoring, "a reply that says resolved", |message| {
-        message.replies_to(&thread) && message.says("resolved")
+        message.thread_ts == thread && says(message, "resolved")
     })
     .await;
 
-    let messages = messages(&house);
-    let parents = messages.iter().filter(|message| message.is_parent()).count();
-    let summaries =
-        messages.iter().filter(|message| message.says("db-credentials") && !message.is_parent()).count();
+    let messages = house.slack.messages();
+    let replies = messages.iter().filter(|message| message.thread_ts == thread);
+    let summaries = replies.filter(|message| says(message, "db-credentials")).count();
+    let parents = messages.iter().filter(|message| message.thread_ts.is_none()).count();
     assert_eq!((parents, summaries), (1, 1), "one alert, one thread, one summary: {messages:#?}");
 }
 
-trait Reading {
-    fn is_parent(&self) -> bool;
-    fn replies_to(&self, parent: &str) -> bool;
-    /// Anywhere in text or blocks, in any case.
-    fn says(&self, words: &str) -> bool;
-}
-
-impl Reading for Message {
-    fn is_parent(&self) -> bool {
-        self.thread_ts.as_ref().is_none_or(|thread| *thread == self.ts)
-    }
-
-    fn replies_to(&self, parent: &str) -> bool {
-        !self.is_parent() && self.thread_ts.as_deref() == Some(parent)
-    }
-
-    fn says(&self, words: &str) -> bool {
-        format!("{} {}", self.text, self.blocks).to_lowercase().contains(&words.to_lowercase())
-    }
-}
-
-fn messages(house: &House) -> Vec<Message> {
-    house.slack.messages()
+/// Anywhere in text or blocks, in any case.
+fn says(message: &Message, words: &str) -> bool {
+    let all = format!("{} {}", message.text, message.blocks).to_lowercase();
+    all.contains(&words.to_lowercase())
 }
 
 async fn eventually(
@@ -82,10 +63,10 @@ async fn eventually(
 ) -> Message {
     let deadline = Instant::now() + MESSAGE;
     while Instant::now() < deadline {
-        if let Some(found) = messages(house).into_iter().find(|message| holds(message)) {
+        if let Some(found) = house.slack.messages().into_iter().find(|message| holds(message)) {
             return found;
         }
         sleep(POLL).await;
     }
-    panic!("no {what} within {MESSAGE:?}; in Slack: {:#?}\n{}", messages(house), monitoring.logs());
+    panic!("no {what} within {MESSAGE:?}; in Slack: {:#?}\n{}", house.slack.messages(), monitoring.logs());
 }
