@@ -1,4 +1,4 @@
-//! 8. The reading side: `GET` requests in, JSON out, over every incident and investigation there ever was.
+//! Step 8, the reading side: `GET` requests in, JSON out, over every incident and investigation there ever was.
 //! Errors are RFC 9457 problems. It writes nothing and shows only what was redacted before it was stored.
 
 mod filter;
