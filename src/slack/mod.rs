@@ -1,4 +1,4 @@
-//! 7. The alert's thread. Reports and incidents go in; Slack messages come out, each exactly once as far as
+//! Step 7, the alert's thread. Reports and incidents go in; Slack messages come out, each exactly once as far as
 //! Slack lets us know, in order, no faster than a channel takes them. It decides nothing about incidents.
 //!
 //! `blocks` makes the payloads (pure), `outbox` keeps them in Postgres, `deliver` posts them, `client` speaks

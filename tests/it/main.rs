@@ -1,6 +1,7 @@
 //! One integration binary.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod api;
 mod configuration;
 mod end_to_end;
 mod house;

@@ -366,6 +366,24 @@ async fn many_posters_say_everything_once() {
 }
 
 #[tokio::test]
+async fn many_posters_keep_one_channel_s_pace_together() {
+    let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
+    for n in 0..8 {
+        thread(&pool, "#alerts", &format!("{n}")).await;
+    }
+    let posters: Vec<_> = (0..8)
+        .map(|_| {
+            let (pool, client) = (pool.clone(), client.clone());
+            tokio::spawn(async move { deliver_once(&pool, &client).await.unwrap() })
+        })
+        .collect();
+    for poster in posters {
+        poster.await.unwrap();
+    }
+    assert_eq!(slack.calls().len(), 1, "one message a second over all replicas");
+}
+
+#[tokio::test]
 async fn without_a_head_a_summary_stands_alone_and_an_update_fails() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     let incident = incident(&pool).await;

@@ -1,0 +1,62 @@
+//! What orchestrators and Prometheus ask: is the process alive, may it be sent work, what does it count.
+//! Open to everybody who reaches the port; answers hold no names of workloads.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::{ApiState, store};
+use crate::slack::outbox::{self, Failure};
+
+/// A database that takes longer is not ready.
+const READY_DEADLINE: Duration = Duration::from_secs(1);
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    database: &'static str,
+    draining: bool,
+    /// Not reasons to be unready: alerts are still accepted, with the last good revision of a runbook.
+    runbook_faults: Vec<String>,
+    /// Announcements of the last day that will never be posted, grouped by reason.
+    slack_failures: Vec<Failure>,
+}
+
+/// Alive as long as it can answer at all; never asks the database, which a restart would not heal.
+pub(super) async fn alive() -> Json<serde_json::Value> {
+    Json(serde_json::json!({"alive": true}))
+}
+
+pub(super) async fn ready(State(state): State<ApiState>) -> Response {
+    let asked = async {
+        store::ping(&state.pool).await?;
+        outbox::failed_reasons(&state.pool).await
+    };
+    let (database, slack_failures) = match tokio::time::timeout(READY_DEADLINE, asked).await {
+        Ok(Ok(failures)) => ("ok", failures),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not ready: the database");
+            ("failed", Vec::new())
+        }
+        Err(_) => ("no answer within 1 s", Vec::new()),
+    };
+    let draining = state.ready.draining.is_cancelled();
+    let ready = database == "ok" && !draining;
+    let runbook_faults = state.ready.runbook_faults.borrow().clone();
+    let body = Json(Readiness { ready, database, draining, runbook_faults, slack_failures });
+    if ready {
+        body.into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)], body).into_response()
+    }
+}
+
+pub(super) async fn metrics(State(state): State<ApiState>) -> Response {
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, kind)], state.metrics.render()).into_response()
+}

@@ -1,0 +1,138 @@
+//! Every error of the API as RFC 9457 `application/problem+json`: what went wrong and what the caller can do.
+//! It never shows internals; those go to the log once, here.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// When a caller may try again after 503.
+const RETRY_AFTER_SECONDS: &str = "5";
+/// A read that takes longer is given up.
+pub(super) const QUERY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Postgres' states that pass by themselves: connection lost, shutting down, starting up, no slots, no time.
+const PASSING: [&str; 7] = ["08", "57P01", "57P02", "57P03", "53300", "57014", "40001"];
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// A parameter that does not read: its name, and how to write it.
+    BadParameter {
+        name: String,
+        hint: String,
+    },
+    Unauthorized,
+    /// What was asked for, in words.
+    NotFound(&'static str),
+    MethodNotAllowed,
+    Unavailable,
+    Internal,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<&'a str>,
+}
+
+impl Problem {
+    pub(super) fn parameter(name: &str, hint: impl Into<String>) -> Self {
+        Self::BadParameter { name: name.chars().take(100).collect(), hint: hint.into() }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::BadParameter { .. } => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn title(&self) -> &'static str {
+        match self {
+            Self::BadParameter { .. } => "Bad parameter",
+            Self::Unauthorized => "Unauthorized",
+            Self::NotFound(_) => "Not found",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::Unavailable => "Unavailable",
+            Self::Internal => "Internal error",
+        }
+    }
+
+    fn detail(&self) -> &str {
+        match self {
+            Self::BadParameter { hint, .. } => hint,
+            Self::Unauthorized => "Send `Authorization: Bearer TOKEN` with one of the configured api.tokens.",
+            Self::NotFound(what) => what,
+            Self::MethodNotAllowed => "This path does not take this method.",
+            Self::Unavailable => "The database does not answer. Try again.",
+            Self::Internal => "The fault is ours; the log has the reason.",
+        }
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        let passing = match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::Tls(_) => true,
+            sqlx::Error::Database(fault) => {
+                fault.code().is_some_and(|code| PASSING.iter().any(|passing| code.starts_with(passing)))
+            }
+            _ => false,
+        };
+        if passing {
+            tracing::warn!(%error, "the API cannot read the database");
+            Self::Unavailable
+        } else {
+            tracing::error!(%error, "the API failed");
+            Self::Internal
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let parameter = match &self {
+            Self::BadParameter { name, .. } => Some(name.as_str()),
+            _ => None,
+        };
+        let (title, detail) = (self.title(), self.detail());
+        let body = Body { r#type: "about:blank", title, status: status.as_u16(), detail, parameter };
+        let mut response = (status, axum::Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match self {
+            Self::Unauthorized => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::Unavailable => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// A read with a deadline: a database that hangs is a database that is down.
+pub(super) async fn read<T>(query: impl Future<Output = sqlx::Result<T>>) -> Result<T, Problem> {
+    match tokio::time::timeout(QUERY_DEADLINE, query).await {
+        Ok(answer) => answer.map_err(Problem::from),
+        Err(_) => {
+            tracing::warn!("the API's query took longer than {} s", QUERY_DEADLINE.as_secs());
+            Err(Problem::Unavailable)
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What holds for every payload, whatever a cluster says.
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::slack::blocks::{MAX_BLOCKS, MAX_HEADER, MAX_SECTION, MAX_TEXT};
+
+/// What an attacker would try, beside anything at all.
+fn nasty() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("<!channel>".to_owned()),
+        Just("<@U123> @here @Everyone @channel".to_owned()),
+        Just("<https://evil.example|click>".to_owned()),
+        Just("```".to_owned()),
+        Just("`*_~`".to_owned()),
+        Just("&lt;&amp;".to_owned()),
+        Just("\n> quote\n```\n@".to_owned()),
+        Just("👩‍👩‍👧‍👦\u{202e}\u{0}".to_owned()),
+        "\\PC{0,40}",
+        "[a-z<&]{900,1200}",
+    ];
+    prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+/// A report with the same hostile text everywhere it fits, and too much of everything.
+fn hostile(texts: Vec<String>, many: usize, outcome: Outcome) -> Report {
+    let mut next = texts.iter().cycle().cloned();
+    let mut text = move || next.next().unwrap_or_default();
+    let mut report = if outcome == Outcome::Inconclusive { inconclusive() } else { found() };
+    report.outcome = outcome;
+    report.summary = text();
+    let mut object = || ObjectRef { cluster: text(), kind: text(), namespace: text(), name: text() };
+    let objects: Vec<ObjectRef> = (0..=many).map(|_| object()).collect();
+    let cause = Cause { id: text(), category: Category::Code, statement: text(), object: objects[0].clone() };
+    report.cause = Some(cause);
+    report.affected.workloads = (0..many).map(|_| text()).collect();
+    report.affected.shared_factor = Some(text());
+    let finding = found().findings[1].clone();
+    report.findings = objects
+        .iter()
+        .map(|object| Finding {
+            object: object.clone(),
+            statement: text(),
+            evidence: vec![text()],
+            ..finding.clone()
+        })
+        .collect();
+    let moment = at("2026-11-21T10:00:00Z");
+    report.timeline =
+        (0..many).map(|_| TimelineEntry { at: moment, what: text(), evidence: String::new() }).collect();
+    report.evidence = (0..many)
+        .map(|n| Evidence { verified: n % 2 == 0, ..evidence(&text(), &text(), &text(), &text()) })
+        .collect();
+    report.ruled_out =
+        (0..many).map(|_| RuledOut { statement: text(), evidence: vec![text(); many] }).collect();
+    report.next_steps =
+        (0..many).map(|_| NextStep { text: text(), command: text(), risk: Risk::High }).collect();
+    report.gaps = (0..many).map(|_| Gap { source: text(), what: text(), why: text() }).collect();
+    report.runbook.name = text();
+    report.runbook.revision = text();
+    report
+}
+
+/// Text that stands in a payload, with what kind of object it stands in.
+fn texts(value: &Value, out: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(object) => {
+            if let (Some(kind), Some(text)) =
+                (object["type"].as_str(), object.get("text").and_then(Value::as_str))
+            {
+                out.push((kind.to_owned(), text.to_owned()));
+            }
+            object.values().for_each(|value| texts(value, out));
+        }
+        Value::Array(array) => array.iter().for_each(|value| texts(value, out)),
+        _ => {}
+    }
+}
+
+fn assert_harmless(message: &Message) {
+    assert!((1..=MAX_BLOCKS).contains(&message.blocks.len()));
+    assert!((1..=MAX_TEXT).contains(&message.text.encode_utf16().count()));
+    assert_inert(&message.text);
+    assert!(!message.text.contains("://"), "{}", message.text);
+    let mut found = Vec::new();
+    message.blocks.iter().for_each(|block| texts(block, &mut found));
+    assert!(!found.is_empty());
+    for (kind, text) in found {
+        let limit = if kind == "plain_text" { MAX_HEADER } else { MAX_SECTION };
+        assert!((1..=limit).contains(&text.encode_utf16().count()), "{kind}: {text}");
+        assert_inert(
+            &text.replace(&format!("<{URL}|Full report>"), "").replace(&format!("<{URL}|Details>"), ""),
+        );
+    }
+}
+
+/// Nothing in it that Slack would act on, and every code block that opens also ends.
+fn assert_inert(text: &str) {
+    assert!(!text.contains(['<', '>']), "a raw angle bracket: {text}");
+    for (at, _) in text.match_indices('&') {
+        let rest = &text[at..];
+        assert!(["&amp;", "&lt;", "&gt;"].iter().any(|entity| rest.starts_with(entity)), "a raw &: {text}");
+    }
+    let lower = text.to_lowercase();
+    for mention in ["@here", "@channel", "@everyone"] {
+        assert!(!lower.contains(mention), "{mention} in {text}");
+    }
+    assert!(!text.chars().any(|c| (c.is_control() && !"\n\t".contains(c)) || c == '\u{202e}'), "{text:?}");
+    let fences = text.split('\n').filter(|line| *line == "```").count();
+    assert_eq!(text.matches("```").count(), fences, "a fence that is not ours: {text}");
+    assert_eq!(fences % 2, 0, "an open code block: {text}");
+    let prose: String = text.split("```").step_by(2).collect();
+    let ticks = prose.matches('`').count();
+    assert_eq!(ticks % 2, 0, "an open code span: {prose}");
+    let plain: String = prose.split('`').step_by(2).collect();
+    assert_eq!(plain.matches('*').count() % 2, 0, "formatting that is not ours: {plain}");
+    assert!(!plain.contains('~'), "{plain}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_report_makes_a_payload_that_slack_refuses_or_obeys(
+        texts in prop::collection::vec(nasty(), 1..8),
+        many in 0usize..12,
+        outcome in prop::sample::select(vec![Outcome::KnownPattern, Outcome::Inconclusive, Outcome::NotAnIncident]),
+    ) {
+        let report = hostile(texts.clone(), many, outcome);
+        let name = &texts[0];
+        let workload = Workload::new(name, name, name, name);
+        assert_harmless(&blocks::summary(&workload, &report, Some(URL)));
+        assert_harmless(&blocks::gave_up(&workload, name, Some(URL)));
+        let opened_at = at("2026-11-21T10:00:00Z");
+        let view = IncidentView {
+            workload: &workload, severity: Severity::None, title: name, alert_names: &texts,
+            alerts: i32::MAX, opened_at, url: Some(URL),
+        };
+        let resolved = Standing::Resolved { at: opened_at, report: Some(&report) };
+        for standing in [Standing::Investigating, Standing::Reported(&report), Standing::GaveUp, resolved] {
+            assert_harmless(&blocks::parent(&view, standing));
+        }
+        assert_harmless(&blocks::resolved(&view, opened_at));
+        let plain = text::report(&workload, &report);
+        prop_assert!(!plain.chars().any(|c| c.is_control() && !"\n\t".contains(c)));
+    }
+}
