@@ -1,1 +1,18 @@
-//! signature
+//! 5. Known patterns over facts: Facts and signatures come in, ranked findings go out, each with the rows
+//! that prove it. A signature is data in a runbook's front matter; this room compiles it once and judges
+//! with it. It never asks a cluster and never reads a clock.
+
+mod compile;
+mod find;
+mod functions;
+mod lint;
+mod rank;
+mod scope;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+pub use compile::{Misprint, Signature};
+pub use find::{Found, find};
+pub use scope::TABLES;
+pub use spec::Spec;

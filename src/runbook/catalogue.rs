@@ -1,0 +1,220 @@
+//! All runbooks: those in the binary and those in folders. Settings and files come in, runbooks, signatures
+//! and faults go out. A file that became bad keeps its last good state; nothing here waits or watches.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::choose::{applies, choose};
+use super::parse::{MAX_RUNBOOK_BYTES, revision};
+use super::{Choice, Fault, Runbook, Shared, builtin};
+use crate::alert::Alert;
+use crate::settings;
+use crate::signature::Signature;
+use crate::workload::Workload;
+
+/// Runbooks read from all folders together.
+const MAX_RUNBOOKS: usize = 1000;
+/// Folders within folders.
+const MAX_DEPTH: usize = 8;
+
+/// Every runbook as of one look at the folders.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    folders: Vec<PathBuf>,
+    without_builtin: bool,
+    runbooks: Vec<Shared>,
+    /// They outlive a built-in text that a folder's runbook of the same name replaces.
+    builtin_signatures: Vec<Signature>,
+    faults: Vec<Fault>,
+    /// Path → content hash of every file read, good or bad.
+    seen: BTreeMap<String, String>,
+}
+
+/// Where a runbook comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    Builtin,
+    Folder,
+}
+
+impl Origin {
+    pub fn of(runbook: &Runbook) -> Self {
+        if runbook.builtin { Self::Builtin } else { Self::Folder }
+    }
+}
+
+impl Catalogue {
+    /// Reads everything. Bad files are left out and told by `faults`.
+    pub fn load(settings: &settings::Runbooks) -> Self {
+        let empty = Self {
+            folders: settings.folders.clone(),
+            without_builtin: settings.without_builtin,
+            ..Self::default()
+        };
+        empty.read()
+    }
+
+    /// Only what is in the binary.
+    pub fn builtin() -> Self {
+        Self::load(&settings::Runbooks::default())
+    }
+
+    /// Looks at the folders again: a new catalogue, or None when every file is as it was.
+    pub fn reload(&self) -> Option<Self> {
+        let next = self.read();
+        (next.seen != self.seen || next.faults != self.faults).then_some(next)
+    }
+
+    fn read(&self) -> Self {
+        let (files, mut faults) = read_folders(&self.folders);
+        let mut runbooks: Vec<Runbook> = Vec::new();
+        if !self.without_builtin {
+            for (path, text) in builtin::FILES {
+                match super::parse(&builtin::path(path), text, true) {
+                    Ok(runbook) => runbooks.push(runbook),
+                    Err(found) => faults.extend(found),
+                }
+            }
+        }
+        let builtin_signatures = runbooks.iter().flat_map(|runbook| runbook.signatures.clone()).collect();
+        let mut seen = BTreeMap::new();
+        for file in files {
+            seen.insert(file.path.clone(), revision(&file.text));
+            match super::parse(&file.path, &file.text, false) {
+                Ok(runbook) => insert(&mut runbooks, runbook),
+                Err(found) => {
+                    faults.extend(found);
+                    let last_good =
+                        self.runbooks.iter().find(|known| !known.builtin && known.path == file.path);
+                    if let Some(known) = last_good {
+                        insert(&mut runbooks, (**known).clone());
+                    }
+                }
+            }
+        }
+        Self {
+            folders: self.folders.clone(),
+            without_builtin: self.without_builtin,
+            runbooks: runbooks.into_iter().map(Arc::new).collect(),
+            builtin_signatures,
+            faults,
+            seen,
+        }
+    }
+
+    pub fn runbooks(&self) -> &[Shared] {
+        &self.runbooks
+    }
+
+    /// What is wrong with files on disk. A file named here may still be followed in its last good state.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    pub fn choose(&self, alerts: &[Alert], workload: &Workload) -> Choice {
+        choose(&self.runbooks, alerts, workload)
+    }
+
+    /// The signatures to judge with: all built-in ones, and those of folder runbooks that match. A folder's
+    /// signature replaces a built-in one of the same id.
+    pub fn signatures(&self, alerts: &[Alert], workload: &Workload) -> Vec<Signature> {
+        let builtin = self.builtin_signatures.iter();
+        let mut known: BTreeMap<&str, &Signature> =
+            builtin.map(|signature| (signature.id.as_str(), signature)).collect();
+        for runbook in self.runbooks.iter().filter(|runbook| !runbook.builtin) {
+            if applies(runbook, alerts, workload) {
+                known.extend(runbook.signatures.iter().map(|signature| (signature.id.as_str(), signature)));
+            }
+        }
+        known.into_values().cloned().collect()
+    }
+}
+
+/// Later runbooks win by name.
+fn insert(runbooks: &mut Vec<Runbook>, runbook: Runbook) {
+    runbooks.retain(|known| known.name != runbook.name);
+    runbooks.push(runbook);
+}
+
+/// A runbook's file as it was read.
+pub(super) struct File {
+    pub path: String,
+    pub text: String,
+}
+
+/// Every `*.md` below the folders, in the order of paths. What cannot be read is a fault.
+pub(super) fn read_folders(folders: &[PathBuf]) -> (Vec<File>, Vec<Fault>) {
+    let mut walk = Walk::default();
+    for folder in folders {
+        match folder.canonicalize() {
+            Ok(root) => walk.folder(folder, &root, MAX_DEPTH),
+            Err(error) => walk.complain(folder, format!("cannot be read: {error}")),
+        }
+    }
+    (walk.files, walk.faults)
+}
+
+#[derive(Default)]
+struct Walk {
+    files: Vec<File>,
+    faults: Vec<Fault>,
+    full: bool,
+}
+
+impl Walk {
+    fn complain(&mut self, path: &Path, message: String) {
+        self.faults.push(Fault { path: path.display().to_string(), line: 1, column: 1, message });
+    }
+
+    fn folder(&mut self, folder: &Path, root: &Path, depth: usize) {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => return self.complain(folder, format!("cannot be read: {error}")),
+        };
+        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        paths.sort();
+        for path in paths {
+            // Hidden names are not runbooks: `.git`, and the `..data` behind a mounted ConfigMap's links.
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+                continue;
+            }
+            self.entry(&path, root, depth);
+        }
+    }
+
+    fn entry(&mut self, path: &Path, root: &Path, depth: usize) {
+        let real = match path.canonicalize() {
+            Ok(real) if real.starts_with(root) => real,
+            Ok(_) => return self.complain(path, "leads out of the runbook folder".to_owned()),
+            Err(error) => return self.complain(path, format!("cannot be read: {error}")),
+        };
+        if real.is_dir() {
+            match depth {
+                0 => self.complain(path, format!("deeper than {MAX_DEPTH} folders")),
+                _ => self.folder(path, root, depth - 1),
+            }
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            self.file(path, &real);
+        }
+    }
+
+    fn file(&mut self, path: &Path, real: &Path) {
+        if self.files.len() >= MAX_RUNBOOKS {
+            if !self.full {
+                self.full = true;
+                self.complain(path, format!("more than {MAX_RUNBOOKS} runbooks: the rest is left out"));
+            }
+            return;
+        }
+        let size = fs::metadata(real).map(|meta| meta.len()).unwrap_or_default();
+        if size > MAX_RUNBOOK_BYTES as u64 {
+            return self.complain(path, format!("larger than {MAX_RUNBOOK_BYTES} bytes"));
+        }
+        match fs::read_to_string(real) {
+            Ok(text) => self.files.push(File { path: path.display().to_string(), text }),
+            Err(error) => self.complain(path, format!("cannot be read: {error}")),
+        }
+    }
+}

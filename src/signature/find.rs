@@ -1,0 +1,249 @@
+//! Judges: facts and a catalogue come in, one finding per signature and object goes out, ranked, with the
+//! rows that prove it. Pure. An expression that fails becomes a gap of that signature alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cel::objects::Key;
+use cel::{Context, Value};
+
+use super::compile::{Signature, evaluate};
+use super::rank::{self, Candidate};
+use super::scope::{self, Row, TABLES};
+use crate::facts::Facts;
+use crate::report::{Finding, Gap, NextStep, Role};
+use crate::workload::ObjectRef;
+
+/// Rows of one finding that are quoted; three pods with the same fault prove as much as thirty.
+const MAX_QUOTED_ROWS: usize = 3;
+/// Quotes of one finding.
+const MAX_QUOTES: usize = 6;
+/// Objects that one signature may name; beyond it the rest would only repeat.
+const MAX_OBJECTS: usize = 10;
+/// An event that was last seen longer ago, in seconds, tells of the past.
+const STALE_EVENT_SECONDS: i64 = 900;
+
+/// What the catalogue says about the facts.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// Primary before secondary.
+    pub findings: Vec<Finding>,
+    /// Signatures that could not be judged, and why.
+    pub gaps: Vec<Gap>,
+    /// A primary finding names a cause, and not only a symptom.
+    pub explained: bool,
+}
+
+/// Never panics, never asks anything: the same facts and catalogue give the same answer.
+pub fn find(facts: &Facts, catalogue: &[Signature]) -> Found {
+    let root = match scope::root(facts) {
+        Ok(root) => root,
+        Err(why) => {
+            let gap = Gap { source: "runbook".to_owned(), what: "all signatures".to_owned(), why };
+            return Found { gaps: vec![gap], ..Found::default() };
+        }
+    };
+    let mut judge = Judge { facts, root: &root, candidates: Vec::new(), gaps: BTreeMap::new() };
+    for table in TABLES {
+        let signatures: Vec<&Signature> = catalogue.iter().filter(|known| known.over == *table).collect();
+        if !signatures.is_empty() {
+            judge.table(table, &signatures);
+        }
+    }
+    let gaps = judge.gaps.into_iter();
+    let gaps = gaps.map(|(what, why)| Gap { source: "runbook".to_owned(), what, why }).collect();
+    let ranked = rank::rank(judge.candidates, &rank::consequences(catalogue));
+    let explained = ranked.iter().any(|one| one.finding.role == Role::Primary && !one.catch_all);
+    Found { findings: ranked.into_iter().map(|one| one.finding).collect(), gaps, explained }
+}
+
+struct Judge<'f, 'r> {
+    facts: &'f Facts,
+    root: &'r Context<'static, 'static>,
+    candidates: Vec<Candidate>,
+    /// What → why: one gap per signature and part, not one per row.
+    gaps: BTreeMap<String, String>,
+}
+
+/// Rows of one signature by the object they blame, in the order of the table.
+type Groups<'t> = Vec<(ObjectRef, Vec<&'t Row>)>;
+
+impl Judge<'_, '_> {
+    fn table(&mut self, table: &str, signatures: &[&Signature]) {
+        let rows = match scope::rows(self.facts, table) {
+            Ok(mut rows) => {
+                rows.sort_by_key(|row| row.age_seconds);
+                rows
+            }
+            Err(why) => {
+                self.gaps.insert(format!("signatures over {table}"), why);
+                return;
+            }
+        };
+        let mut groups: Vec<Groups> = signatures.iter().map(|_| Vec::new()).collect();
+        for row in &rows {
+            let mut here = self.root.new_inner_scope();
+            if let Err(why) = scope::bind(&mut here, self.facts, row) {
+                self.gaps.insert(format!("a row of {table}"), why);
+                continue;
+            }
+            for (signature, groups) in signatures.iter().zip(&mut groups) {
+                if self.matches(signature, &here)
+                    && let Some(object) = self.object(signature, &here)
+                {
+                    add(groups, object, row);
+                }
+            }
+        }
+        for (signature, groups) in signatures.iter().zip(groups) {
+            for (object, rows) in groups {
+                self.conclude(signature, object, &rows);
+            }
+        }
+    }
+
+    fn matches(&mut self, signature: &Signature, here: &Context<'_, '_>) -> bool {
+        match evaluate(&signature.when, here) {
+            Ok(Value::Bool(truth)) => truth,
+            Ok(_) => {
+                self.gap(signature, "when", "it gives no true or false".to_owned());
+                false
+            }
+            Err(why) => {
+                self.gap(signature, "when", why);
+                false
+            }
+        }
+    }
+
+    fn object(&mut self, signature: &Signature, here: &Context<'_, '_>) -> Option<ObjectRef> {
+        let workload = self.facts.workload.object();
+        let Some(templates) = &signature.object else { return Some(workload) };
+        let [kind, namespace, name] = templates.as_ref();
+        let texts = (kind.render(here), namespace.render(here), name.render(here));
+        match texts {
+            (Ok(kind), Ok(namespace), Ok(name)) => {
+                Some(ObjectRef { cluster: workload.cluster, kind, namespace, name })
+            }
+            (kind, namespace, name) => {
+                for why in [kind.err(), namespace.err(), name.err()].into_iter().flatten() {
+                    self.gap(signature, "object", why);
+                }
+                None
+            }
+        }
+    }
+
+    /// One finding: the statement speaks of the first row, the quotes come from the first few.
+    fn conclude(&mut self, signature: &Signature, object: ObjectRef, rows: &[&Row]) {
+        let Some(first) = rows.first() else { return };
+        let unhealthy: BTreeSet<&str> =
+            self.facts.pods.iter().filter(|pod| !pod.healthy).map(|pod| pod.name.as_str()).collect();
+        let pods: BTreeSet<String> = rows.iter().flat_map(|row| row.pods.iter().cloned()).collect();
+        let mut here = self.root.new_inner_scope();
+        if let Err(why) = scope::bind(&mut here, self.facts, first) {
+            self.gap(signature, "statement", why);
+            return;
+        }
+        here.add_variable_from_value("pods", pods.iter().cloned().collect::<Vec<String>>());
+        let statement = match signature.statement.render(&here) {
+            Ok(statement) => statement,
+            Err(why) => {
+                self.gap(signature, "statement", why);
+                return;
+            }
+        };
+        let quotes = self.quotes(signature, rows);
+        let mut evidence: Vec<String> = Vec::new();
+        for (id, _) in &quotes {
+            if !evidence.contains(id) {
+                evidence.push(id.clone());
+            }
+        }
+        let next_steps = self.next_steps(signature, &here);
+        self.candidates.push(Candidate {
+            rank: signature.rank,
+            catch_all: signature.catch_all,
+            stale: rows.iter().all(|row| row.age_seconds > STALE_EVENT_SECONDS),
+            failing_pods: pods.iter().filter(|pod| unhealthy.contains(pod.as_str())).count(),
+            pods,
+            finding: Finding {
+                signature: signature.id.clone(),
+                role: Role::Primary,
+                category: signature.category,
+                object,
+                statement,
+                evidence,
+                quotes,
+                next_steps,
+                explains: signature.explains.clone(),
+            },
+        });
+    }
+
+    /// (evidence id, verbatim text) of the rows that the signature's evidence expressions give.
+    fn quotes(&mut self, signature: &Signature, rows: &[&Row]) -> Vec<(String, String)> {
+        let mut quotes = Vec::new();
+        for row in rows.iter().take(MAX_QUOTED_ROWS) {
+            let mut here = self.root.new_inner_scope();
+            if scope::bind(&mut here, self.facts, row).is_err() {
+                continue;
+            }
+            here.add_variable_from_value("pods", row.pods.clone());
+            for program in &signature.evidence {
+                match evaluate(program, &here) {
+                    Ok(value) => collect(&value, &mut quotes),
+                    Err(why) => self.gap(signature, "evidence", why),
+                }
+            }
+        }
+        quotes
+    }
+
+    fn next_steps(&mut self, signature: &Signature, here: &Context<'_, '_>) -> Vec<NextStep> {
+        let mut steps = Vec::new();
+        for fix in &signature.fix {
+            let command = fix.command.as_ref().map_or(Ok(String::new()), |text| text.render_command(here));
+            match (fix.text.render(here), command) {
+                (Ok(text), Ok(command)) => steps.push(NextStep { text, command, risk: fix.risk }),
+                (text, command) => {
+                    for why in [text.err(), command.err()].into_iter().flatten() {
+                        self.gap(signature, "fix", why);
+                    }
+                }
+            }
+        }
+        steps
+    }
+
+    fn gap(&mut self, signature: &Signature, part: &str, why: String) {
+        self.gaps.entry(format!("signature {} ({part})", signature.id)).or_insert(why);
+    }
+}
+
+fn add<'t>(groups: &mut Groups<'t>, object: ObjectRef, row: &'t Row) {
+    match groups.iter().position(|(known, _)| *known == object) {
+        Some(known) => groups[known].1.push(row),
+        None if groups.len() < MAX_OBJECTS => groups.push((object, vec![row])),
+        None => {}
+    }
+}
+
+/// A row is a map with `evidence` and `quote`; rows without either (a log that was not read) prove nothing.
+fn collect(value: &Value, quotes: &mut Vec<(String, String)>) {
+    match value {
+        Value::List(items) => items.iter().for_each(|item| collect(item, quotes)),
+        Value::Map(map) => {
+            let text = |name: &str| match map.map.get(&Key::from(name)) {
+                Some(Value::String(text)) if !text.is_empty() => Some(text.to_string()),
+                _ => None,
+            };
+            if let (Some(id), Some(quote)) = (text("evidence"), text("quote")) {
+                let quote = (id, quote);
+                if quotes.len() < MAX_QUOTES && !quotes.contains(&quote) {
+                    quotes.push(quote);
+                }
+            }
+        }
+        _ => {}
+    }
+}

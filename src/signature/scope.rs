@@ -1,0 +1,180 @@
+//! Facts as CEL sees them: one context with every table, and one small scope a row with `row`, `log`, `pod`
+//! and `since`. Facts come in, values go out; the ledger's texts stay outside, rows quote them already.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use cel::{Context, Value, to_value};
+use serde::Serialize;
+
+use super::functions;
+use crate::facts::{
+    ClaimFact, ContainerFact, CronJobFact, DependencyFact, EventFact, Facts, HpaFact, JobFact, NodeFact,
+    PodFact, QuotaFact, ReferenceFact, RolloutFact, ServiceFact,
+};
+use crate::workload::Workload;
+
+/// What a signature may be `over`.
+pub const TABLES: &[&str] = &[
+    "workload",
+    "pods",
+    "containers",
+    "rollouts",
+    "events",
+    "nodes",
+    "claims",
+    "references",
+    "services",
+    "quotas",
+    "jobs",
+    "cronjobs",
+    "hpas",
+    "dependencies",
+];
+
+/// One row of a table, with what ranking needs to know about it.
+pub(super) struct Row {
+    pub value: Value,
+    pub log: Value,
+    /// Names of the pods that this row is about.
+    pub pods: Vec<String>,
+    /// Seconds since the row was true; 0 for what is true now.
+    pub age_seconds: i64,
+}
+
+/// Every table and the workload, as variables of the root context.
+pub(super) fn root<'v>(facts: &Facts) -> Result<Context<'static, 'v>, String> {
+    let mut tables: HashMap<String, Value> = HashMap::new();
+    for table in TABLES {
+        let values: Vec<Value> = rows(facts, table)?.into_iter().map(|row| row.value).collect();
+        tables.insert((*table).to_owned(), Value::List(values.into()));
+    }
+    tables.insert("workload".to_owned(), value(&facts.workload)?);
+    let mut context = functions::context();
+    context.add_variable_from_value("facts", tables);
+    context.add_variable_from_value("workload", value(&facts.workload)?);
+    context.add_variable_from_value("alerts", value(&facts.alerts)?);
+    let rollout = facts.rollouts.first().cloned().unwrap_or_default();
+    context.add_variable_from_value("rollout", value(&rollout)?);
+    Ok(context)
+}
+
+/// Puts a row into a scope of its own.
+pub(super) fn bind(scope: &mut Context<'_, '_>, facts: &Facts, row: &Row) -> Result<(), String> {
+    let pod = row.pods.first().and_then(|name| facts.pods.iter().find(|pod| pod.name == *name));
+    scope.add_variable_from_value("row", row.value.clone());
+    scope.add_variable_from_value("log", row.log.clone());
+    scope.add_variable_from_value("since", since(facts, pod));
+    scope.add_variable_from_value("pod", value(&pod.cloned().unwrap_or_default())?);
+    Ok(())
+}
+
+/// A sentence (with a leading space) when only pods of the newest revision are affected and something
+/// changed with it; else "". A revision is blamed only while an older one serves or left its template.
+fn since(facts: &Facts, pod: Option<&PodFact>) -> String {
+    let Some(pod) = pod.filter(|pod| !pod.revision.is_empty()) else { return String::new() };
+    let rollout = facts.rollouts.iter().find(|rollout| {
+        rollout.revision == pod.revision
+            && !rollout.previous_revision.is_empty()
+            && !rollout.changes_text.is_empty()
+    });
+    let Some(rollout) = rollout else { return String::new() };
+    let older_fails = facts.pods.iter().any(|other| other.revision != pod.revision && !other.healthy);
+    if older_fails {
+        return String::new();
+    }
+    let named = |revision: &str, cause: &str| {
+        if cause.is_empty() {
+            format!("revision {revision}")
+        } else {
+            format!("revision {revision} ({cause})")
+        }
+    };
+    let mut text = format!(
+        " It came with {}: {}",
+        named(&rollout.revision, &rollout.change_cause),
+        rollout.changes_text.trim_end_matches('.')
+    );
+    if rollout.old_ready > 0 {
+        let pods = if rollout.old_ready == 1 { "pod" } else { "pods" };
+        let previous = named(&rollout.previous_revision, &rollout.previous_change_cause);
+        text.push_str(&format!("; {previous} still serves with {} ready {pods}", rollout.old_ready));
+    }
+    text.push('.');
+    text
+}
+
+pub(super) fn rows(facts: &Facts, table: &str) -> Result<Vec<Row>, String> {
+    match table {
+        "workload" => all(std::slice::from_ref(&facts.workload), |_| Vec::new(), |_| 0),
+        "pods" => all(&facts.pods, |row| vec![row.name.clone()], |_| 0),
+        "containers" => containers(facts),
+        "rollouts" => all(&facts.rollouts, |_| Vec::new(), |_| 0),
+        "events" => all(&facts.events, event_pods, |row| row.age_seconds),
+        "nodes" => all(&facts.nodes, |_| Vec::new(), |_| 0),
+        "claims" => all(&facts.claims, |row| row.pods.clone(), |_| 0),
+        "references" => all(&facts.references, |row| row.waiting_pods.clone(), |_| 0),
+        "services" => all(&facts.services, |_| Vec::new(), |_| 0),
+        "quotas" => all(&facts.quotas, |_| Vec::new(), |_| 0),
+        "jobs" => all(&facts.jobs, |_| Vec::new(), |_| 0),
+        "cronjobs" => all(&facts.cronjobs, |_| Vec::new(), |_| 0),
+        "hpas" => all(&facts.hpas, |_| Vec::new(), |_| 0),
+        "dependencies" => all(&facts.dependencies, |row| vec![row.pod.clone()], |_| 0),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn all<T: Serialize>(
+    items: &[T],
+    pods: impl Fn(&T) -> Vec<String>,
+    age: impl Fn(&T) -> i64,
+) -> Result<Vec<Row>, String> {
+    items
+        .iter()
+        .map(|item| {
+            let log = value(&BTreeMap::from([("evidence", ""), ("quote", "")]))?;
+            Ok(Row { value: value(item)?, log, pods: pods(item), age_seconds: age(item) })
+        })
+        .collect()
+}
+
+fn containers(facts: &Facts) -> Result<Vec<Row>, String> {
+    let mut rows = all(&facts.containers, |row| vec![row.pod.clone()], |_| 0)?;
+    for (row, fact) in rows.iter_mut().zip(&facts.containers) {
+        let log = [("evidence", fact.log_evidence.as_str()), ("quote", fact.log_line.as_str())];
+        row.log = value(&BTreeMap::from(log))?;
+    }
+    Ok(rows)
+}
+
+fn event_pods(event: &EventFact) -> Vec<String> {
+    if event.kind == "Pod" { vec![event.name.clone()] } else { Vec::new() }
+}
+
+fn value<T: Serialize>(item: &T) -> Result<Value, String> {
+    to_value(item).map_err(|fault| fault.to_string())
+}
+
+/// The fields that rows of a table have.
+pub(super) fn field_names(table: &str) -> BTreeSet<String> {
+    let row = match table {
+        "workload" => serde_json::to_value(Workload::new("", "", "", "")),
+        "pods" => serde_json::to_value(PodFact::default()),
+        "containers" => serde_json::to_value(ContainerFact::default()),
+        "rollouts" => serde_json::to_value(RolloutFact::default()),
+        "events" => serde_json::to_value(EventFact::default()),
+        "nodes" => serde_json::to_value(NodeFact::default()),
+        "claims" => serde_json::to_value(ClaimFact::default()),
+        "references" => serde_json::to_value(ReferenceFact::default()),
+        "services" => serde_json::to_value(ServiceFact::default()),
+        "quotas" => serde_json::to_value(QuotaFact::default()),
+        "jobs" => serde_json::to_value(JobFact::default()),
+        "cronjobs" => serde_json::to_value(CronJobFact::default()),
+        "hpas" => serde_json::to_value(HpaFact::default()),
+        "dependencies" => serde_json::to_value(DependencyFact::default()),
+        _ => Ok(serde_json::Value::Null),
+    };
+    match row {
+        Ok(serde_json::Value::Object(fields)) => fields.into_iter().map(|(name, _)| name).collect(),
+        _ => BTreeSet::new(),
+    }
+}
