@@ -24,7 +24,7 @@ use crate::incident::decide::Rules;
 use crate::incident::resolve::Resolver;
 use crate::intake::{self, Intake};
 use crate::investigator::Investigator;
-use crate::postgres::Database;
+use crate::postgres::{self, Database};
 use crate::runbook::Catalogue;
 use crate::settings::{self, Settings};
 use crate::slack;
@@ -92,7 +92,7 @@ impl App {
             investigator: Arc::clone(&investigator),
             resolver,
             audience,
-            wake,
+            wake: Arc::clone(&wake),
             name: worker_name(),
         });
         let state = ApiState {
@@ -106,12 +106,13 @@ impl App {
         let drain = Duration::from_secs(settings.server.drain_secs);
         let mut tasks = vec![
             tokio::spawn(serve(listener, router, shutdown.clone())),
+            tokio::spawn(postgres::listen(database.pool.clone(), Arc::clone(&wake), shutdown.clone())),
             tokio::spawn(worker.run(shutdown.clone(), drain)),
             tokio::spawn(investigator.keep_runbooks_fresh(shutdown.clone())),
             tokio::spawn(telemetry::upkeep(metrics, shutdown.clone())),
         ];
         if let Some(client) = slack {
-            tasks.push(tokio::spawn(slack::run(database.pool.clone(), client, shutdown.clone())));
+            tasks.push(tokio::spawn(slack::run(database.pool.clone(), client, wake, shutdown.clone())));
         }
         Ok(Self { address, shutdown, tasks, database })
     }
@@ -221,7 +222,8 @@ fn slack_client(settings: &settings::Slack, http: &reqwest::Client) -> anyhow::R
         }
     };
     let timeout = Duration::from_secs(settings.timeout_secs);
-    Ok(Some(slack::Client::new(http.clone(), &settings.api_url, token, timeout)))
+    let client = slack::Client::new(http.clone(), &settings.api_url, token, timeout);
+    Ok(Some(client.with_pace(Duration::from_millis(settings.pace_ms))))
 }
 
 fn api_tokens(settings: &settings::Api) -> anyhow::Result<Vec<SecretString>> {

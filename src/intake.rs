@@ -23,6 +23,7 @@ use crate::incident::book::{Book, Change, Placed};
 use crate::incident::decide::{Occurrence, Rules, occurrence};
 use crate::incident::{resolve, store};
 use crate::investigation::queue;
+use crate::postgres;
 use crate::telemetry;
 use crate::webhook::{self, Guard};
 use crate::workload::Workload;
@@ -177,8 +178,11 @@ impl Intake {
             metrics::counter!(telemetry::INCIDENTS, "decision" => word)
                 .increment(changed(&book, change).len() as u64);
         }
-        if queued > 0 {
+        if queued > 0 || !over.is_empty() {
             self.wake.notify_waiters();
+            let pool = self.pool.clone();
+            // The sender need not wait for it.
+            tokio::spawn(async move { postgres::wake(&pool).await });
         }
         Ok(book)
     }

@@ -5,12 +5,15 @@ mod private;
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 pub use private::{Durability, PrivateServer};
 
@@ -23,6 +26,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(700);
 const MIGRATION_LOCK_TIMEOUT: &str = "2s";
 /// A statement that takes longer is broken: nothing here is meant to be slow.
 const STATEMENT_TIMEOUT: &str = "15s";
+
+/// Channel of NOTIFY for new work of any kind.
+const WAKE_UP: &str = "whodunit";
+const LISTEN_PAUSE: Duration = Duration::from_secs(2);
 
 /// A pool over a migrated schema, and the private server under it where there is one.
 pub struct Database {
@@ -90,6 +97,36 @@ pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
         .run(pool)
         .await
         .context("the database schema could not be brought up to date")
+}
+
+/// Tells all replicas that there is work. Outside of any transaction: a NOTIFY takes a lock over all of
+/// Postgres until its transaction is committed, which would make webhooks wait for each other.
+pub async fn wake(pool: &PgPool) {
+    if let Err(error) = sqlx::query("select pg_notify($1, '')").bind(WAKE_UP).execute(pool).await {
+        tracing::debug!(%error, "nobody was woken; everybody polls");
+    }
+}
+
+/// Passes other replicas' wake-ups on to `woken` until `shutdown`. Without a connection everybody polls.
+pub async fn listen(pool: PgPool, woken: Arc<Notify>, shutdown: CancellationToken) {
+    let listening = async {
+        loop {
+            if let Err(error) = listen_until_broken(&pool, &woken).await {
+                tracing::debug!(%error, "not listening for work, polling only");
+            }
+            tokio::time::sleep(LISTEN_PAUSE).await;
+        }
+    };
+    shutdown.run_until_cancelled(listening).await;
+}
+
+async fn listen_until_broken(pool: &PgPool, woken: &Notify) -> sqlx::Result<()> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(WAKE_UP).await?;
+    loop {
+        listener.recv().await?;
+        woken.notify_waiters();
+    }
 }
 
 /// `/var/lib/whodunit` for root, else the user's own data folder.

@@ -210,6 +210,8 @@ pub struct Slack {
     pub channel: String,
     pub api_url: String,
     pub timeout_secs: u64,
+    /// Time between two messages to one channel, in milliseconds; Slack takes about one a second.
+    pub pace_ms: u64,
 }
 
 impl Default for Slack {
@@ -220,6 +222,7 @@ impl Default for Slack {
             channel: "#alerts".to_owned(),
             api_url: "https://slack.com/api".to_owned(),
             timeout_secs: 10,
+            pace_ms: 1000,
         }
     }
 }

@@ -228,6 +228,7 @@ impl Worker {
             None => slack::log_summary(report, workload),
         }
         transaction.commit().await.context("the report could not be committed")?;
+        self.wake.notify_waiters();
         Ok(true)
     }
 

@@ -6,6 +6,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// Longer parts are cut. Kubernetes' own names have at most 253 bytes, names of clusters (EKS ARNs) may have more.
+const MAX_PART_BYTES: usize = 512;
+
 /// The dedup key: `cluster/namespace/Kind/name`. Cluster-scoped kinds have an empty namespace
 /// (`lab//Node/node-1`); what no object could be found for is `cluster//Cluster/cluster-or-job-name`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -26,7 +29,12 @@ impl Workload {
         kind: impl Into<String>,
         name: impl Into<String>,
     ) -> Self {
-        Self { cluster: cluster.into(), namespace: namespace.into(), kind: kind.into(), name: name.into() }
+        Self {
+            cluster: bounded(cluster.into()),
+            namespace: bounded(namespace.into()),
+            kind: bounded(kind.into()),
+            name: bounded(name.into()),
+        }
     }
 
     /// `cluster/namespace/Kind/name`, the key of dedup and of the API.
@@ -51,6 +59,12 @@ impl Workload {
             name: self.name.clone(),
         }
     }
+}
+
+/// Names come from labels, which may hold anything; a key that no index takes would be refused for ever.
+fn bounded(mut part: String) -> String {
+    part.truncate(part.floor_char_boundary(MAX_PART_BYTES));
+    part
 }
 
 impl fmt::Display for Workload {

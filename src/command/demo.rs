@@ -14,6 +14,9 @@ use crate::telemetry;
 /// Short, so that one sees something soon; long enough that the alerts of one storm share an investigation.
 const SETTLE_SECS: u64 = 1;
 
+/// The stand-in takes messages faster than Slack does.
+const PACE_MS: u64 = 20;
+
 #[derive(Args)]
 pub struct Options {
     /// End when all investigations have ended; exit code 0 if they have
@@ -65,6 +68,7 @@ fn demo_settings(endpoints: &Endpoints) -> Settings {
     settings.tempo.url = Some(endpoints.tempo_url.clone());
     settings.slack.api_url.clone_from(&endpoints.slack_api_url);
     settings.slack.token = Some(SecretString::from(endpoints.slack_token.clone()));
+    settings.slack.pace_ms = PACE_MS;
     settings.slack.channel.clone_from(&endpoints.channel);
     settings
 }

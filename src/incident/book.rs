@@ -155,10 +155,10 @@ impl Entry {
         if let Some(enqueue) = decision.enqueue() {
             self.state.queued = true;
             self.state.investigated_at = Some(now);
-            self.enqueue = Some((enqueue, alert.name().to_owned(), alert.severity));
+            self.enqueue = Some((enqueue, short_name(alert), alert.severity));
         }
         // Also the name that joins a waiting investigation is covered by it.
-        self.state.covered.insert(alert.name().to_owned());
+        self.state.covered.insert(short_name(alert));
     }
 
     fn resolve(&mut self, alert: &Alert, last: bool, now: DateTime<Utc>) {
@@ -171,6 +171,11 @@ impl Entry {
             self.change = if self.change == Change::Opened { Change::Passed } else { Change::Resolved };
         }
     }
+}
+
+/// The alert's name as it is kept beside incidents and investigations, bounded.
+fn short_name(alert: &Alert) -> String {
+    alert.name().chars().take(MAX_TITLE_CHARS).collect()
 }
 
 /// The sender's own line, else the alert's name and where.

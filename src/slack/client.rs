@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::blocks::Message;
+use super::outbox::DEFAULT_PACE;
 
 /// No request may outlive the grace after which a row is posted again (`outbox::POSTING_GRACE`).
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
@@ -62,6 +63,7 @@ pub struct Client {
     api_url: String,
     token: SecretString,
     timeout: Duration,
+    pace: Duration,
 }
 
 #[derive(Serialize)]
@@ -85,7 +87,17 @@ impl Client {
     /// `api_url` is `https://slack.com/api` or a stand-in's; `timeout` is the deadline of one call.
     pub fn new(http: reqwest::Client, api_url: &str, token: SecretString, timeout: Duration) -> Self {
         let api_url = api_url.trim_end_matches('/').to_owned();
-        Self { http, api_url, token, timeout: timeout.min(MAX_TIMEOUT) }
+        Self { http, api_url, token, timeout: timeout.min(MAX_TIMEOUT), pace: DEFAULT_PACE }
+    }
+
+    /// The time between two messages to one channel, where Slack's own pace is not wanted.
+    #[must_use]
+    pub fn with_pace(self, pace: Duration) -> Self {
+        Self { pace, ..self }
+    }
+
+    pub fn pace(&self) -> Duration {
+        self.pace
     }
 
     /// Posts to a channel (id or name), under `thread_ts` where given.

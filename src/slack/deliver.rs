@@ -1,10 +1,10 @@
 //! From the outbox to Slack: claims one announcement at a time, posts it, and stores what became of it.
 //! `after` decides (pure); the rest acts. It never gives up on what may heal by itself within a day.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::PgListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -13,9 +13,9 @@ use super::client::{Client, Fault, Posted};
 use super::outbox::{self, Claim, Kind, Next};
 use crate::telemetry;
 
-/// NOTIFY wakes sooner; this finds what became due by time, and what a lost NOTIFY announced.
+/// `wake` wakes sooner; this finds what became due by time, and what a lost wake-up announced.
 const POLL: Duration = Duration::from_millis(500);
-/// Pause after the database failed, and before listening again.
+/// Pause after the database failed.
 const DATABASE_PAUSE: Duration = Duration::from_secs(2);
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
 /// With `MAX_BACKOFF` about a day.
@@ -44,21 +44,13 @@ pub enum Delivery {
 }
 
 /// Posts what is due until `shutdown`; a post under way is finished first, which its deadline bounds.
-pub async fn run(pool: PgPool, client: Client, shutdown: CancellationToken) {
+pub async fn run(pool: PgPool, client: Client, wake: Arc<Notify>, shutdown: CancellationToken) {
     match client.auth_test().await {
         Ok(who) => tracing::info!(team = who.team, user = who.user, "Slack knows us"),
         Err(fault) => tracing::warn!(%fault, "Slack does not know us; announcements wait in the outbox"),
     }
-    let wake_up = Notify::new();
-    tokio::select! {
-        () = post_until(&pool, &client, &wake_up, shutdown) => {}
-        () = listen(&pool, &wake_up) => {}
-    }
-}
-
-async fn post_until(pool: &PgPool, client: &Client, wake_up: &Notify, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
-        let pause = match deliver_once(pool, client).await {
+        let pause = match deliver_once(&pool, &client).await {
             Ok(Delivery::Idle) => POLL,
             Ok(_) => continue,
             Err(error) => {
@@ -68,40 +60,21 @@ async fn post_until(pool: &PgPool, client: &Client, wake_up: &Notify, shutdown: 
         };
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = wake_up.notified() => {}
+            () = wake.notified() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }
 }
 
-/// Never ends. Polling goes on while this cannot connect.
-async fn listen(pool: &PgPool, wake_up: &Notify) {
-    loop {
-        if let Err(error) = listen_until_broken(pool, wake_up).await {
-            tracing::debug!(%error, "not listening for announcements, polling only");
-        }
-        tokio::time::sleep(DATABASE_PAUSE).await;
-    }
-}
-
-async fn listen_until_broken(pool: &PgPool, wake_up: &Notify) -> sqlx::Result<()> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(outbox::WAKE_UP).await?;
-    loop {
-        listener.recv().await?;
-        wake_up.notify_one();
-    }
-}
-
 /// Takes one announcement that is due and posts it.
 pub async fn deliver_once(pool: &PgPool, client: &Client) -> sqlx::Result<Delivery> {
-    let next = outbox::claim(&mut *pool.acquire().await?).await?;
+    let next = outbox::claim(&mut *pool.acquire().await?, client.pace()).await?;
     let delivery = match next {
         Next::Idle => return Ok(Delivery::Idle),
         Next::Unpostable { id, reason } => Delivery::Failed { id, reason },
         Next::Claimed(claim) => {
             let answer = send(client, &claim).await;
-            settle(pool, &claim, answer).await?
+            settle(pool, &claim, answer, client.pace()).await?
         }
     };
     note(&delivery);
@@ -122,11 +95,16 @@ async fn send(client: &Client, claim: &Claim) -> Result<Posted, Fault> {
     }
 }
 
-async fn settle(pool: &PgPool, claim: &Claim, answer: Result<Posted, Fault>) -> sqlx::Result<Delivery> {
+async fn settle(
+    pool: &PgPool,
+    claim: &Claim,
+    answer: Result<Posted, Fault>,
+    pace: Duration,
+) -> sqlx::Result<Delivery> {
     let id = claim.id;
     let fault = match answer {
         Ok(at) => {
-            if !outbox::posted(pool, claim, &at).await? {
+            if !outbox::posted(pool, claim, &at, pace).await? {
                 tracing::warn!(%id, "posted after the claim had run out; it may be posted again");
             }
             return Ok(Delivery::Posted(id));
@@ -166,7 +144,7 @@ enum Then {
 fn after(fault: &Fault, kind: Kind, attempts: i32) -> Then {
     match fault {
         Fault::Permanent(_) => Then::Fail,
-        Fault::RateLimited { retry_after } => Then::HoldChannel((*retry_after).max(outbox::PACE)),
+        Fault::RateLimited { retry_after } => Then::HoldChannel((*retry_after).max(outbox::DEFAULT_PACE)),
         // The same update twice is the same as once.
         Fault::Ambiguous(_) if kind != Kind::Update => Then::Doubt,
         Fault::Transient(_) | Fault::Ambiguous(_) if attempts < MAX_ATTEMPTS => {

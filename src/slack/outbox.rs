@@ -18,12 +18,10 @@ use uuid::Uuid;
 use super::blocks::Message;
 use super::client::Posted;
 
-/// Channel of Postgres' NOTIFY that wakes the poster.
-pub const WAKE_UP: &str = "announcements";
 /// After this a row left in `posting` may be posted again. Longer than any call to Slack may take.
 pub const POSTING_GRACE: Duration = Duration::from_secs(120);
 /// Slack takes about one message a second and channel.
-pub const PACE: Duration = Duration::from_secs(1);
+pub const DEFAULT_PACE: Duration = Duration::from_secs(1);
 /// How often a message is posted again although an earlier post may have arrived.
 const MAX_DOUBTS: i32 = 2;
 /// Failures shown on `/readyz`: those of the last day, grouped.
@@ -138,14 +136,10 @@ async fn enqueue(db: impl PgExecutor<'_>, row: &Row<'_>, turn: &str) -> sqlx::Re
         "" => format!("{}:{subject}", row.kind),
         turn => format!("{}:{subject}:{turn}", row.kind),
     };
-    let added = sqlx::query_scalar!(
-        r#"with added as (
-               insert into announcements
-                   (id, incident_id, investigation_id, kind, channel, payload, dedup_key, state)
-               values ($1, $2, $3, $4, $5, $6, $7, 'waiting')
-               on conflict (dedup_key) do nothing
-               returning id)
-           select pg_notify($8, '')::text from added"#,
+    let added = sqlx::query!(
+        "insert into announcements (id, incident_id, investigation_id, kind, channel, payload, dedup_key, state)
+         values ($1, $2, $3, $4, $5, $6, $7, 'waiting')
+         on conflict (dedup_key) do nothing",
         Uuid::now_v7(),
         row.incident,
         row.investigation,
@@ -153,14 +147,13 @@ async fn enqueue(db: impl PgExecutor<'_>, row: &Row<'_>, turn: &str) -> sqlx::Re
         row.channel,
         Json(row.message) as _,
         dedup_key,
-        WAKE_UP,
     );
-    Ok(added.fetch_optional(db).await?.is_some())
+    Ok(added.execute(db).await?.rows_affected() == 1)
 }
 
 /// Takes the next announcement that may be posted now. Within an incident nothing overtakes: the head of the
 /// thread first, then the order in which they were enqueued.
-pub async fn claim(db: &mut PgConnection) -> sqlx::Result<Next> {
+pub async fn claim(db: &mut PgConnection, pace: Duration) -> sqlx::Result<Next> {
     let mut tx = db.begin().await?;
     let row = sqlx::query!(
         r#"select a.id, a.kind as "kind: Kind", a.channel, a.payload as "message: Json<Message>",
@@ -193,7 +186,7 @@ pub async fn claim(db: &mut PgConnection) -> sqlx::Result<Next> {
         tx.commit().await?;
         return Ok(Next::Unpostable { id: row.id, reason });
     }
-    if !take_turn(&mut tx, &row.channel).await? {
+    if !take_turn(&mut tx, &row.channel, pace).await? {
         return Ok(Next::Idle);
     }
     let taken = sqlx::query!(
@@ -231,20 +224,25 @@ fn orphaned(kind: Kind, parent_state: Option<&str>, parent_error: Option<&str>) 
     }
 }
 
-/// One turn a second and channel, over all replicas; false when another one was quicker.
-async fn take_turn(db: &mut PgConnection, channel: &str) -> sqlx::Result<bool> {
+/// One turn a `pace` and channel, over all replicas; false when another one was quicker.
+async fn take_turn(db: &mut PgConnection, channel: &str, pace: Duration) -> sqlx::Result<bool> {
     let turn = sqlx::query!(
         "insert into announcement_channels (channel, free_at) values ($1, now() + make_interval(secs => $2))
          on conflict (channel) do update set free_at = excluded.free_at
          where announcement_channels.free_at <= now()",
         channel,
-        PACE.as_secs_f64(),
+        pace.as_secs_f64(),
     );
     Ok(turn.execute(db).await?.rows_affected() == 1)
 }
 
 /// Stores where the message stands. False when the claim had run out and the row is no longer ours.
-pub async fn posted(db: impl PgExecutor<'_>, claim: &Claim, at: &Posted) -> sqlx::Result<bool> {
+pub async fn posted(
+    db: impl PgExecutor<'_>,
+    claim: &Claim,
+    at: &Posted,
+    pace: Duration,
+) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "with done as (
              update announcements
@@ -256,7 +254,7 @@ pub async fn posted(db: impl PgExecutor<'_>, claim: &Claim, at: &Posted) -> sqlx
         claim.lease,
         at.ts,
         at.channel,
-        PACE.as_secs_f64(),
+        pace.as_secs_f64(),
     );
     Ok(done.execute(db).await?.rows_affected() == 1)
 }

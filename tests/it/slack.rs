@@ -216,7 +216,12 @@ async fn what_is_enqueued_twice_is_said_once() {
 async fn the_poster_wakes_up_and_keeps_a_channel_s_pace() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     let shutdown = CancellationToken::new();
-    let poster = tokio::spawn(whodunit::slack::run(pool.clone(), client, shutdown.clone()));
+    let poster = tokio::spawn(whodunit::slack::run(
+        pool.clone(),
+        client,
+        std::sync::Arc::default(),
+        shutdown.clone(),
+    ));
     thread(&pool, "#alerts", "a").await;
     thread(&pool, "#alerts", "b").await;
     let deadline = Instant::now() + Duration::from_secs(15);
@@ -326,15 +331,15 @@ async fn a_poster_that_died_is_replaced_and_its_late_word_does_not_count() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     thread(&pool, "#alerts", "a").await;
     let mut connection = pool.acquire().await.unwrap();
-    let Next::Claimed(dead) = outbox::claim(&mut connection).await.unwrap() else {
+    let Next::Claimed(dead) = outbox::claim(&mut connection, outbox::DEFAULT_PACE).await.unwrap() else {
         panic!("nothing claimed")
     };
     sqlx::query("update announcement_channels set free_at = now()").execute(&pool).await.unwrap();
-    assert!(matches!(outbox::claim(&mut connection).await.unwrap(), Next::Idle), "its follower waits");
+    assert!(matches!(outbox::claim(&mut connection, outbox::DEFAULT_PACE).await.unwrap(), Next::Idle), "its follower waits");
     drop(connection);
     assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)), "posted after the grace");
     let at = client.post("#alerts", None, &message("late")).await.unwrap();
-    assert!(!outbox::posted(&pool, &dead, &at).await.unwrap(), "the claim had run out");
+    assert!(!outbox::posted(&pool, &dead, &at, outbox::DEFAULT_PACE).await.unwrap(), "the claim had run out");
     outbox::fail(&pool, &dead, "late").await.unwrap();
     assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)));
     assert_eq!(
