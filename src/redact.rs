@@ -2,6 +2,7 @@
 //! out. Everything that leaves for the model, Slack, Postgres or the log passes here. It keeps what an
 //! engineer needs (keys, user names, hosts, digests, object names) and never looks at anything but the text.
 
+mod private_key;
 mod rules;
 mod secret_object;
 mod value;
@@ -10,6 +11,7 @@ mod value;
 mod tests;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// A pass can lay bare what the next one finds (a token inside a connection string); more never help.
 const MAX_PASSES: usize = 4;
@@ -34,12 +36,11 @@ pub fn redact_and_count(text: &str) -> Redacted<'_> {
     let mut redacted = Redacted { text: Cow::Borrowed(text), secrets: 0 };
     for _ in 0..MAX_PASSES {
         let before = redacted.secrets;
-        let mut spans = secret_object::spans(&redacted.text);
-        redacted.cut(&mut spans);
+        redacted.cut(secret_object::spans(&redacted.text));
         for rule in rules::matching(&redacted.text) {
-            let mut spans = rule.spans(&redacted.text);
-            redacted.cut(&mut spans);
+            redacted.cut(rule.spans(&redacted.text));
         }
+        redacted.cut(private_key::spans(&redacted.text));
         if redacted.secrets == before {
             break;
         }
@@ -56,15 +57,15 @@ struct Span {
 }
 
 impl Redacted<'_> {
-    /// Puts a mark in place of each span; they stand in order and do not overlap.
-    fn cut(&mut self, spans: &mut Vec<Span>) {
-        spans.retain(|span| !self.text[span.from..span.to].starts_with(MARK));
+    /// Puts a mark in place of each span; they come in order and do not overlap.
+    fn cut(&mut self, spans: Vec<Span>) {
+        let spans = beyond_marks(&self.text, spans);
         if spans.is_empty() {
             return;
         }
         let mut out = String::with_capacity(self.text.len());
         let mut kept = 0;
-        for span in spans.iter() {
+        for span in &spans {
             out.push_str(&self.text[kept..span.from]);
             out.push_str(MARK);
             out.push_str(span.kind);
@@ -75,4 +76,37 @@ impl Redacted<'_> {
         self.secrets += spans.len();
         self.text = Cow::Owned(out);
     }
+}
+
+/// Widens spans to whole marks, so that none is ever torn, and drops those that are nothing but a mark.
+fn beyond_marks(text: &str, spans: Vec<Span>) -> Vec<Span> {
+    let marks: Vec<Range<usize>> = marks(text).collect();
+    let mut wide: Vec<Span> = Vec::with_capacity(spans.len());
+    for mut span in spans {
+        let first = marks.partition_point(|mark| mark.end <= span.from);
+        let touched = marks[first..].iter().take_while(|mark| mark.start < span.to).count();
+        let touched = &marks[first..first + touched];
+        if let [mark] = touched
+            && span.from >= mark.start
+            && span.to <= mark.end
+        {
+            continue;
+        }
+        span.from = touched.first().map_or(span.from, |mark| mark.start.min(span.from));
+        span.to = touched.last().map_or(span.to, |mark| mark.end.max(span.to));
+        match wide.last_mut() {
+            Some(before) if span.from < before.to => before.to = before.to.max(span.to),
+            _ => wide.push(span),
+        }
+    }
+    wide
+}
+
+/// The marks that stand in a text already.
+fn marks(text: &str) -> impl Iterator<Item = Range<usize>> {
+    text.match_indices(MARK).filter_map(|(start, _)| {
+        let kind = &text[start + MARK.len()..];
+        let end = kind.find(|c: char| !c.is_ascii_lowercase() && c != '-')?;
+        (end > 0 && kind[end..].starts_with(']')).then(|| start..start + MARK.len() + end + 1)
+    })
 }

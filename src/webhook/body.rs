@@ -22,6 +22,8 @@ pub const MAX_EXPANDED_BYTES: usize = 32 << 20;
 pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Bodies above this many bytes are worked on off the async threads, a few at a time.
 const BIG_BODY_BYTES: usize = 256 << 10;
+/// Of a foreign content encoding, this much is sent back.
+const MAX_ENCODING_CHARS: usize = 40;
 /// Big bodies held in memory at once; more wait for their turn until the deadline.
 const MAX_BIG_BODIES: usize = 4;
 
@@ -104,7 +106,7 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Rejection> {
     match (name.as_str(), values.next()) {
         ("gzip" | "x-gzip", None) => Ok(Encoding::Gzip),
         ("identity" | "", None) => Ok(Encoding::Identity),
-        _ => Err(Rejection::UnsupportedEncoding(name)),
+        _ => Err(Rejection::UnsupportedEncoding(name.chars().take(MAX_ENCODING_CHARS).collect())),
     }
 }
 

@@ -1,5 +1,5 @@
-//! 1. A sender's POST becomes alerts. In comes an HTTP request of Alertmanager, Robusta or Grafana; out
-//! goes a `Vec<Alert>`, or a `Rejection` that the sender can act on. It never stores or queues anything,
+//! Step 1: a sender's POST becomes alerts. In comes an HTTP request of Alertmanager, Robusta or Grafana;
+//! out goes a `Vec<Alert>`, or a `Rejection` that the sender can act on. It never stores or queues anything,
 //! and it reads no byte of a body before the sender is authenticated.
 
 mod alertmanager;

@@ -40,6 +40,12 @@ pub enum Accepted {
 }
 
 impl Rejection {
+    /// A fault in the body. The detail quotes the body, so it is redacted and cut before anyone sees it.
+    pub(super) fn malformed(detail: &str) -> Self {
+        let detail = crate::redact::redact(detail);
+        Self::Malformed(detail.chars().take(MAX_DETAIL_CHARS).collect())
+    }
+
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Unauthorised { .. } => StatusCode::UNAUTHORIZED,
@@ -82,12 +88,11 @@ impl Rejection {
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         let status = self.status();
-        let detail: String = self.to_string().chars().take(MAX_DETAIL_CHARS).collect();
         let problem = serde_json::json!({
             "type": "about:blank",
             "title": status.canonical_reason().unwrap_or_default(),
             "status": status.as_u16(),
-            "detail": crate::redact::redact(&detail),
+            "detail": self.to_string(),
         });
         let mut response = (status, problem.to_string()).into_response();
         self.add_headers(&mut response);

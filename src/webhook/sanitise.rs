@@ -254,6 +254,17 @@ mod tests {
         }
 
         #[test]
+        fn any_string_of_escapes_reads_as_text_without_nul(
+            parts in prop::collection::vec(prop::sample::select(vec![
+                "\\u0000", "\\ud800", "\\udc00", "\\ud83d", "\\ude00", "\\\\", "\\\"", "u0000", "\0", "\n", "a", "é",
+            ]), 0..12)
+        ) {
+            let json = format!("{{\"{0}\":[\"{0}\"]}}", parts.concat());
+            let value: Value = serde_json::from_str(&cleaned(&json)).unwrap();
+            prop_assert!(no_nul(&value));
+        }
+
+        #[test]
         fn json_of_any_value_means_the_same_after_cleaning_but_for_nul(text in any::<String>()) {
             let json = serde_json::to_string(&text).unwrap();
             let read: String = serde_json::from_str(&cleaned(&json)).unwrap();

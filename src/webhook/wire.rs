@@ -20,9 +20,9 @@ pub(super) fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, Rejection
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { format!("{path}: ") };
-        Rejection::Malformed(format!("{path}{}", error.inner()))
+        Rejection::malformed(&format!("{path}{}", error.inner()))
     })?;
-    json.end().map_err(|error| Rejection::Malformed(error.to_string()))?;
+    json.end().map_err(|error| Rejection::malformed(&error.to_string()))?;
     Ok(value)
 }
 

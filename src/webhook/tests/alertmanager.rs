@@ -175,3 +175,11 @@ fn a_fault_is_told_with_its_path() {
     insta::assert_snapshot!(fault(Source::Alertmanager, r#"{"alerts":[]} {}"#), @r#"trailing characters at line 1 column 15"#);
     insta::assert_snapshot!(fault(Source::Alertmanager, r#"{"alerts":[{"labels":{"a":"b"}}"#), @r#"alerts: EOF while parsing a list at line 1 column 31"#);
 }
+
+#[test]
+fn a_fault_quotes_neither_secrets_nor_without_end() {
+    let body = r#"{"alerts":[{"labels":"password=hunter2 X"}]}"#;
+    let detail = fault(Source::Alertmanager, body);
+    assert!(detail.contains("password=[redacted:credential]") && !detail.contains("hunter2"), "{detail}");
+    assert!(fault(Source::Alertmanager, &body.replace('X', &"x ".repeat(5000))).chars().count() <= 400);
+}

@@ -166,7 +166,7 @@ fn absurd_numbers_are_no_reason_to_refuse() {
 }
 
 #[test]
-fn a_sixteen_megabyte_body_of_hostile_json_takes_less_than_seconds() {
+fn four_megabytes_of_hostile_json_are_judged_within_seconds() {
     for piece in ["[],", "1e9,", r#""\u0000","#, "{},", "\\", "\"", "9"] {
         let body = format!(r#"{{"alerts":[{{}}],"x":[{}1]}}"#, piece.repeat((4 << 20) / piece.len()));
         let started = Instant::now();

@@ -1,7 +1,7 @@
 //! True and false positives of every rule. All secrets are made up; their prefixes are joined at compile
 //! time, so that no scanner takes them for real ones.
 
-use proptest::prelude::*;
+mod properties;
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn tokens_are_known_by_their_prefix() {
         format!("{}{}", concat!("AI", "za"), &BODY[..35]),
         format!("{}{BODY}", concat!("ya", "29.")),
         format!("{}{}", concat!("GOC", "SPX-"), &BODY[..28]),
-        format!("{}{}", concat!("abc8", "Q~"), &BODY[..34]),
+        format!("{}{}", concat!("8", "Q~"), &BODY[..34]),
         format!("{}{}", concat!("gh", "p_"), &BODY[..36]),
         format!("{}{BODY}", concat!("gh", "s_")),
         format!("{}{BODY}", concat!("github", "_pat_")),
@@ -50,7 +50,7 @@ fn tokens_are_known_by_their_prefix() {
         format!("{}{}", concat!("h", "f_"), "abcdefghijklmnopqrstuvwxyzABCDEFGH"),
         format!("{}{BODY}", concat!("gs", "k_")),
         format!("{}{BODY}", concat!("hv", "s.")),
-        format!("abcdefgh123456.{}{BODY}{BODY}", concat!("atlas", "v1.")),
+        format!("{}{BODY}{BODY}", concat!(".atlas", "v1.")),
         format!("{}{}_0123abcd", concat!("gl", "sa_"), &BODY[..32]),
         format!("{}{hex}{hex}", concat!("dop", "_v1_")),
         format!("{}{hex}", concat!("da", "pi")),
@@ -104,6 +104,11 @@ fn private_keys_go_as_a_block_whole_or_cut_off() {
         .collect();
     assert_redacted(&stamped, "MIIBVgIB");
     assert_redacted(&stamped, "Yx2eqzDV");
+    let tail = &stamped[stamped.find('\n').unwrap() + 1..];
+    assert_eq!(
+        redact(&format!("before\n{tail}after")),
+        "before\n2026-11-21T07:03:19Z [redacted:private-key]\nafter"
+    );
     let encoded = concat!("LS0tLS1CRU", "dJTiBSU0EgUFJJVkFURSBLRVktLS0tLQpNSUlCVmdJQkFEQU5CZ2tx");
     assert_redacted(&format!("key {encoded}"), encoded);
     assert_kept("-----BEGIN CERTIFICATE-----\nMIIBVgIBADANBgkqhkiG9w0BAQEFAASC\n-----END CERTIFICATE-----");
@@ -210,7 +215,7 @@ fn values_of_telling_keys_go_and_the_keys_stay() {
             "login failed, password: hunter2, retrying",
             "login failed, password: [redacted:credential], retrying",
         ),
-        ("error: token: secret=hunter2", "error: token: secret=[redacted:credential]"),
+        ("error: token: password: hunter2x", "error: token: password: [redacted:credential]"),
     ] {
         assert_eq!(redact(text), expected);
         assert_eq!(redact(expected), expected, "twice is once");
@@ -302,116 +307,4 @@ fn the_count_tells_how_many_were_found() {
     assert_eq!(redact_and_count("password=a1 and token=b2c3d4e5").secrets, 2);
     let clean = redact_and_count("nothing here");
     assert_eq!((clean.secrets, matches!(clean.text, Cow::Borrowed(_))), (0, true));
-}
-
-#[test]
-fn time_is_linear_in_the_length_of_hostile_text() {
-    let begin = concat!("-----BEGIN PRI", "VATE KEY-----");
-    for piece in [
-        "token=$token=",
-        "password: ",
-        "token:token:",
-        "a://b:",
-        "secret=$",
-        "a.b-c_",
-        "eyJ",
-        begin,
-        "\"token\":",
-        "bearer ",
-        "name: password\n",
-        "'password'",
-        "a: b\n  ",
-        "AAAAAAAAAAAAAAAAAAAA\n",
-        "secret: x-",
-    ] {
-        let text = piece.repeat((1 << 18) / piece.len());
-        let started = std::time::Instant::now();
-        let _ = redact(&text);
-        let took = started.elapsed();
-        assert!(took < std::time::Duration::from_secs(10), "{piece:?} took {took:?}");
-    }
-}
-
-/// Pieces from which secrets and near misses are made.
-fn pieces() -> impl Strategy<Value = String> {
-    let piece = prop::sample::select(vec![
-        "password",
-        "token",
-        "secret",
-        "api_key",
-        "=",
-        ": ",
-        ":",
-        "\"",
-        "'",
-        "\\\"",
-        " ",
-        "\n",
-        "  ",
-        "hunter2",
-        "abc",
-        "@",
-        "://",
-        "postgres",
-        "user",
-        "/",
-        "$",
-        "{",
-        "}",
-        "[",
-        "]",
-        "<",
-        ">",
-        "[redacted:",
-        "[redacted:jwt]",
-        "Bearer ",
-        "Authorization",
-        "Cookie: ",
-        "data:",
-        "kind: Secret",
-        "\"data\":{",
-        ",",
-        ";",
-        "&",
-        "--",
-        "-",
-        concat!("gh", "p_", "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY1zA3"),
-        concat!("-----BEGIN PRI", "VATE KEY-----"),
-        concat!("-----END PRI", "VATE KEY-----"),
-        "MIIBVgIBADANBgkqhkiG9w0BAQEFAASC",
-        "é",
-        "name: ",
-        "value: ",
-        "|",
-        "curl -u ",
-        "IDENTIFIED BY ",
-        "basic dXNlcjpodW50ZXIy",
-        "1234567890",
-        "***",
-    ]);
-    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
-    #[test]
-    fn redacting_twice_changes_nothing_more(text in prop_oneof![4 => pieces(), 1 => any::<String>()]) {
-        let once = redact(&text).into_owned();
-        prop_assert_eq!(&redact(&once), &once);
-    }
-
-    #[test]
-    fn a_random_password_never_survives_its_key(password in "[A-Za-z][A-Za-z0-9]{7,20}[0-9]") {
-        for text in [
-            format!("DB_PASSWORD={password}"),
-            format!("db_password: {password}"),
-            format!(r#"{{"db":{{"password":"{password}"}}}}"#),
-            format!("msg=x password=\"{password}\" y=1"),
-            format!("opening postgres://app:{password}@db/x"),
-            format!("config password: {password}, retry"),
-        ] {
-            let out = redact(&text).into_owned();
-            prop_assert!(!out.contains(&password), "{}", out);
-        }
-    }
 }
