@@ -17,7 +17,7 @@ macro_rules! hand_made {
     };
 }
 
-static HAND_MADE: [(&str, &str); 8] = hand_made![
+static HAND_MADE: [(&str, &str); 9] = hand_made![
     "hand-made-01-orders-db.json",
     "hand-made-02-ml-trainer.json",
     "hand-made-03-recommendations.json",
@@ -26,6 +26,7 @@ static HAND_MADE: [(&str, &str); 8] = hand_made![
     "hand-made-06-nightly-report.json",
     "hand-made-07-log-agent.json",
     "hand-made-08-notification-service.json",
+    "hand-made-09-checkout.json",
 ];
 
 /// One POST of Alertmanager's.

@@ -155,15 +155,20 @@ impl Entry {
         if let Some(enqueue) = decision.enqueue() {
             self.state.queued = true;
             self.state.investigated_at = Some(now);
-            self.enqueue = Some((enqueue, short_name(alert), alert.severity));
+            self.enqueue = Some((enqueue, decide::name(alert), alert.severity));
         }
         // Also the name that joins a waiting investigation is covered by it.
-        self.state.covered.insert(short_name(alert));
+        self.state.covered.insert(decide::name(alert));
     }
 
     fn resolve(&mut self, alert: &Alert, last: bool, now: DateTime<Utc>) {
         self.state.firing.remove(&decide::occurrence(alert));
         if last {
+            if self.state.queued {
+                // What waited is cancelled, so nobody has looked: the names are covered by nothing.
+                self.state.covered.clear();
+                self.state.investigated_at = None;
+            }
             self.state.open = false;
             self.state.queued = false;
             self.state.resolved_at = Some(now);
@@ -171,11 +176,6 @@ impl Entry {
             self.change = if self.change == Change::Opened { Change::Passed } else { Change::Resolved };
         }
     }
-}
-
-/// The alert's name as it is kept beside incidents and investigations, bounded.
-fn short_name(alert: &Alert) -> String {
-    alert.name().chars().take(MAX_TITLE_CHARS).collect()
 }
 
 /// The sender's own line, else the alert's name and where.

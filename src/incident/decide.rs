@@ -10,12 +10,20 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use crate::alert::{Alert, Severity, Source};
 use crate::settings;
 
+/// Labels may hold anything; longer names are cut.
+const MAX_NAME_CHARS: usize = 200;
+
 /// One firing of one alert: what a resolve refers to.
 pub type Occurrence = (Source, String, DateTime<Utc>);
 
 /// The occurrence that `alert` starts or ends.
 pub fn occurrence(alert: &Alert) -> Occurrence {
     (alert.source, alert.fingerprint.clone(), alert.starts_at)
+}
+
+/// The alert's name as incidents keep it, bounded.
+pub fn name(alert: &Alert) -> String {
+    alert.name().chars().take(MAX_NAME_CHARS).collect()
 }
 
 /// What is known of a workload's newest incident when a decision is due.
@@ -180,7 +188,7 @@ fn again(alert: &Alert, incident: &Incident, rules: &Rules, now: DateTime<Utc>) 
     }
     let why = if alert.severity > incident.severity {
         Why::SeverityRose
-    } else if !incident.covered.contains(alert.name()) {
+    } else if !incident.covered.contains(&name(alert)) {
         Why::NewName
     } else if !within(incident.investigated_at, rules.cooldown, now) {
         Why::CooldownOver

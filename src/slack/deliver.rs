@@ -51,7 +51,8 @@ pub async fn run(pool: PgPool, client: Client, wake: Arc<Notify>, shutdown: Canc
     }
     while !shutdown.is_cancelled() {
         let pause = match deliver_once(&pool, &client).await {
-            Ok(Delivery::Idle) => POLL,
+            // A busy channel is free again after one pace.
+            Ok(Delivery::Idle) => POLL.min(client.pace()),
             Ok(_) => continue,
             Err(error) => {
                 tracing::warn!(%error, "the outbox cannot be read or written");
