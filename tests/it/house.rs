@@ -1,6 +1,6 @@
 //! What the tests live in: one private Postgres a test run, one database a test, and the whole service
 //! between the recorded cluster and a Slack stand-in.
-#![allow(dead_code, reason = "each test uses the part of the house that it needs")]
+#![expect(dead_code, reason = "each test uses the part of the house that it needs")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -167,6 +167,22 @@ impl House {
             }
             assert!(Instant::now() < until, "{busy} investigations or announcements are still under way");
             tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until nothing that is due is left to be investigated.
+    pub async fn idle(&self) {
+        let until = Instant::now() + PATIENCE;
+        while self
+            .count(
+                "select count(*) from investigations
+                 where state = 'running' or (state = 'queued' and run_at <= now())",
+            )
+            .await
+            > 0
+        {
+            assert!(Instant::now() < until, "investigations are still under way");
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
