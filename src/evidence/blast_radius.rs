@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
 use super::focus::{Focus, Name, name_of, top_owner};
 use super::objects::Objects;
@@ -39,7 +39,27 @@ pub fn affected(objects: &Objects, focus: &Focus<'_>) -> Affected {
         affected.pods.unhealthy = clamp(pods.len());
         affected.pods.total = affected.pods.total.max(clamp(pods.len()));
     }
+    if affected.shared_factor.is_none() {
+        affected.shared_factor = shared_class(objects, focus);
+    }
     affected
+}
+
+/// Several claims wait for the same storage class that does not exist.
+fn shared_class(objects: &Objects, focus: &Focus<'_>) -> Option<String> {
+    if !objects.storage_classes.known {
+        return None;
+    }
+    let class_of = |claim: &PersistentVolumeClaim| {
+        let class = claim.spec.as_ref()?.storage_class_name.clone()?;
+        let exists = objects.storage_classes.items.iter().any(|known| name_of(&known.metadata) == class);
+        (!exists).then_some(class)
+    };
+    let claims = &objects.claims.items;
+    let own = claims.iter().filter(|claim| focus.concerns("PersistentVolumeClaim", name_of(&claim.metadata)));
+    let class = own.filter_map(class_of).next()?;
+    let waiting = claims.iter().filter(|claim| class_of(claim).as_ref() == Some(&class)).count();
+    (waiting >= 2).then(|| format!("storage class {class} is missing ({waiting} claims)"))
 }
 
 /// One line for the ledger: how the whole namespace does.
