@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
 use super::focus::{Focus, Name, name_of, top_owner};
 use super::objects::Objects;
 use super::{nodes, pods};
+use crate::facts::RolloutFact;
 use crate::report::{Affected, PodCount, Radius};
 
 /// Share of a node's pods that must be unhealthy for the node to be the level, in percent.
@@ -39,7 +40,41 @@ pub fn affected(objects: &Objects, focus: &Focus<'_>) -> Affected {
         affected.pods.unhealthy = clamp(pods.len());
         affected.pods.total = affected.pods.total.max(clamp(pods.len()));
     }
+    if affected.shared_factor.is_none() {
+        affected.shared_factor = shared_class(objects, focus);
+    }
     affected
+}
+
+/// Pods that should be there and were never made (a quota, an admission webhook) are unhealthy as well.
+pub fn count_missing(affected: &mut Affected, rollouts: &[RolloutFact], focus: &Focus<'_>) {
+    let own = rollouts.iter().find(|row| row.kind == focus.workload.kind && row.name == focus.workload.name);
+    let desired = own.map_or(0, |row| u32::try_from(row.desired).unwrap_or(0));
+    let missing = desired.saturating_sub(affected.pods.total);
+    if missing > 0 {
+        affected.pods.unhealthy += missing;
+        affected.pods.total += missing;
+        if matches!(affected.radius, Radius::None | Radius::Pod) {
+            affected.radius = Radius::Workload;
+        }
+    }
+}
+
+/// Several claims wait for the same storage class that does not exist.
+fn shared_class(objects: &Objects, focus: &Focus<'_>) -> Option<String> {
+    if !objects.storage_classes.known {
+        return None;
+    }
+    let class_of = |claim: &PersistentVolumeClaim| {
+        let class = claim.spec.as_ref()?.storage_class_name.clone()?;
+        let exists = objects.storage_classes.items.iter().any(|known| name_of(&known.metadata) == class);
+        (!exists).then_some(class)
+    };
+    let claims = &objects.claims.items;
+    let own = claims.iter().filter(|claim| focus.concerns("PersistentVolumeClaim", name_of(&claim.metadata)));
+    let class = own.filter_map(class_of).next()?;
+    let waiting = claims.iter().filter(|claim| class_of(claim).as_ref() == Some(&class)).count();
+    (waiting >= 2).then(|| format!("storage class {class} is missing ({waiting} claims)"))
 }
 
 /// One line for the ledger: how the whole namespace does.
@@ -57,14 +92,14 @@ pub fn namespace_line(objects: &Objects) -> String {
 }
 
 fn own_radius(objects: &Objects, focus: &Focus<'_>, unhealthy: usize) -> Radius {
-    if focus.workload.kind == "Cluster" || control_plane_fails(objects) {
-        return Radius::Cluster;
-    }
-    if focus.workload.kind == "Node" {
-        return Radius::Node;
+    match focus.workload.kind.as_str() {
+        "Cluster" => return Radius::Cluster,
+        "Node" => return Radius::Node,
+        _ => {}
     }
     match unhealthy {
         0 => Radius::None,
+        _ if control_plane_fails(objects) => Radius::Cluster,
         _ if focus.everything => Radius::Namespace,
         1 if focus.pods_total > 1 || focus.workload.kind == "Pod" => Radius::Pod,
         _ => Radius::Workload,

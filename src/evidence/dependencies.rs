@@ -17,7 +17,8 @@ use crate::facts::{ContainerFact, DependencyFact};
 const MAX_DEPENDENCIES: usize = 20;
 
 static HOST_PORT: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?:^|[^\w.:-])((?:[A-Za-z0-9_](?:[\w-]*\w)?)(?:\.[A-Za-z0-9_](?:[\w-]*\w)?)*):(\d{2,5})(?:$|[^\d:.\w])").ok()
+    Regex::new(r"(?:^|[^\w.:-])((?:[A-Za-z0-9_](?:[\w-]*\w)?)(?:\.[A-Za-z0-9_](?:[\w-]*\w)?)*):(\d{2,5})\b")
+        .ok()
 });
 /// Hosts that stand without a port, after the words that resolvers and drivers use.
 static HOST_ONLY: LazyLock<Option<Regex>> = LazyLock::new(|| {

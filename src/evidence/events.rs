@@ -20,6 +20,8 @@ const WINDOW_MINUTES: i64 = 30;
 const MAX_EVENTS: usize = 120;
 /// A probe failure this old means nothing once the container is ready, in seconds.
 const READY_AGAIN_SECS: i64 = 120;
+/// Probe failures this soon after a pod was made are start-up noise when others follow, in seconds.
+const STARTING_SECS: i64 = 30;
 
 /// Rows in order of time.
 pub fn rows(
@@ -138,8 +140,27 @@ fn overtaken(objects: &Objects, event: &Event) -> bool {
             let last = row(event, objects.now);
             last.age_seconds > READY_AGAIN_SECS && last.message.starts_with("Readiness")
         }
+        "Unhealthy" => is_start_up_noise(objects, pod, event),
         _ => false,
     }
+}
+
+/// A probe that failed while the pod was starting, and has failed again since: the later words count.
+fn is_start_up_noise(objects: &Objects, pod: &Pod, event: &Event) -> bool {
+    let last = |event: &Event| row(event, objects.now).last_at;
+    let at = last(event);
+    let starting = at
+        .zip(pods::created_at(pod))
+        .is_some_and(|(at, created)| (at - created).num_seconds() < STARTING_SECS);
+    let probe =
+        |event: &Event| event.message.as_deref().and_then(|text| text.split(' ').next().map(str::to_owned));
+    let later = |other: &&Event| {
+        other.reason == event.reason
+            && other.involved_object.uid == event.involved_object.uid
+            && probe(other) == probe(event)
+            && last(other) > at
+    };
+    starting && objects.events.items.iter().any(|other| later(&other))
 }
 
 /// Older than the window, yet the object is in the very state that the event tells of.
@@ -213,6 +234,7 @@ impl ProbeEvents {
         // Failures before the first success are start-up noise once the container is ready.
         row.readiness_failure = if row.ready { String::new() } else { readiness };
         row.startup_failure = startup;
-        row.killed_by_probe = killed;
+        // The kernel's kill is not the probe's, even when probes have killed before.
+        row.killed_by_probe = killed && row.exit_reason != "OOMKilled";
     }
 }

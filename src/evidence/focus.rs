@@ -57,7 +57,16 @@ impl<'a> Focus<'a> {
     }
 
     fn take_template(&mut self, objects: &'a Objects) {
-        let template = template(objects, &self.workload);
+        // A Service that selects nobody is judged beside the controller of its own name.
+        let namesake = || {
+            let kinds = ["Deployment", "StatefulSet", "DaemonSet"]
+                .iter()
+                .filter(|_| self.workload.kind == "Service" && self.pods.is_empty());
+            kinds
+                .map(|kind| Workload { kind: (*kind).to_owned(), ..self.workload.clone() })
+                .find_map(|workload| template(objects, &workload))
+        };
+        let template = template(objects, &self.workload).or_else(namesake);
         let first = self.pods.first();
         self.spec = template
             .and_then(|template| template.spec.as_ref())

@@ -24,8 +24,6 @@ pub struct Line {
 /// A log as it was stored.
 #[derive(Debug, Clone)]
 pub struct Digest {
-    pub pod: String,
-    pub container: String,
     pub evidence: String,
     pub lines: Vec<Line>,
 }
@@ -60,12 +58,7 @@ fn store(log: &LogRead, ledger: &mut Ledger) -> Digest {
     lines.sort_by_key(|(at, _)| *at);
     let skipped = lines.len().saturating_sub(KEPT_LINES);
     let page = ledger.open(&log.source, &log.query, log.milliseconds);
-    let mut digest = Digest {
-        pod: log.pod.clone(),
-        container: log.container.clone(),
-        evidence: String::new(),
-        lines: Vec::new(),
-    };
+    let mut digest = Digest { evidence: String::new(), lines: Vec::new() };
     for (at, line) in lines.into_iter().skip(skipped) {
         let quote = ledger.line(page, line);
         let text = if at.is_some() { after_time(&quote.text) } else { quote.text.as_str() };

@@ -198,88 +198,71 @@ fn a_sender_s_subject_counts_unless_it_is_the_exporter() {
     assert_eq!(unasked(&from_labels(&outvoted, ""), "").key(), "/shop/Deployment/checkout");
 }
 
+/// Labels, the key that the recorded cluster leads to, and whether it is sure.
+const ASKED: [(&str, &str, bool); 19] = [
+    (
+        "alertname=ApiGatewayHighErrorRate namespace=prod-api pod=api-gateway",
+        "lab/prod-api/Deployment/api-gateway",
+        true,
+    ),
+    (
+        "alertname=KubePodCrashLooping namespace=prod-api pod=auth-service-869c6d4d5b-sncbd",
+        "lab/prod-api/Deployment/auth-service",
+        true,
+    ),
+    ("alertname=KubePodNotReady namespace=shop pod=ml-trainer", "lab/shop/Pod/ml-trainer", true),
+    ("alertname=KubePodNotReady namespace=shop pod=orders-db-0", "lab/shop/StatefulSet/orders-db", true),
+    ("alertname=KubePodNotReady namespace=shop pod=log-agent-288zw", "lab/shop/DaemonSet/log-agent", true),
+    (
+        "alertname=KubeJobFailed namespace=shop job_name=nightly-report-29920746",
+        "lab/shop/CronJob/nightly-report",
+        true,
+    ),
+    // The pod is gone; its name's shape is checked against the API.
+    (
+        "alertname=KubePodNotReady namespace=shop pod=checkout-5d4f8c7b9d-zzzzz",
+        "lab/shop/Deployment/checkout",
+        true,
+    ),
+    ("alertname=KubePodNotReady namespace=shop pod=db-seed-zzzzz", "lab/shop/Job/db-seed", true),
+    (
+        "alertname=KubePodNotReady namespace=shop pod=nothing-5d4f8c7b9d-zzzzz",
+        "lab/shop/Deployment/nothing",
+        false,
+    ),
+    (
+        "alertname=KubeHpaMaxedOut namespace=shop horizontalpodautoscaler=frontend",
+        "lab/shop/Deployment/frontend",
+        true,
+    ),
+    (
+        "alertname=KubePersistentVolumeFillingUp namespace=shop persistentvolumeclaim=data-orders-db-0",
+        "lab/shop/StatefulSet/orders-db",
+        true,
+    ),
+    (
+        "alertname=PvcPending namespace=shop persistentvolumeclaim=orders-archive",
+        "lab/shop/PersistentVolumeClaim/orders-archive",
+        true,
+    ),
+    ("alertname=TargetDown namespace=shop service=catalog job=catalog", "lab/shop/Deployment/catalog", true),
+    // Its selector selects nothing, so the Deployment of the same name is meant.
+    (
+        "alertname=TargetDown namespace=shop service=recommendations job=r",
+        "lab/shop/Deployment/recommendations",
+        true,
+    ),
+    ("alertname=HighErrorRate namespace=shop app=checkout", "lab/shop/Deployment/checkout", true),
+    ("alertname=HighErrorRate namespace=shop service=no-such", "lab/shop/Service/no-such", false),
+    ("alertname=TargetDown namespace=shop job=billing instance=10.0.0.1:80", "lab//Cluster/billing", true),
+    ("alertname=NodeClockSkewDetected instance=192.0.2.2:9100 job=node-exporter", "lab//Node/node-1", true),
+    ("alertname=TargetDown instance=127.0.0.1:9999 job=legacy-billing", "lab//Cluster/legacy-billing", true),
+];
+
 #[tokio::test]
 async fn the_recorded_cluster_confirms_owners() {
     let client = client(Vec::new()).await;
-    for (labels, key, confident) in [
-        (
-            "alertname=ApiGatewayHighErrorRate namespace=prod-api pod=api-gateway",
-            "lab/prod-api/Deployment/api-gateway",
-            true,
-        ),
-        (
-            "alertname=KubePodCrashLooping namespace=prod-api pod=auth-service-869c6d4d5b-sncbd",
-            "lab/prod-api/Deployment/auth-service",
-            true,
-        ),
-        ("alertname=KubePodNotReady namespace=shop pod=ml-trainer", "lab/shop/Pod/ml-trainer", true),
-        ("alertname=KubePodNotReady namespace=shop pod=orders-db-0", "lab/shop/StatefulSet/orders-db", true),
-        (
-            "alertname=KubePodNotReady namespace=shop pod=log-agent-288zw",
-            "lab/shop/DaemonSet/log-agent",
-            true,
-        ),
-        (
-            "alertname=KubeJobFailed namespace=shop job_name=nightly-report-29920746",
-            "lab/shop/CronJob/nightly-report",
-            true,
-        ),
-        // The pod is gone; its name's shape is checked against the API.
-        (
-            "alertname=KubePodNotReady namespace=shop pod=checkout-5d4f8c7b9d-zzzzz",
-            "lab/shop/Deployment/checkout",
-            true,
-        ),
-        ("alertname=KubePodNotReady namespace=shop pod=db-seed-zzzzz", "lab/shop/Job/db-seed", true),
-        (
-            "alertname=KubePodNotReady namespace=shop pod=nothing-5d4f8c7b9d-zzzzz",
-            "lab/shop/Deployment/nothing",
-            false,
-        ),
-        (
-            "alertname=KubeHpaMaxedOut namespace=shop horizontalpodautoscaler=frontend",
-            "lab/shop/Deployment/frontend",
-            true,
-        ),
-        (
-            "alertname=KubePersistentVolumeFillingUp namespace=shop persistentvolumeclaim=data-orders-db-0",
-            "lab/shop/StatefulSet/orders-db",
-            true,
-        ),
-        (
-            "alertname=PvcPending namespace=shop persistentvolumeclaim=orders-archive",
-            "lab/shop/PersistentVolumeClaim/orders-archive",
-            true,
-        ),
-        (
-            "alertname=TargetDown namespace=shop service=catalog job=catalog",
-            "lab/shop/Deployment/catalog",
-            true,
-        ),
-        // Its selector selects nothing, so the Deployment of the same name is meant.
-        (
-            "alertname=TargetDown namespace=shop service=recommendations job=r",
-            "lab/shop/Deployment/recommendations",
-            true,
-        ),
-        ("alertname=HighErrorRate namespace=shop app=checkout", "lab/shop/Deployment/checkout", true),
-        ("alertname=HighErrorRate namespace=shop service=no-such", "lab/shop/Service/no-such", false),
-        (
-            "alertname=TargetDown namespace=shop job=billing instance=10.0.0.1:80",
-            "lab//Cluster/billing",
-            true,
-        ),
-        (
-            "alertname=NodeClockSkewDetected instance=192.0.2.2:9100 job=node-exporter",
-            "lab//Node/node-1",
-            true,
-        ),
-        (
-            "alertname=TargetDown instance=127.0.0.1:9999 job=legacy-billing",
-            "lab//Cluster/legacy-billing",
-            true,
-        ),
-    ] {
+    for (labels, key, confident) in ASKED {
         let resolved = resolver("lab", &client).resolve(&alert(labels), DEADLINE).await;
         assert_eq!((resolved.workload.key().as_str(), resolved.confident), (key, confident), "{labels}");
     }
@@ -413,6 +396,40 @@ async fn every_recorded_alert_finds_its_workload() {
     for (labels, key) in RECORDED {
         let resolved = resolver("", &client).resolve(&alert(labels), DEADLINE).await;
         assert_eq!((resolved.workload.key().as_str(), resolved.confident), (key, true), "{labels}");
+    }
+}
+
+#[tokio::test]
+async fn prometheus_remembers_the_owner_of_a_pod_that_is_gone() {
+    use axum::extract::Query;
+    use axum::routing::get;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = crate::settings::HttpSource {
+        url: Some(format!("http://{}", listener.local_addr().unwrap())),
+        ..crate::settings::HttpSource::default()
+    };
+    let answer = |Query(query): Query<BTreeMap<String, String>>| async move {
+        let known = r#"last_over_time(kube_pod_owner{namespace="shop",pod="odd"}[24h])"#;
+        let metric = if query["query"] == known {
+            r#"{"metric":{"owner_kind":"ReplicaSet","owner_name":"checkout-66f478c98f"},"value":[1,"1"]}"#
+        } else {
+            ""
+        };
+        format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{metric}]}}}}"#)
+    };
+    let router = axum::Router::new().route("/api/v1/query", get(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    // Another test may have installed it already.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().build().unwrap();
+    let prometheus = Prometheus::new(http, &settings).unwrap();
+    let client = client(Vec::new()).await;
+    for (pod, key, confident) in
+        [("odd", "lab/shop/Deployment/checkout", true), ("other", "lab/shop/Pod/other", false)]
+    {
+        let alert = alert(&format!("alertname=KubePodNotReady namespace=shop pod={pod}"));
+        let resolved = resolve(&alert, "lab", Some(&client), prometheus.as_ref(), DEADLINE).await;
+        assert_eq!((resolved.workload.key().as_str(), resolved.confident), (key, confident));
     }
 }
 
