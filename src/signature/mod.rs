@@ -9,6 +9,7 @@ mod lint;
 mod rank;
 mod scope;
 mod spec;
+mod stack;
 #[cfg(test)]
 mod tests;
 

@@ -137,9 +137,15 @@ fn all<T: Serialize>(
         .collect()
 }
 
+/// Containers of pods that ended and whose end is made good (a retry succeeded) prove nothing any more.
 fn containers(facts: &Facts) -> Result<Vec<Row>, String> {
-    let mut rows = all(&facts.containers, |row| vec![row.pod.clone()], |_| 0)?;
-    for (row, fact) in rows.iter_mut().zip(&facts.containers) {
+    let over = |name: &str| {
+        let pod = facts.pods.iter().find(|pod| pod.name == name);
+        pod.is_some_and(|pod| pod.healthy && ["Failed", "Succeeded"].contains(&pod.phase.as_str()))
+    };
+    let living: Vec<&ContainerFact> = facts.containers.iter().filter(|row| !over(&row.pod)).collect();
+    let mut rows = all(&living, |row| vec![row.pod.clone()], |_| 0)?;
+    for (row, fact) in rows.iter_mut().zip(living) {
         let log = [("evidence", fact.log_evidence.as_str()), ("quote", fact.log_line.as_str())];
         row.log = value(&BTreeMap::from(log))?;
     }
