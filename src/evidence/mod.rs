@@ -1,1 +1,137 @@
-//! evidence
+//! Facts about a workload, gathered read-only: a workload and its alerts come in, rows with quotes and the
+//! ledger of everything read go out. `fetch` asks the sources, everything else is pure over what came. It
+//! names no cause, reads no Secret, and a source that fails becomes a gap, never an error.
+
+mod batch;
+mod blast_radius;
+mod claims;
+mod classify;
+mod containers;
+mod dependencies;
+mod events;
+mod fetch;
+mod focus;
+mod ledger;
+mod logs;
+mod nodes;
+mod objects;
+mod pods;
+mod references;
+mod rollout;
+mod scaling;
+mod services;
+mod template;
+mod timeline;
+mod units;
+
+pub use fetch::gather;
+
+use crate::alert::Alert;
+use crate::facts::Facts;
+use crate::source::kubernetes;
+use crate::source::loki::Loki;
+use crate::source::prometheus::Prometheus;
+use crate::workload::Workload;
+use focus::Focus;
+use ledger::Ledger;
+use objects::Objects;
+use references::Said;
+
+/// What can be asked. A source that is None is not configured, which facts say where it mattered.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    pub kubernetes: Option<kubernetes::Client>,
+    pub prometheus: Option<Prometheus>,
+    pub loki: Option<Loki>,
+    /// Lines asked for of one container log.
+    pub log_tail_lines: i64,
+}
+
+/// The pure part: rows from objects as they were read. Ids of observations follow the order of reading.
+fn facts_from(objects: &Objects, workload: &Workload, alerts: &[Alert]) -> Facts {
+    let focus = Focus::new(objects, workload);
+    let mut ledger = Ledger::default();
+    let mut facts = Facts::empty(workload.clone(), objects.now);
+    let firing = || alerts.iter().filter(|alert| alert.is_firing());
+    facts.alerts = firing().map(|alert| alert.name().to_owned()).collect();
+    facts.alerts.sort();
+    facts.alerts.dedup();
+    let began = firing().map(|alert| alert.starts_at).min();
+    take_pods(objects, &focus, began, &mut facts, &mut ledger);
+    facts.rollouts = rollout::rows(objects, &focus, &mut ledger);
+    facts.nodes = nodes::rows(objects, &focus, &mut ledger);
+    facts.claims = claims::rows(objects, &focus, &facts.events, &mut ledger);
+    let said = Said { containers: &facts.containers, events: &facts.events };
+    facts.references = references::rows(objects, &focus, &said, &mut ledger);
+    facts.services = services::rows(objects, &focus, &mut ledger);
+    facts.quotas = scaling::quotas(objects, &mut ledger);
+    facts.jobs = batch::jobs(objects, &focus, &mut ledger);
+    facts.cronjobs = batch::cronjobs(objects, &focus, &mut ledger);
+    facts.hpas = scaling::hpas(objects, &focus, &mut ledger);
+    let digests = logs::digest(objects, &mut facts.containers, &mut ledger);
+    facts.dependencies = dependencies::rows(objects, &facts.containers, &digests);
+    take_rest(objects, &mut ledger);
+    facts.affected = blast_radius::affected(objects, &focus);
+    facts.timeline = timeline::entries(&facts, alerts);
+    facts.gaps.clone_from(&objects.gaps);
+    facts.observations = ledger.finish();
+    facts
+}
+
+fn take_pods(
+    objects: &Objects,
+    focus: &Focus<'_>,
+    began: Option<chrono::DateTime<chrono::Utc>>,
+    facts: &mut Facts,
+    ledger: &mut Ledger,
+) {
+    if !objects.pods.known {
+        facts.events = events::rows(objects, focus, began, ledger).0;
+        return;
+    }
+    let page = ledger.open("kubernetes", &objects.pods.query, objects.pods.milliseconds);
+    if !objects.namespace.is_empty() {
+        ledger.line(page, &blast_radius::namespace_line(objects));
+    }
+    facts.pods = pods::rows(objects, focus, ledger, page);
+    if focus.pods_total > focus.pods.len() {
+        let rest = focus.pods_total - focus.pods.len();
+        ledger.line(page, &format!("and {rest} more pods of this workload"));
+    }
+    let (events, probes) = events::rows(objects, focus, began, ledger);
+    facts.events = events;
+    facts.containers = containers::rows(objects, focus, &probes, ledger, page);
+}
+
+/// Observations without rows of their own: readiness of the API server, sums of requests, memory peaks.
+fn take_rest(objects: &Objects, ledger: &mut Ledger) {
+    if let Some((text, query)) = &objects.readyz {
+        let page = ledger.open("kubernetes", query, 0);
+        text.lines().for_each(|line| {
+            ledger.line(page, line);
+        });
+    }
+    if let Some((sums, query)) = &objects.requested {
+        let page = ledger.open("kubernetes", query, 0);
+        for (node, sum) in sums {
+            let mebibytes = sum.memory_bytes / (1024 * 1024);
+            let text = format!(
+                "node {node}: {} unfinished pods request {}m CPU and {mebibytes} Mi memory",
+                sum.pods, sum.cpu_millis
+            );
+            ledger.line(page, &text);
+        }
+    }
+    for read in &objects.memory {
+        let page = ledger.open("prometheus", &read.query, read.milliseconds);
+        let mebibytes = read.peak_bytes / (1024.0 * 1024.0);
+        let text = format!(
+            "container {} of pod {}: memory working set peaked at {mebibytes:.1} Mi",
+            read.container, read.pod
+        );
+        ledger.line(page, &text);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,3 @@
 //! incident
+
+pub mod resolve;

@@ -1,0 +1,206 @@
+//! The class of a log line: what kind of failure it tells of, by words that programs of many languages
+//! share. Pure; the first class that fits wins, the more telling ones stand first.
+
+use std::sync::LazyLock;
+
+use regex::RegexSet;
+
+/// Class and pattern, most telling first. `refused` stands for every peer that did not take a connection.
+const CLASSES: [(&str, &str); 15] = [
+    (
+        "disk-full",
+        r"no space left on device|ENOSPC|disk quota exceeded|disk( is)? full|not enough (disk )?space",
+    ),
+    (
+        "heap",
+        r"OutOfMemoryError|heap out of memory|java heap space|GC overhead limit|\bMemoryError\b|cannot allocate memory|out of memory",
+    ),
+    (
+        "bind-conflict",
+        r"address already in use|EADDRINUSE|PortInUseException|port \d+ (is|was) already (in use|allocated)|failed to bind",
+    ),
+    (
+        "certificate",
+        r"x509:|certificate (has expired|is not valid|is not trusted|signed by unknown|verify failed|verification failed)|CERTIFICATE_VERIFY_FAILED|SSLHandshakeException|PKIX path|tls: (bad|failed|unknown|first record)|self[- ]signed certificate",
+    ),
+    (
+        "dns",
+        r"no such host|name resolution|could not resolve|couldn't resolve|cannot resolve|UnknownHostException|ENOTFOUND|EAI_AGAIN|NXDOMAIN|server misbehaving|name or service not known|nodename nor servname|getaddrinfo|failed to lookup address",
+    ),
+    (
+        "auth",
+        r"password authentication failed|access denied for user|WRONGPASS|NOAUTH|authentication (failed|failure|required|error)|invalid (credentials|password|api key|token)|\b401\b.*unauthorized|\bunauthorized\b|login failed|(role|user) .* does not exist|bad credentials|ACCESS_REFUSED",
+    ),
+    (
+        "missing-relation",
+        r#"(relation|table|column|schema|database|index|function|type|collection) ["'`]?[\w.]+["'`]? (does not|doesn't) exist|table '[^']+' doesn't exist|no such (table|column)|unknown (column|database|table)|UndefinedTable|UndefinedColumn"#,
+    ),
+    (
+        "migration",
+        r"migrations?\b.*\b(failed|failure|error|dirty|conflict|mismatch|out of order|missing)|dirty database|(flyway|liquibase|alembic|sequelize|goose).*(exception|error|failed|can't)|failed to (run|apply).*migration",
+    ),
+    (
+        "missing-variable",
+        r"(environment variable|env(ironment)? var|env\b|variable|config(uration)?( key| value| option| parameter)?|setting|property|parameter|option|flag)s?\b.{0,80}?\b(is |are |was |were |be )?(not (set|found|defined|provided|specified|present|configured)|missing|undefined|unset|required|must be set|empty|cannot be (blank|empty|null))|(missing|required|undefined|unset|must set|please set|need to set)\b.{0,40}\b(environment variable|env(ironment)? var|env\b|variable|config|setting|property|parameter)|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b ?(is|was|:)? ?(not (set|defined|provided|found)|required|missing|undefined|unset|must be set|cannot be empty)|KeyError: '[A-Z][A-Z0-9_]+'",
+    ),
+    (
+        "permission",
+        r"permission denied|EACCES|EPERM|operation not permitted|read-only file system|EROFS|access is denied|\b403\b.*forbidden|is forbidden: user|insufficient (permissions|privileges)|AccessDenied",
+    ),
+    (
+        "missing-file",
+        r"no such file or directory|ENOENT|FileNotFound|cannot (find|open|access|stat)\b|can't open|could not (find|open)|cannot find module|ModuleNotFoundError|ClassNotFoundException|no module named|executable file not found|command not found|: not found$",
+    ),
+    (
+        "refused",
+        r"connection refused|ECONNREFUSED|connection reset|ECONNRESET|no route to host|EHOSTUNREACH|ENETUNREACH|network is unreachable|\bunreachable\b|\bunavailable\b|communications link failure|(could not|couldn't|cannot|can't|unable to|failed to) (connect|reach|establish|open connection)|broken pipe|connection closed by|server closed the connection|no (available )?(brokers|servers|nodes|upstream)",
+    ),
+    (
+        "timeout",
+        r"timed[- ]?out|deadline exceeded|ETIMEDOUT|TimeoutE(rror|xception)|SocketTimeout|timeout (exceeded|expired|error|after|waiting|while|reached)|(read|connect(ion)?|request|i/o|io|gateway|operation|lock|statement|dial) timeout",
+    ),
+    (
+        "panic",
+        r"^panic:|\bpanic: |goroutine \d+ \[|thread '.*' panicked|panicked at|Traceback \(most recent|Exception in thread|unhandled (exception|rejection)|uncaught exception|NullPointerException|segmentation fault|SIGSEGV|SIGABRT|core dumped|fatal error:|assertion failed|stack overflow",
+    ),
+    (
+        "error",
+        r"\berrors?\b|\bfatal\b|\bfail(ed|ure|s|ing)?\b|\bexception\b|\bcritical\b|\babort(ed|ing)?\b|\bdeadlock(ed)?\b|\bcrash(ed|ing)?\b|\binvalid\b|\bunable to\b|\bsyntax error\b|\busage:",
+    ),
+];
+
+/// Words that make a line harmless although it has an error's word in it.
+const HARMLESS: &str = r#"\b(0|no|zero|without|ignoring) (errors?|failures?|exceptions?)\b|\berr(or)?s?["']?\s*[=:]\s*["']?(0|null|nil|none|false|<nil>)\b|\berr(or)?s?=("")?(\s|$)|(?:\bfailed|\bfailures?)["']?\s*[=:]\s*0\b|error[_-]?(handler|log|page|rate|budget)"#;
+/// Levels that say that nothing is wrong.
+const CALM: &str = r#"(^|\s|\[|["'])(level|severity|lvl)["']?\s*[=:]\s*["']?(info|debug|trace|notice)\b|^\S*\s*\[?(INFO|DEBUG|TRACE|NOTICE)\b|^I\d{4} "#;
+/// Levels and words of a death.
+const LOUD: &str = r#"\b(FATAL|PANIC|CRITICAL|EMERG)\b|^panic:|\bpanicked at\b|(level|severity|lvl)["']?\s*[=:]\s*["']?(fatal|panic|critical|emergency)\b|\bfatal:|^F\d{4} "#;
+/// Levels of an error.
+const ERROR_LEVEL: &str =
+    r#"\bERROR\b|\bERR\b|(level|severity|lvl)["']?\s*[=:]\s*["']?(error|err)\b|^E\d{4} |\berror:"#;
+
+struct Patterns {
+    classes: RegexSet,
+    marks: RegexSet,
+}
+
+static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
+    let insensitive = |patterns: &[&str]| patterns.iter().map(|p| format!("(?i){p}")).collect::<Vec<_>>();
+    let classes: Vec<&str> = CLASSES.iter().map(|(_, pattern)| *pattern).collect();
+    let marks = [format!("(?i){HARMLESS}"), format!("(?i){CALM}"), LOUD.to_owned(), ERROR_LEVEL.to_owned()];
+    Some(Patterns { classes: RegexSet::new(insensitive(&classes)).ok()?, marks: RegexSet::new(marks).ok()? })
+});
+
+/// A line's class ("" for none) and how much it says about a failure; higher says more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judgement {
+    pub class: &'static str,
+    pub weight: i32,
+}
+
+pub fn judge(line: &str) -> Judgement {
+    const NOTHING: Judgement = Judgement { class: "", weight: 0 };
+    let Some(patterns) = PATTERNS.as_ref() else { return NOTHING };
+    let marks = patterns.marks.matches(line);
+    let (harmless, calm, loud, error) =
+        (marks.matched(0), marks.matched(1), marks.matched(2), marks.matched(3));
+    let first = patterns.classes.matches(line).into_iter().next();
+    let Some((class, _)) = first.and_then(|index| CLASSES.get(index)) else {
+        return Judgement { class: "", weight: i32::from(!calm) };
+    };
+    if *class == "error" && (harmless || calm) {
+        return NOTHING;
+    }
+    let telling = match *class {
+        "error" => 20,
+        "panic" => 28,
+        _ => 30,
+    };
+    let level = if loud {
+        8
+    } else if error {
+        4
+    } else if calm {
+        -15
+    } else {
+        0
+    };
+    Judgement { class, weight: telling + level }
+}
+
+/// Classes in which a line tells of a peer.
+pub fn names_a_peer(class: &str) -> bool {
+    matches!(class, "refused" | "dns" | "timeout" | "auth" | "certificate")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_many_programs() {
+        for (line, class) in [
+            ("ERROR: Connection refused - database unreachable", "refused"),
+            ("dial tcp 10.0.0.7:5432: connect: connection refused", "refused"),
+            ("Error: connect ECONNREFUSED 127.0.0.1:6379", "refused"),
+            ("WARN dependency redis-cart:6379 unavailable, reporting not ready", "refused"),
+            ("com.mysql.cj.jdbc.exceptions.CommunicationsException: Communications link failure", "refused"),
+            ("dial tcp: lookup db.prod.svc on 10.96.0.10:53: no such host", "dns"),
+            ("java.net.UnknownHostException: kafka-0", "dns"),
+            ("Error: getaddrinfo EAI_AGAIN api.internal", "dns"),
+            ("could not translate host name \"db\" to address: Name or service not known", "dns"),
+            ("context deadline exceeded (Client.Timeout exceeded while awaiting headers)", "timeout"),
+            ("redis.exceptions.TimeoutError: Timeout reading from socket", "timeout"),
+            ("FATAL: password authentication failed for user \"app\"", "auth"),
+            ("ERROR 1045 (28000): Access denied for user 'app'@'10.0.0.1'", "auth"),
+            ("open /data/x: permission denied", "permission"),
+            ("Error: EACCES: permission denied, mkdir '/app'", "permission"),
+            ("Error: environment variable DATABASE_URL is not set", "missing-variable"),
+            ("KeyError: 'DATABASE_URL'", "missing-variable"),
+            ("DATABASE_URL must be set", "missing-variable"),
+            ("missing required env var API_HOST", "missing-variable"),
+            ("write /var/lib/x: no space left on device", "disk-full"),
+            ("listen tcp :8080: bind: address already in use", "bind-conflict"),
+            ("panic: runtime error: index out of range [3] with length 3", "panic"),
+            ("thread 'main' panicked at src/main.rs:3:5:", "panic"),
+            ("Traceback (most recent call last):", "panic"),
+            ("x509: certificate has expired or is not yet valid", "certificate"),
+            ("java.lang.OutOfMemoryError: Java heap space", "heap"),
+            ("FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory", "heap"),
+            ("FATAL: relation \"products\" does not exist", "missing-relation"),
+            ("Table 'shop.orders' doesn't exist", "missing-relation"),
+            ("error: Dirty database version 7. Fix and force version.", "migration"),
+            ("cat: can't open '/tmp/healthy': No such file or directory", "missing-file"),
+            ("Error: Cannot find module 'express'", "missing-file"),
+            ("sh: wge: not found", "missing-file"),
+            ("something failed badly", "error"),
+            ("worker pool deadlocked", "error"),
+        ] {
+            assert_eq!(judge(line).class, class, "{line}");
+        }
+    }
+
+    #[test]
+    fn harmless_lines_have_no_class() {
+        for line in [
+            "Running DB migration for auth schema...",
+            "Starting gateway...",
+            "level=info msg=\"sent notification batch\" batch=1",
+            "finished with 0 errors",
+            "request done error=null status=200",
+            "level=info msg=\"error budget is fine\"",
+            "listening on :8080 with timeout=30s",
+            "checkout: order processed",
+        ] {
+            assert_eq!(judge(line).class, "", "{line}");
+        }
+    }
+
+    #[test]
+    fn a_death_weighs_more_than_a_retry() {
+        let retry = judge("level=info msg=\"connection refused, retrying\"");
+        let death = judge("FATAL: DATABASE_URL is not set");
+        assert!(death.weight > retry.weight);
+        assert!(judge("ERROR: it broke").weight > judge("loading events into memory").weight);
+    }
+}

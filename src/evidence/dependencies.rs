@@ -1,0 +1,158 @@
+//! Peers that failing containers complain about, read from their log lines, and whether a Service of that
+//! name is there and has anybody behind it. Pure.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::classify;
+use super::focus::name_of;
+use super::logs::Digest;
+use super::objects::Objects;
+use super::services;
+use crate::facts::{ContainerFact, DependencyFact};
+
+/// Most peers over all containers.
+const MAX_DEPENDENCIES: usize = 20;
+
+static HOST_PORT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?:^|[^\w.:-])((?:[A-Za-z0-9_](?:[\w-]*\w)?)(?:\.[A-Za-z0-9_](?:[\w-]*\w)?)*):(\d{2,5})\b")
+        .ok()
+});
+/// Hosts that stand without a port, after the words that resolvers and drivers use.
+static HOST_ONLY: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r#"(?ix)(?: \blookup\s+ | \b(?:ENOTFOUND|EAI_AGAIN)\s+ | UnknownHostException:\s+
+          | \bhost(?:name)?\s*(?:name)?[=:]?\s*["'] | \bresolve(?:\s+host)?:?\s+["']? | ://(?:[^\s/@]+@)? )
+          ([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"#,
+    )
+    .ok()
+});
+
+/// Endings that make `name:number` a place in source code.
+const SOURCE_ENDINGS: [&str; 14] =
+    ["go", "rs", "py", "js", "ts", "java", "kt", "rb", "c", "cc", "cpp", "php", "cs", "scala"];
+
+pub fn rows(objects: &Objects, containers: &[ContainerFact], digests: &[Digest]) -> Vec<DependencyFact> {
+    let mut rows: Vec<DependencyFact> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for container in containers.iter().filter(|row| row.failing && !row.log_evidence.is_empty()) {
+        let own = digests.iter().filter(|d| d.evidence == container.log_evidence);
+        for line in own.flat_map(|digest| &digest.lines) {
+            if !classify::names_a_peer(line.judgement.class) {
+                continue;
+            }
+            let (host, port) = peer(&line.text).unwrap_or_default();
+            // A line without a host only counts when it is the one that explains the failure.
+            if host.is_empty() && line.text != container.log_line {
+                continue;
+            }
+            if rows.len() < MAX_DEPENDENCIES
+                && seen.insert((container.pod.clone(), container.name.clone(), host.clone(), port))
+            {
+                let (service_exists, ready_endpoints) = behind(objects, &host);
+                rows.push(DependencyFact {
+                    pod: container.pod.clone(),
+                    container: container.name.clone(),
+                    port: if host.is_empty() { -1 } else { port },
+                    host,
+                    class: line.judgement.class.to_owned(),
+                    service_exists: service_exists.to_owned(),
+                    ready_endpoints,
+                    evidence: container.log_evidence.clone(),
+                    quote: line.text.clone(),
+                });
+            }
+        }
+    }
+    rows
+}
+
+/// The host and port (-1 for none) that a line complains about.
+fn peer(line: &str) -> Option<(String, i64)> {
+    // `lookup db on 10.96.0.10:53` complains about db, not about the resolver.
+    let resolving = HOST_ONLY.as_ref().and_then(|pattern| pattern.captures(line));
+    if let Some(found) = &resolving {
+        let host = found.get(1).map(|host| host.as_str()).unwrap_or_default();
+        if is_host(host) {
+            let after = found.get(1).map_or("", |host| &line[host.end()..]);
+            let digits: String =
+                after.strip_prefix(':').unwrap_or("").chars().take_while(char::is_ascii_digit).collect();
+            return Some((host.to_owned(), digits.parse().unwrap_or(-1)));
+        }
+    }
+    let pattern = HOST_PORT.as_ref()?;
+    let mut start = 0;
+    while let Some(found) = pattern.captures_at(line, start) {
+        let (host, port) = (found.get(1)?, found.get(2)?);
+        if is_host(host.as_str()) {
+            return Some((host.as_str().to_owned(), port.as_str().parse().ok()?));
+        }
+        start = port.end();
+    }
+    None
+}
+
+fn is_host(text: &str) -> bool {
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return true;
+    }
+    let ending = text.rsplit('.').next().unwrap_or(text);
+    let source = text.contains('.') && SOURCE_ENDINGS.contains(&ending.to_lowercase().as_str());
+    let words = ["port", "line", "error", "code", "pid", "status", "at", "host", "name"];
+    text.chars().any(|c| c.is_ascii_alphabetic()) && !source && !words.contains(&text.to_lowercase().as_str())
+}
+
+/// Is there a Service of that name in the namespace (yes, no, unknown), and how many ready addresses?
+fn behind(objects: &Objects, host: &str) -> (&'static str, i64) {
+    if host.is_empty() || !objects.services.known {
+        return ("unknown", -1);
+    }
+    let mut parts = host.split('.');
+    let name = parts.next().unwrap_or_default();
+    let namespace = parts.next();
+    let ours = namespace.is_none_or(|namespace| namespace == objects.namespace);
+    let by_address = objects
+        .services
+        .items
+        .iter()
+        .find(|service| service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref()) == Some(host));
+    let by_name = objects.services.items.iter().find(|service| ours && name_of(&service.metadata) == name);
+    match by_address.or(by_name) {
+        Some(service) => {
+            let ready =
+                services::endpoints(objects, name_of(&service.metadata)).map_or(-1, |(ready, _)| ready);
+            ("yes", ready)
+        }
+        // localhost, addresses and names of other namespaces or of the world cannot be judged from here.
+        None if !ours || host == "localhost" || host.parse::<std::net::IpAddr>().is_ok() => ("unknown", -1),
+        None => ("no", -1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_of_many_programs() {
+        for (line, expected) in [
+            ("WARN dependency redis-cart:6379 unavailable, reporting not ready", Some(("redis-cart", 6379))),
+            ("dial tcp 10.0.0.7:5432: connect: connection refused", Some(("10.0.0.7", 5432))),
+            ("dial tcp: lookup db.prod.svc on 10.96.0.10:53: no such host", Some(("db.prod.svc", -1))),
+            ("Error: getaddrinfo ENOTFOUND api.internal", Some(("api.internal", -1))),
+            ("java.net.UnknownHostException: kafka-0", Some(("kafka-0", -1))),
+            ("Error: connect ECONNREFUSED 127.0.0.1:6379", Some(("127.0.0.1", 6379))),
+            ("could not translate host name \"db\" to address", Some(("db", -1))),
+            ("Get \"http://billing.shop:8080/x\": connection refused", Some(("billing.shop", 8080))),
+            ("connecting postgres://app:x@orders-db:5432/shop timed out", Some(("orders-db", 5432))),
+            ("ERROR: Connection refused - database unreachable", None),
+            ("main.go:123 connection refused", None),
+            ("07:05:06 timed out", None),
+        ] {
+            let found = peer(line);
+            assert_eq!(found.as_ref().map(|(host, port)| (host.as_str(), *port)), expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The observations of one investigation: every line that facts quote is written here first, redacted,
+//! and handed back as it was stored. So a quote always stands verbatim in its observation.
+
+use crate::facts::Observation;
+use crate::redact::redact;
+
+/// Longest line; what is cut off is marked.
+const MAX_LINE_CHARS: usize = 1_500;
+
+/// Where a row was read, and the line that says so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Quote {
+    pub evidence: String,
+    pub text: String,
+}
+
+#[derive(Debug, Default)]
+pub struct Ledger {
+    observations: Vec<Observation>,
+}
+
+/// An observation that is being written.
+#[derive(Debug, Clone, Copy)]
+pub struct Page(usize);
+
+impl Ledger {
+    pub fn open(&mut self, source: &str, query: &str, milliseconds: u64) -> Page {
+        self.observations.push(Observation {
+            id: format!("E{}", self.observations.len() + 1),
+            source: source.to_owned(),
+            query: redact(query).into_owned(),
+            text: String::new(),
+            milliseconds,
+        });
+        Page(self.observations.len() - 1)
+    }
+
+    /// Writes one line and returns it as it stands in the observation.
+    pub fn line(&mut self, page: Page, text: &str) -> Quote {
+        let observation = &mut self.observations[page.0];
+        let one_line = flat(text);
+        let text = cut(&redact(&one_line));
+        observation.text.push_str(&text);
+        observation.text.push('\n');
+        Quote { evidence: observation.id.clone(), text }
+    }
+
+    pub fn finish(mut self) -> Vec<Observation> {
+        for observation in &mut self.observations {
+            if observation.text.is_empty() {
+                observation.text = "(nothing that concerns this workload)\n".to_owned();
+            }
+        }
+        self.observations
+    }
+}
+
+/// Redacted, on one line, cut to the longest line: for the fields of a row.
+pub fn clean(text: &str) -> String {
+    cut(&redact(&flat(text)))
+}
+
+fn flat(text: &str) -> String {
+    text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn cut(text: &str) -> String {
+    if text.chars().count() <= MAX_LINE_CHARS {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(MAX_LINE_CHARS).collect();
+    format!("{head}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_is_what_was_stored() {
+        let mut ledger = Ledger::default();
+        let page = ledger.open("kubernetes", "GET /x", 3);
+        let quotes = [
+            ledger.line(page, "first\nline password=hunter2 end"),
+            ledger.line(page, &"x".repeat(5_000)),
+            ledger.line(page, ""),
+        ];
+        ledger.open("loki", "GET /y", 0);
+        let observations = ledger.finish();
+        for quote in quotes {
+            assert_eq!(quote.evidence, "E1");
+            assert!(observations[0].text.contains(&quote.text));
+        }
+        assert!(!observations[0].text.contains("hunter2"));
+        assert_eq!(observations[1].id, "E2");
+        assert!(!observations[1].text.is_empty());
+    }
+}

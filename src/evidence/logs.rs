@@ -1,0 +1,161 @@
+//! Logs of failing containers: kept verbatim as observations, and for each container the line that says
+//! most about its failure. Lines are ordered by their own time, since two streams may arrive mixed. Pure.
+
+use chrono::{DateTime, Utc};
+
+use super::classify::{self, Judgement};
+use super::ledger::Ledger;
+use super::objects::{LogRead, Objects};
+use crate::facts::ContainerFact;
+
+/// Last lines of one log that are kept as an observation.
+const KEPT_LINES: usize = 100;
+/// Last lines that stand in the container's row.
+const TAIL_LINES: usize = 20;
+
+/// One stored line: its time, and its text as it stands in the observation.
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub at: Option<DateTime<Utc>>,
+    pub text: String,
+    pub judgement: Judgement,
+}
+
+/// A log as it was stored.
+#[derive(Debug, Clone)]
+pub struct Digest {
+    pub evidence: String,
+    pub lines: Vec<Line>,
+}
+
+/// Writes the logs down and tells each container what its own says. Returns them for `dependencies`.
+pub fn digest(objects: &Objects, containers: &mut [ContainerFact], ledger: &mut Ledger) -> Vec<Digest> {
+    let mut digests = Vec::new();
+    for row in containers.iter_mut() {
+        let own = objects.logs.iter().filter(|log| log.pod == row.pod && log.container == row.name);
+        let mut own: Vec<&LogRead> = own.filter(|log| !log.text.trim().is_empty()).collect();
+        // After a restart the death is in the log before; while it waits, both are the same instance.
+        let death_is_previous = row.state == "running" && row.restarts > 0;
+        own.sort_by_key(|log| log.previous != death_is_previous);
+        let mut seen: Vec<&str> = Vec::new();
+        let mut own_digests: Vec<Digest> = Vec::new();
+        for log in own {
+            if seen.contains(&log.text.as_str()) {
+                continue;
+            }
+            seen.push(&log.text);
+            own_digests.push(store(log, ledger));
+        }
+        take_best(row, &own_digests);
+        digests.extend(own_digests);
+    }
+    digests
+}
+
+fn store(log: &LogRead, ledger: &mut Ledger) -> Digest {
+    let mut lines: Vec<(Option<DateTime<Utc>>, &str)> =
+        log.text.lines().filter(|line| !line.trim().is_empty()).map(|line| (time_of(line), line)).collect();
+    lines.sort_by_key(|(at, _)| *at);
+    let skipped = lines.len().saturating_sub(KEPT_LINES);
+    let page = ledger.open(&log.source, &log.query, log.milliseconds);
+    let mut digest = Digest { evidence: String::new(), lines: Vec::new() };
+    for (at, line) in lines.into_iter().skip(skipped) {
+        let quote = ledger.line(page, line);
+        let text = if at.is_some() { after_time(&quote.text) } else { quote.text.as_str() };
+        let judgement = classify::judge(text);
+        digest.lines.push(Line { at, text: text.to_owned(), judgement });
+        digest.evidence = quote.evidence;
+    }
+    digest
+}
+
+/// The weightiest line wins, the last of equals: what comes last is nearest to the death. The first log
+/// decides unless it has nothing to say.
+fn take_best(row: &mut ContainerFact, digests: &[Digest]) {
+    let best = |digest: &Digest| {
+        let lines = digest.lines.iter().enumerate().filter(|(_, line)| !line.text.trim().is_empty());
+        lines.max_by_key(|(index, line)| (line.judgement.weight, *index)).map(|(_, line)| line.clone())
+    };
+    let judged: Vec<(&Digest, Line)> =
+        digests.iter().filter_map(|digest| Some((digest, best(digest)?))).collect();
+    let telling = judged.iter().find(|(_, line)| !line.judgement.class.is_empty());
+    let Some((digest, line)) = telling.or_else(|| judged.first()) else { return };
+    row.log_class = line.judgement.class.to_owned();
+    row.log_line.clone_from(&line.text);
+    row.log_at = line.at;
+    row.log_evidence.clone_from(&digest.evidence);
+    let skipped = digest.lines.len().saturating_sub(TAIL_LINES);
+    row.log_tail = digest.lines.iter().skip(skipped).map(|line| line.text.clone()).collect();
+}
+
+fn time_of(line: &str) -> Option<DateTime<Utc>> {
+    let stamp = line.split(' ').next()?;
+    DateTime::parse_from_rfc3339(stamp).ok().map(|at| at.with_timezone(&Utc))
+}
+
+fn after_time(line: &str) -> &str {
+    line.split_once(' ').map_or("", |(_, text)| text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container() -> ContainerFact {
+        ContainerFact { pod: "p".to_owned(), name: "c".to_owned(), ..ContainerFact::default() }
+    }
+
+    fn log(previous: bool, text: &str) -> LogRead {
+        LogRead {
+            pod: "p".to_owned(),
+            container: "c".to_owned(),
+            previous,
+            source: "kubernetes".to_owned(),
+            query: "GET /log".to_owned(),
+            milliseconds: 1,
+            text: text.to_owned(),
+        }
+    }
+
+    fn best(state: &str, restarts: i64, logs: Vec<LogRead>) -> ContainerFact {
+        let objects = Objects { logs, ..Objects::default() };
+        let mut rows = [ContainerFact { state: state.to_owned(), restarts, ..container() }];
+        let mut ledger = Ledger::default();
+        digest(&objects, &mut rows, &mut ledger);
+        let observations = ledger.finish();
+        let [row] = rows;
+        if !row.log_evidence.is_empty() {
+            let stored = observations.iter().find(|o| o.id == row.log_evidence).unwrap();
+            assert!(stored.text.contains(&row.log_line));
+        }
+        row
+    }
+
+    #[test]
+    fn mixed_streams_are_put_in_order_and_the_fatal_line_wins() {
+        let text = "2026-11-21T06:59:51.439790712Z FATAL: relation \"products\" does not exist\n\
+                    2026-11-21T06:59:51.439813378Z seeding catalog tables\n";
+        let row = best("terminated", 0, vec![log(false, text)]);
+        assert_eq!(row.log_line, "FATAL: relation \"products\" does not exist");
+        assert_eq!(row.log_class, "missing-relation");
+        assert_eq!(row.log_tail.len(), 2);
+    }
+
+    #[test]
+    fn a_running_container_s_death_is_in_the_log_before() {
+        let (now, before) = ("2026-11-21T07:00:00Z ERROR: slow start", "2026-11-21T06:00:00Z panic: boom");
+        assert_eq!(best("running", 3, vec![log(false, now), log(true, before)]).log_line, "panic: boom");
+        assert_eq!(
+            best("waiting", 3, vec![log(false, now), log(true, before)]).log_line,
+            "ERROR: slow start"
+        );
+    }
+
+    #[test]
+    fn a_log_that_says_nothing_gives_its_last_line_without_a_class() {
+        let row =
+            best("waiting", 3, vec![log(false, "2026-11-21T07:00:00Z one\n2026-11-21T07:00:01Z two\n")]);
+        assert_eq!((row.log_class.as_str(), row.log_line.as_str()), ("", "two"));
+        assert_eq!(best("waiting", 3, vec![log(false, "\n")]).log_evidence, "");
+    }
+}

@@ -1,0 +1,96 @@
+//! What was read from a cluster for one workload, as it came: the input of the pure part. Lists keep the
+//! request they came from; what could not be read is a gap, never an empty list that looks like an answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::{Event, Node, PersistentVolumeClaim, Pod, ResourceQuota, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::storage::v1::StorageClass;
+
+use crate::report::Gap;
+use crate::source::kubernetes::Requested;
+
+/// A list and where it came from.
+#[derive(Debug, Clone)]
+pub struct Read<K> {
+    pub items: Vec<K>,
+    pub query: String,
+    pub milliseconds: u64,
+    /// False: it was not asked for or not to be had, so an empty list says nothing.
+    pub known: bool,
+}
+
+impl<K> Default for Read<K> {
+    fn default() -> Self {
+        Self { items: Vec::new(), query: String::new(), milliseconds: 0, known: false }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Objects {
+    pub now: DateTime<Utc>,
+    /// The namespace that was read, "" for nodes and the cluster.
+    pub namespace: String,
+    pub pods: Read<Pod>,
+    pub events: Read<Event>,
+    pub deployments: Read<Deployment>,
+    pub replica_sets: Read<ReplicaSet>,
+    pub stateful_sets: Read<StatefulSet>,
+    pub daemon_sets: Read<DaemonSet>,
+    pub revisions: Read<ControllerRevision>,
+    pub jobs: Read<Job>,
+    pub cron_jobs: Read<CronJob>,
+    pub hpas: Read<HorizontalPodAutoscaler>,
+    pub services: Read<Service>,
+    pub slices: Read<EndpointSlice>,
+    pub claims: Read<PersistentVolumeClaim>,
+    pub quotas: Read<ResourceQuota>,
+    pub nodes: Read<Node>,
+    pub storage_classes: Read<StorageClass>,
+    /// Sums per node, with the request they were added up from.
+    pub requested: Option<(BTreeMap<String, Requested>, String)>,
+    pub readyz: Option<(String, String)>,
+    pub config_maps: BTreeMap<String, Existence>,
+    pub config_map_names: Vec<String>,
+    pub service_accounts: BTreeMap<String, Existence>,
+    pub logs: Vec<LogRead>,
+    pub memory: Vec<MemoryRead>,
+    pub gaps: Vec<Gap>,
+}
+
+/// The answer to a GET of one object.
+#[derive(Debug, Clone, Default)]
+pub struct Existence {
+    pub query: String,
+    /// None: could not be read.
+    pub exists: Option<bool>,
+    pub keys: BTreeSet<String>,
+}
+
+/// One container's log of one instance.
+#[derive(Debug, Clone)]
+pub struct LogRead {
+    pub pod: String,
+    pub container: String,
+    pub previous: bool,
+    /// kubernetes or loki.
+    pub source: String,
+    pub query: String,
+    pub milliseconds: u64,
+    /// Lines with an RFC 3339 time before the first space.
+    pub text: String,
+}
+
+/// The highest working set that a container reached, from Prometheus.
+#[derive(Debug, Clone)]
+pub struct MemoryRead {
+    pub pod: String,
+    pub container: String,
+    pub peak_bytes: f64,
+    pub query: String,
+    pub milliseconds: u64,
+}

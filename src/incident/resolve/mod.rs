@@ -1,0 +1,84 @@
+//! From an alert to the workload it is about: labels first (`hint`), then owners from the live API, then
+//! Prometheus' memory of a gone pod, then the shape of its name (`shape`). Always answers within its
+//! deadline; `confident` says whether the cluster had its say.
+
+mod hint;
+mod shape;
+mod walk;
+
+use std::time::Duration;
+
+use chrono::Utc;
+
+pub use hint::{Hint, cluster_of, from_labels};
+pub use shape::owner_of_pod;
+
+use crate::alert::Alert;
+use crate::source::kubernetes::Client;
+use crate::source::prometheus::Prometheus;
+use crate::workload::Workload;
+
+/// The workload of an alert, and whether the cluster confirmed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    pub workload: Workload,
+    /// False: derived from labels and names only, to be corrected when the cluster answers.
+    pub confident: bool,
+}
+
+/// Never fails: without an answer from the cluster the labels decide, and `confident` is false.
+pub async fn resolve(
+    alert: &Alert,
+    default_cluster: &str,
+    kubernetes: Option<&Client>,
+    prometheus: Option<&Prometheus>,
+    deadline: Duration,
+) -> Resolved {
+    let hint = from_labels(alert, default_cluster);
+    let cluster = cluster_of(alert, default_cluster);
+    if let Hint::Component { name } = &hint {
+        // Nothing to ask for: the cluster could not say more.
+        return Resolved { workload: Workload::new(cluster, "", "Cluster", name), confident: true };
+    }
+    if let Some(client) = kubernetes {
+        let walk = walk::Walk { client, prometheus, cluster, now: Utc::now() };
+        match tokio::time::timeout(deadline, walk.follow(&hint)).await {
+            Ok(Ok(resolved)) => return resolved,
+            Ok(Err(error)) => tracing::debug!(%error, ?hint, "workload not confirmed by the cluster"),
+            Err(_elapsed) => tracing::debug!(?hint, "workload not confirmed in time"),
+        }
+    }
+    Resolved { workload: unasked(&hint, cluster), confident: false }
+}
+
+/// The workload as labels and names alone have it.
+pub fn unasked(hint: &Hint, cluster: &str) -> Workload {
+    match hint {
+        Hint::Object { kind: "Job", namespace, name } => match shape::cronjob_of_job(name) {
+            Some(cronjob) => Workload::new(cluster, namespace, "CronJob", cronjob),
+            None => Workload::new(cluster, namespace, "Job", name),
+        },
+        Hint::Object { kind: "ReplicaSet", namespace, name } => match shape::deployment_of_set(name) {
+            Some(deployment) => Workload::new(cluster, namespace, "Deployment", deployment),
+            None => Workload::new(cluster, namespace, "ReplicaSet", name),
+        },
+        Hint::Object { kind, namespace, name } => Workload::new(cluster, namespace, *kind, name),
+        Hint::Pod { namespace, name } => match owner_of_pod(name) {
+            Some((kind, owner)) => Workload::new(cluster, namespace, kind, owner),
+            None => Workload::new(cluster, namespace, "Pod", name),
+        },
+        Hint::Application { otherwise: Some(name), .. } => {
+            Workload::new(cluster, "", "Cluster", name.replace('/', "-"))
+        }
+        Hint::Application { namespace, name, otherwise: None } => {
+            Workload::new(cluster, namespace, "Service", name)
+        }
+        Hint::Volume { name } => Workload::new(cluster, "", "PersistentVolume", name),
+        Hint::Node { name } | Hint::NodeAddress { address: name } => Workload::new(cluster, "", "Node", name),
+        Hint::Namespace { name } => Workload::new(cluster, "", "Namespace", name),
+        Hint::Component { name } => Workload::new(cluster, "", "Cluster", name),
+    }
+}
+
+#[cfg(test)]
+mod tests;

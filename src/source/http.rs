@@ -1,0 +1,187 @@
+//! What the plain HTTP sources share: one GET with a deadline and a bound on the answer, and the encoding
+//! of values that come from labels. It never follows what an answer says.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use futures::StreamExt;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::ExposeSecret;
+
+use crate::settings::HttpSource;
+
+/// Most bytes of one answer.
+const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// Most characters of a server's own words in an error.
+const MAX_MESSAGE_CHARS: usize = 300;
+
+/// Why a source gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The query itself is at fault; asking again is pointless.
+    #[error("{status} {message}")]
+    BadQuery { status: u16, message: String },
+    #[error("no answer within {} s", .0.as_secs_f64())]
+    Timeout(Duration),
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// One server: base address, headers, deadline.
+#[derive(Debug, Clone)]
+pub(super) struct Server {
+    http: reqwest::Client,
+    base: String,
+    headers: HeaderMap,
+    timeout: Duration,
+}
+
+pub(super) struct Body {
+    pub bytes: Vec<u8>,
+    pub milliseconds: u64,
+}
+
+impl Server {
+    /// None when the source is not configured.
+    pub fn new(http: reqwest::Client, settings: &HttpSource) -> anyhow::Result<Option<Self>> {
+        let Some(url) = &settings.url else { return Ok(None) };
+        reqwest::Url::parse(url).with_context(|| format!("not an address: {url}"))?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &settings.headers {
+            let key: HeaderName = name.parse().with_context(|| format!("not a header name: {name}"))?;
+            headers.insert(key, secret(value.expose_secret()).with_context(|| format!("header {name}"))?);
+        }
+        if let Some(token) = &settings.token {
+            let value = secret(&format!("Bearer {}", token.expose_secret())).context("token")?;
+            headers.insert(reqwest::header::AUTHORIZATION, value);
+        }
+        let timeout = Duration::from_secs(settings.timeout_secs.max(1));
+        Ok(Some(Self { http, base: url.trim_end_matches('/').to_owned(), headers, timeout }))
+    }
+
+    pub async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Body, Error> {
+        let began = Instant::now();
+        let bytes = tokio::time::timeout(self.timeout, self.exchange(path, parameters))
+            .await
+            .map_err(|_elapsed| Error::Timeout(self.timeout))??;
+        let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(Body { bytes, milliseconds })
+    }
+
+    async fn exchange(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Vec<u8>, Error> {
+        let request = self.http.get(format!("{}{path}", self.base)).headers(self.headers.clone());
+        let answer = request.query(parameters).send().await.map_err(|error| unavailable(&error))?;
+        let status = answer.status();
+        let mut bytes = Vec::new();
+        let mut chunks = answer.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            bytes.extend_from_slice(&chunk.map_err(|error| unavailable(&error))?);
+            if bytes.len() > MAX_ANSWER_BYTES {
+                return Err(Error::Unavailable(format!("answer larger than {MAX_ANSWER_BYTES} bytes")));
+            }
+        }
+        if status.is_success() {
+            return Ok(bytes);
+        }
+        let message: String = String::from_utf8_lossy(&bytes).chars().take(MAX_MESSAGE_CHARS).collect();
+        if status.is_client_error() && !matches!(status.as_u16(), 401 | 403 | 408 | 429) {
+            return Err(Error::BadQuery { status: status.as_u16(), message });
+        }
+        Err(Error::Unavailable(format!("HTTP {}: {message}", status.as_u16())))
+    }
+}
+
+fn secret(value: &str) -> anyhow::Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).context("not a header value")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn unavailable(error: &reqwest::Error) -> Error {
+    let mut text = if error.is_connect() { "cannot connect" } else { "no answer" }.to_owned();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    Error::Unavailable(text)
+}
+
+/// Percent-encodes everything but unreserved characters, so that requests in reports can be pasted.
+pub(super) fn encode(value: &str) -> String {
+    let mut encoded = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// A value between double quotes in PromQL or LogQL, quotes included. Both read Go's string escapes.
+pub(super) fn quote(value: &str) -> String {
+    let mut quoted = String::with_capacity(value.len() + 2);
+    quoted.push('"');
+    for c in value.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// `{namespace="shop",pod="a"}`: equality matchers only, values always quoted here.
+pub(super) fn matchers(labels: &[(&str, &str)]) -> String {
+    let each = labels.iter().map(|(key, value)| format!("{key}={}", quote(value)));
+    format!("{{{}}}", each.collect::<Vec<_>>().join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Reads Go's double-quoted string, as Prometheus and Loki do.
+    fn unquote(text: &str) -> Option<String> {
+        let mut chars = text.strip_prefix('"')?.chars();
+        let mut value = String::new();
+        loop {
+            match chars.next()? {
+                '"' => return chars.next().is_none().then_some(value),
+                '\\' => match chars.next()? {
+                    'n' => value.push('\n'),
+                    'u' => {
+                        let digits: String = chars.by_ref().take(4).collect();
+                        value.push(char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?);
+                    }
+                    c @ ('"' | '\\') => value.push(c),
+                    _ => return None,
+                },
+                c if c.is_control() => return None,
+                c => value.push(c),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_quoted_value_reads_back_as_itself(value in any::<String>()) {
+            prop_assert_eq!(unquote(&quote(&value)), Some(value));
+        }
+    }
+
+    #[test]
+    fn a_label_value_cannot_leave_its_matcher() {
+        let text = matchers(&[("pod", "x\"} or up{a=\"")]);
+        assert_eq!(text, r#"{pod="x\"} or up{a=\""}"#);
+        assert_eq!(encode("app=a,b c"), "app%3Da%2Cb%20c");
+    }
+}

@@ -1,0 +1,152 @@
+//! A runbook's scope, enforced: a view of the client that refuses other namespaces, and in the narrowest
+//! scope the logs of other pods. What every scope may read beyond its namespace is listed here and has no
+//! content of other workloads in it: nodes, storage classes, volumes, and sums of requests per node.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{NamespaceResourceScope, Resource};
+use serde::de::DeserializeOwned;
+
+use super::{Answer, Client, Error, ListQuery, Listing, LogQuery};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// One workload: its namespace, and logs only of its own pods (see `Scoped::with_pods`).
+    Workload {
+        namespace: String,
+    },
+    Namespace(String),
+    Cluster,
+}
+
+impl Scope {
+    /// Whether objects of this namespace may be read; "" means all namespaces at once.
+    pub fn allows(&self, namespace: &str) -> bool {
+        match self {
+            Self::Cluster => true,
+            Self::Namespace(own) | Self::Workload { namespace: own } => {
+                !namespace.is_empty() && own == namespace
+            }
+        }
+    }
+}
+
+/// What the pods on a node ask for in sum, over pods that have not finished.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Requested {
+    pub cpu_millis: i64,
+    pub memory_bytes: i64,
+    pub pods: i64,
+}
+
+/// Kinds without a namespace that facts of any workload need.
+const SHARED_KINDS: [&str; 3] = ["nodes", "storageclasses", "persistentvolumes"];
+
+#[derive(Debug, Clone)]
+pub struct Scoped<'a> {
+    client: &'a Client,
+    scope: Scope,
+    pods: BTreeSet<String>,
+}
+
+impl<'a> Scoped<'a> {
+    pub(super) fn new(client: &'a Client, scope: Scope) -> Self {
+        Self { client, scope, pods: BTreeSet::new() }
+    }
+
+    /// Names the workload's pods, whose logs the scope `Workload` allows.
+    #[must_use]
+    pub fn with_pods(mut self, pods: impl IntoIterator<Item = String>) -> Self {
+        self.pods.extend(pods);
+        self
+    }
+
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// An object in a namespace of the scope.
+    pub async fn get<K>(&self, namespace: &str, name: &str) -> Result<Answer<K>, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + DeserializeOwned,
+    {
+        self.admit(namespace, K::KIND)?;
+        self.client.get(namespace, name).await
+    }
+
+    /// Objects in a namespace of the scope; "" (all namespaces) needs the scope `Cluster`.
+    pub async fn list<K>(&self, namespace: &str, query: &ListQuery) -> Result<Answer<Listing<K>>, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + DeserializeOwned,
+    {
+        self.admit(namespace, K::KIND)?;
+        self.client.list(namespace, query).await
+    }
+
+    /// Objects without a namespace: the shared kinds in every scope, the rest in the scope `Cluster`.
+    pub async fn list_shared<K>(&self) -> Result<Answer<Listing<K>>, Error>
+    where
+        K: Resource<Scope = k8s_openapi::ClusterResourceScope> + DeserializeOwned,
+    {
+        if !SHARED_KINDS.contains(&K::URL_PATH_SEGMENT) && self.scope != Scope::Cluster {
+            return Err(Error::Refused(format!("{} lie outside the scope {:?}", K::KIND, self.scope)));
+        }
+        self.client.list("", &ListQuery::default()).await
+    }
+
+    pub async fn names<K>(&self, namespace: &str) -> Result<Answer<Vec<String>>, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope>
+            + k8s_openapi::Metadata<Ty = k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta>,
+    {
+        self.admit(namespace, K::KIND)?;
+        self.client.names::<K>(namespace).await
+    }
+
+    pub async fn log(&self, namespace: &str, pod: &str, query: &LogQuery) -> Result<Answer<String>, Error> {
+        self.admit(namespace, "log")?;
+        if matches!(self.scope, Scope::Workload { .. }) && !self.pods.contains(pod) {
+            return Err(Error::Refused(format!("pod {pod} is not one of the workload's")));
+        }
+        self.client.log(namespace, pod, query).await
+    }
+
+    pub async fn readyz(&self) -> Result<Answer<String>, Error> {
+        self.client.readyz().await
+    }
+
+    pub async fn cluster_time(&self) -> chrono::DateTime<chrono::Utc> {
+        self.client.cluster_time().await
+    }
+
+    /// Sums of requests per node. Reads pods of all namespaces, gives out sums only.
+    pub async fn requested_per_node(
+        &self,
+        sum: impl Fn(&Pod) -> Requested,
+    ) -> Result<Answer<BTreeMap<String, Requested>>, Error> {
+        let answer = self.client.list::<Pod>("", &ListQuery::default()).await?;
+        if answer.value.truncated {
+            return Err(Error::Unavailable("too many pods to add up".to_owned()));
+        }
+        let mut sums: BTreeMap<String, Requested> = BTreeMap::new();
+        for pod in &answer.value.items {
+            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+            let (Some(node), false) = (node, matches!(phase, Some("Succeeded" | "Failed"))) else { continue };
+            let (one, total) = (sum(pod), sums.entry(node.to_owned()).or_default());
+            total.cpu_millis += one.cpu_millis;
+            total.memory_bytes += one.memory_bytes;
+            total.pods += 1;
+        }
+        Ok(Answer { value: sums, query: answer.query, milliseconds: answer.milliseconds })
+    }
+
+    fn admit(&self, namespace: &str, what: &str) -> Result<(), Error> {
+        if self.scope.allows(namespace) {
+            return Ok(());
+        }
+        let place = if namespace.is_empty() { "all namespaces" } else { namespace };
+        Err(Error::Refused(format!("{what} of {place} lies outside the scope {:?}", self.scope)))
+    }
+}

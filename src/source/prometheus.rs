@@ -1,0 +1,157 @@
+//! Prometheus' query API: instant queries, range queries and firing alerts. Values of labels only enter a
+//! query through `Selector`, which quotes them; the server is only ever asked, never told.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+
+pub use super::http::Error;
+use super::http::{Server, encode, matchers};
+use crate::settings::HttpSource;
+
+#[derive(Debug, Clone)]
+pub struct Prometheus(Server);
+
+/// One series with its samples: one for an instant query, several for a range.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    pub labels: BTreeMap<String, String>,
+    /// Unix seconds and value; NaN and infinities as Prometheus has them.
+    pub samples: Vec<(f64, f64)>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub series: Vec<Series>,
+    /// `GET /api/v1/query?query=up`
+    pub query: String,
+    pub milliseconds: u64,
+}
+
+/// A firing or pending alert as Prometheus itself knows it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ActiveAlert {
+    pub labels: BTreeMap<String, String>,
+    pub state: String,
+    #[serde(rename = "activeAt")]
+    pub active_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Deserialize)]
+struct Envelope<T> {
+    data: T,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
+enum Data {
+    Vector(Vec<Point>),
+    Matrix(Vec<Range>),
+    Scalar((f64, String)),
+    String(serde::de::IgnoredAny),
+}
+
+#[derive(Deserialize)]
+struct Point {
+    metric: BTreeMap<String, String>,
+    value: (f64, String),
+}
+
+#[derive(Deserialize)]
+struct Range {
+    metric: BTreeMap<String, String>,
+    values: Vec<(f64, String)>,
+}
+
+/// A metric with equality matchers: `kube_pod_owner{namespace="shop",pod="a"}`.
+pub fn selector(metric: &str, labels: &[(&str, &str)]) -> String {
+    format!("{metric}{}", matchers(labels))
+}
+
+impl Prometheus {
+    /// None when no `url` is set.
+    pub fn new(http: reqwest::Client, settings: &HttpSource) -> anyhow::Result<Option<Self>> {
+        Ok(Server::new(http, settings)?.map(Self))
+    }
+
+    /// An instant query at `at`.
+    pub async fn query(&self, promql: &str, at: DateTime<Utc>) -> Result<Answer, Error> {
+        let at = at.timestamp().to_string();
+        self.series("/api/v1/query", &[("query", promql), ("time", &at)]).await
+    }
+
+    /// A range query; `step_secs` is the distance of samples.
+    pub async fn query_range(
+        &self,
+        promql: &str,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        step_secs: u32,
+    ) -> Result<Answer, Error> {
+        let (from, to) = (from.timestamp().to_string(), to.timestamp().to_string());
+        let step = step_secs.max(1).to_string();
+        let parameters = [("query", promql), ("start", &from), ("end", &to), ("step", &step)];
+        self.series("/api/v1/query_range", &parameters).await
+    }
+
+    /// What is firing or pending now.
+    pub async fn alerts(&self) -> Result<Vec<ActiveAlert>, Error> {
+        #[derive(Deserialize)]
+        struct Alerts {
+            alerts: Vec<ActiveAlert>,
+        }
+        let body = self.0.get("/api/v1/alerts", &[]).await?;
+        Ok(parse::<Alerts>(&body.bytes)?.alerts)
+    }
+
+    async fn series(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer, Error> {
+        let body = self.0.get(path, parameters).await?;
+        let series = match parse::<Data>(&body.bytes)? {
+            Data::Vector(points) => points.into_iter().map(|p| one(p.metric, &[p.value])).collect(),
+            Data::Matrix(ranges) => ranges.into_iter().map(|r| one(r.metric, &r.values)).collect(),
+            Data::Scalar(value) => vec![one(BTreeMap::new(), &[value])],
+            Data::String(_) => Vec::new(),
+        };
+        let encoded = parameters.iter().map(|(key, value)| format!("{key}={}", encode(value)));
+        let query = format!("GET {path}?{}", encoded.collect::<Vec<_>>().join("&"));
+        Ok(Answer { series, query, milliseconds: body.milliseconds })
+    }
+}
+
+fn one(labels: BTreeMap<String, String>, values: &[(f64, String)]) -> Series {
+    // "NaN", "+Inf" and "-Inf" are what Rust reads as well.
+    let samples = values.iter().filter_map(|(at, text)| Some((*at, text.parse().ok()?))).collect();
+    Series { labels, samples }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice::<Envelope<T>>(bytes)
+        .map(|envelope| envelope.data)
+        .map_err(|error| Error::Unavailable(format!("answer is not what was asked for: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_matrices_scalars_and_odd_numbers_are_read() {
+        let vector = br#"{"status":"success","data":{"resultType":"vector","result":
+            [{"metric":{"pod":"a"},"value":[1795244845.296,"+Inf"]},{"metric":{},"value":[1,"NaN"]}]}}"#;
+        let Data::Vector(points) = parse::<Data>(vector).unwrap() else { panic!("no vector") };
+        let series = one(points[0].metric.clone(), std::slice::from_ref(&points[0].value));
+        assert!(series.samples[0].1.is_infinite());
+        assert_eq!(series.labels["pod"], "a");
+        let matrix = br#"{"status":"success","data":{"resultType":"matrix","result":
+            [{"metric":{},"values":[[1,"1"],[2,"2"]]}]}}"#;
+        assert!(matches!(parse::<Data>(matrix), Ok(Data::Matrix(ranges)) if ranges[0].values.len() == 2));
+        let scalar = br#"{"status":"success","data":{"resultType":"scalar","result":[1,"5"]}}"#;
+        assert!(matches!(parse::<Data>(scalar), Ok(Data::Scalar((_, text))) if text == "5"));
+    }
+
+    #[test]
+    fn a_selector_quotes_its_values() {
+        assert_eq!(selector("kube_pod_owner", &[("pod", "a\"b")]), r#"kube_pod_owner{pod="a\"b"}"#);
+    }
+}
