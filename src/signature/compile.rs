@@ -63,6 +63,7 @@ pub struct Signature {
 pub(super) struct Fix {
     pub text: Template,
     pub command: Option<Template>,
+    pub when: Option<Arc<Program>>,
     pub risk: Risk,
 }
 
@@ -202,6 +203,7 @@ impl Press {
         Fix {
             text: self.template(&fix.text),
             command: fix.command.as_ref().map(|command| self.template(command)),
+            when: fix.when.as_ref().and_then(|when| self.program(when)),
             risk: fix.risk,
         }
     }

@@ -204,6 +204,14 @@ impl Judge<'_, '_> {
     fn next_steps(&mut self, signature: &Signature, here: &Context<'_, '_>) -> Vec<NextStep> {
         let mut steps = Vec::new();
         for fix in &signature.fix {
+            match fix.when.as_ref().map(|when| evaluate(when, here)) {
+                None | Some(Ok(Value::Bool(true))) => {}
+                Some(Ok(_)) => continue,
+                Some(Err(why)) => {
+                    self.gap(signature, "fix", why);
+                    continue;
+                }
+            }
             let command = fix.command.as_ref().map_or(Ok(String::new()), |text| text.render_command(here));
             match (fix.text.render(here), command) {
                 (Ok(text), Ok(command)) => steps.push(NextStep { text, command, risk: fix.risk }),

@@ -7,6 +7,8 @@ mod find;
 mod functions;
 mod lint;
 mod rank;
+#[cfg(test)]
+mod recorded;
 mod scope;
 mod spec;
 mod stack;
