@@ -8,6 +8,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("kubernetes/image.md", include_str!("../../runbooks/kubernetes/image.md")),
     ("kubernetes/init.md", include_str!("../../runbooks/kubernetes/init.md")),
     ("kubernetes/job.md", include_str!("../../runbooks/kubernetes/job.md")),
+    ("kubernetes/kubernetes.md", include_str!("../../runbooks/kubernetes/kubernetes.md")),
     ("kubernetes/memory.md", include_str!("../../runbooks/kubernetes/memory.md")),
     ("kubernetes/network.md", include_str!("../../runbooks/kubernetes/network.md")),
     ("kubernetes/node.md", include_str!("../../runbooks/kubernetes/node.md")),

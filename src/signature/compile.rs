@@ -8,13 +8,19 @@ use cel::{Context, Program, Value};
 use serde_saphyr::{Location, Spanned};
 
 use super::functions::environment;
-use super::lint;
 use super::scope::TABLES;
 use super::spec::{FixSpec, ObjectSpec, Spec};
+use super::{lint, stack};
 use crate::report::{Category, Risk};
 
-/// Longest expression or template, in bytes.
+/// Longest template, in bytes.
 const MAX_SOURCE_BYTES: usize = 4000;
+/// Longest expression, in bytes.
+const MAX_EXPRESSION_BYTES: usize = 1500;
+const MAX_NESTING: usize = 16;
+/// Depth of an expression's tree: a chain of `+` or `.` is as deep as it is long, and evaluation recurses on
+/// the caller's stack.
+const MAX_TREE_DEPTH: usize = 64;
 /// Characters that one `{{…}}` may put into a text: logs and events are data of unknown length.
 const MAX_VALUE_CHARS: usize = 300;
 
@@ -57,12 +63,20 @@ pub struct Signature {
 pub(super) struct Fix {
     pub text: Template,
     pub command: Option<Template>,
+    pub when: Option<Arc<Program>>,
     pub risk: Risk,
 }
 
 impl Signature {
     /// Compiles everything; all misprints are told at once.
     pub fn compile(spec: &Spec) -> Result<Self, Vec<Misprint>> {
+        stack::deep(|| Self::compile_here(spec)).unwrap_or_else(|why| {
+            let message = format!("signature `{}` cannot be compiled: {why}", spec.id.value);
+            Err(vec![Misprint::at(spec.id.referenced, message)])
+        })
+    }
+
+    fn compile_here(spec: &Spec) -> Result<Self, Vec<Misprint>> {
         let mut press = Press { over: "", misprints: Vec::new() };
         let over = TABLES.iter().copied().find(|table| *table == spec.over.value);
         match over {
@@ -138,6 +152,13 @@ impl Press {
     fn program(&mut self, source: &Spanned<String>) -> Option<Arc<Program>> {
         match compile(&source.value) {
             Ok(program) => {
+                if lint::depth(program.expression()) > MAX_TREE_DEPTH {
+                    self.complain(
+                        source,
+                        format!("an expression deeper than {MAX_TREE_DEPTH} steps: split it"),
+                    );
+                    return None;
+                }
                 for message in lint::unknown_names(program.expression(), self.over) {
                     self.complain(source, format!("`{}`: {message}", source.value));
                 }
@@ -182,22 +203,41 @@ impl Press {
         Fix {
             text: self.template(&fix.text),
             command: fix.command.as_ref().map(|command| self.template(command)),
+            when: fix.when.as_ref().and_then(|when| self.program(when)),
             risk: fix.risk,
         }
     }
 }
 
-/// A fault of the parser itself must not take the service down, so a panic is an error here.
+/// Depth of brackets, and the longest run of `!` and `-` or chain of `?:`: parser and interpreter recurse, and
+/// a stack that overflows cannot be caught.
+fn too_deep(source: &str) -> bool {
+    let (mut depth, mut run, mut choices) = (0_usize, 0_usize, 0_usize);
+    for character in source.chars() {
+        match character {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            '?' => choices += 1,
+            _ => {}
+        }
+        run = if matches!(character, '!' | '-') { run + 1 } else { 0 };
+        if depth.max(run).max(choices) > MAX_NESTING {
+            return true;
+        }
+    }
+    false
+}
+
 fn compile(source: &str) -> Result<Program, String> {
-    if source.len() > MAX_SOURCE_BYTES {
-        return Err(format!("longer than {MAX_SOURCE_BYTES} bytes"));
+    if source.len() > MAX_EXPRESSION_BYTES {
+        return Err(format!("an expression longer than {MAX_EXPRESSION_BYTES} bytes"));
     }
-    let env = environment();
-    match catch_unwind(AssertUnwindSafe(|| env.compile(source))) {
-        Ok(Ok(program)) => Ok(program),
-        Ok(Err(fault)) => Err(format!("`{source}` is not CEL: {}", one_line(&fault.to_string()))),
-        Err(_) => Err(format!("`{source}` is not CEL: the parser gave up")),
+    if too_deep(source) {
+        return Err(format!("an expression nested deeper than {MAX_NESTING}"));
     }
+    environment()
+        .compile(source)
+        .map_err(|fault| format!("`{source}` is not CEL: {}", one_line(&fault.to_string())))
 }
 
 /// Runs a program; a panic inside the interpreter is an error like any other.

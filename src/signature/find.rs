@@ -9,6 +9,7 @@ use cel::{Context, Value};
 use super::compile::{Signature, evaluate};
 use super::rank::{self, Candidate};
 use super::scope::{self, Row, TABLES};
+use super::stack;
 use crate::facts::Facts;
 use crate::report::{Finding, Gap, NextStep, Role};
 use crate::workload::ObjectRef;
@@ -35,13 +36,14 @@ pub struct Found {
 
 /// Never panics, never asks anything: the same facts and catalogue give the same answer.
 pub fn find(facts: &Facts, catalogue: &[Signature]) -> Found {
-    let root = match scope::root(facts) {
-        Ok(root) => root,
-        Err(why) => {
-            let gap = Gap { source: "runbook".to_owned(), what: "all signatures".to_owned(), why };
-            return Found { gaps: vec![gap], ..Found::default() };
-        }
-    };
+    stack::deep(|| judge(facts, catalogue)).and_then(|found| found).unwrap_or_else(|why| {
+        let gap = Gap { source: "runbook".to_owned(), what: "all signatures".to_owned(), why };
+        Found { gaps: vec![gap], ..Found::default() }
+    })
+}
+
+fn judge(facts: &Facts, catalogue: &[Signature]) -> Result<Found, String> {
+    let root = scope::root(facts)?;
     let mut judge = Judge { facts, root: &root, candidates: Vec::new(), gaps: BTreeMap::new() };
     for table in TABLES {
         let signatures: Vec<&Signature> = catalogue.iter().filter(|known| known.over == *table).collect();
@@ -53,7 +55,7 @@ pub fn find(facts: &Facts, catalogue: &[Signature]) -> Found {
     let gaps = gaps.map(|(what, why)| Gap { source: "runbook".to_owned(), what, why }).collect();
     let ranked = rank::rank(judge.candidates, &rank::consequences(catalogue));
     let explained = ranked.iter().any(|one| one.finding.role == Role::Primary && !one.catch_all);
-    Found { findings: ranked.into_iter().map(|one| one.finding).collect(), gaps, explained }
+    Ok(Found { findings: ranked.into_iter().map(|one| one.finding).collect(), gaps, explained })
 }
 
 struct Judge<'f, 'r> {
@@ -202,6 +204,14 @@ impl Judge<'_, '_> {
     fn next_steps(&mut self, signature: &Signature, here: &Context<'_, '_>) -> Vec<NextStep> {
         let mut steps = Vec::new();
         for fix in &signature.fix {
+            match fix.when.as_ref().map(|when| evaluate(when, here)) {
+                None | Some(Ok(Value::Bool(true))) => {}
+                Some(Ok(_)) => continue,
+                Some(Err(why)) => {
+                    self.gap(signature, "fix", why);
+                    continue;
+                }
+            }
             let command = fix.command.as_ref().map_or(Ok(String::new()), |text| text.render_command(here));
             match (fix.text.render(here), command) {
                 (Ok(text), Ok(command)) => steps.push(NextStep { text, command, risk: fix.risk }),

@@ -30,6 +30,35 @@ pub(super) fn unknown_names(expression: &IdedExpr, over: &'static str) -> Vec<St
     walk.messages
 }
 
+/// Steps from the root of an expression to its deepest leaf.
+pub(super) fn depth(node: &IdedExpr) -> usize {
+    let deepest = |nodes: &[&IdedExpr]| nodes.iter().map(|node| depth(node)).max().unwrap_or(0);
+    1 + match &node.expr {
+        Expr::Select(select) => depth(&select.operand),
+        Expr::Call(call) => {
+            deepest(&call.target.iter().map(AsRef::as_ref).chain(&call.args).collect::<Vec<_>>())
+        }
+        Expr::Comprehension(inner) => {
+            deepest(&[&inner.iter_range, &inner.accu_init, &inner.loop_cond, &inner.loop_step, &inner.result])
+        }
+        Expr::List(list) => deepest(&list.elements.iter().collect::<Vec<_>>()),
+        Expr::Map(map) => {
+            deepest(&map.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect::<Vec<_>>())
+        }
+        Expr::Struct(made) => {
+            deepest(&made.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect::<Vec<_>>())
+        }
+        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => 0,
+    }
+}
+
+fn entry_parts(entry: &EntryExpr) -> Vec<&IdedExpr> {
+    match entry {
+        EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
+        EntryExpr::StructField(field) => vec![&field.value],
+    }
+}
+
 struct Walk {
     over: &'static str,
     /// Variables of the macros around this place (`facts.events.filter(e, …)` binds `e`).

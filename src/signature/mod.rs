@@ -7,8 +7,11 @@ mod find;
 mod functions;
 mod lint;
 mod rank;
+#[cfg(test)]
+mod recorded;
 mod scope;
 mod spec;
+mod stack;
 #[cfg(test)]
 mod tests;
 

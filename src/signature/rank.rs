@@ -74,3 +74,92 @@ fn explains(cause: &Candidate, effect: &Candidate, consequences: &Consequences) 
     let apart = !cause.pods.is_empty() && !effect.pods.is_empty() && cause.pods.is_disjoint(&effect.pods);
     !apart && reaches(cause, effect) && !reaches(effect, cause)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Category;
+    use crate::workload::ObjectRef;
+
+    fn candidate(id: &str, rank: i64, pods: &[&str]) -> Candidate {
+        Candidate {
+            rank,
+            catch_all: false,
+            stale: false,
+            failing_pods: pods.len(),
+            pods: pods.iter().map(|pod| (*pod).to_owned()).collect(),
+            finding: Finding {
+                signature: id.to_owned(),
+                role: Role::Primary,
+                category: Category::Code,
+                object: ObjectRef::default(),
+                statement: String::new(),
+                evidence: Vec::new(),
+                quotes: Vec::new(),
+                next_steps: Vec::new(),
+                explains: Vec::new(),
+            },
+        }
+    }
+
+    fn known(pairs: &[(&str, &[&str])]) -> Consequences {
+        let owned = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+        pairs.iter().map(|(id, ids)| ((*id).to_owned(), owned(ids))).collect()
+    }
+
+    /// `id+` is primary, `id-` secondary.
+    fn order(candidates: Vec<Candidate>, consequences: &Consequences) -> Vec<String> {
+        let sign = |role| if role == Role::Primary { "+" } else { "-" };
+        let ranked = rank(candidates, consequences);
+        ranked.iter().map(|one| format!("{}{}", one.finding.signature, sign(one.finding.role))).collect()
+    }
+
+    #[test]
+    fn what_another_finding_explains_comes_after_it() {
+        let chain = known(&[("oom", &["loop"])]);
+        let found = vec![candidate("loop", 99, &["a"]), candidate("oom", 1, &["a"])];
+        assert_eq!(order(found, &chain), ["oom+", "loop-"]);
+        assert_eq!(
+            order(vec![candidate("loop", 99, &["a"])], &chain),
+            ["loop+"],
+            "the cause itself must match"
+        );
+    }
+
+    #[test]
+    fn findings_about_different_pods_do_not_explain_each_other() {
+        let chain = known(&[("oom", &["loop"])]);
+        let found = vec![candidate("loop", 5, &["a"]), candidate("oom", 9, &["b"])];
+        assert_eq!(order(found, &chain), ["oom+", "loop+"]);
+        let found = vec![candidate("loop", 5, &["a"]), candidate("oom", 9, &[])];
+        assert_eq!(order(found, &chain), ["oom+", "loop-"], "a workload's cause reaches every pod");
+    }
+
+    #[test]
+    fn two_that_explain_each_other_both_stay() {
+        let circle = known(&[("a", &["b", "a"]), ("b", &["a", "b"])]);
+        assert_eq!(order(vec![candidate("a", 1, &[]), candidate("b", 2, &[])], &circle), ["b+", "a+"]);
+    }
+
+    #[test]
+    fn primaries_go_by_rank_then_pods_then_age_then_id() {
+        let none = known(&[]);
+        let stale = |mut one: Candidate| {
+            one.stale = true;
+            one
+        };
+        let catch_all = |mut one: Candidate| {
+            one.catch_all = true;
+            one
+        };
+        let found = vec![
+            catch_all(candidate("symptom", 99, &["a", "b", "c"])),
+            stale(candidate("b-stale", 50, &["a"])),
+            candidate("d", 50, &["a"]),
+            candidate("c", 50, &["a"]),
+            candidate("many", 50, &["a", "b"]),
+            candidate("high", 90, &[]),
+        ];
+        assert_eq!(order(found, &none), ["high+", "many+", "c+", "d+", "b-stale+", "symptom+"]);
+    }
+}

@@ -13,6 +13,9 @@ use crate::facts::{
 };
 use crate::workload::Workload;
 
+/// Changes of a revision that a sentence names; the row that is quoted has them all.
+const MAX_CHANGES_TOLD: usize = 3;
+
 /// What a signature may be `over`.
 pub const TABLES: &[&str] = &[
     "workload",
@@ -89,15 +92,20 @@ fn since(facts: &Facts, pod: Option<&PodFact>) -> String {
             format!("revision {revision} ({cause})")
         }
     };
-    let mut text = format!(
-        " It came with {}: {}",
-        named(&rollout.revision, &rollout.change_cause),
-        rollout.changes_text.trim_end_matches('.')
-    );
+    let mut text = format!(" It came with {}", named(&rollout.revision, &rollout.change_cause));
     if rollout.old_ready > 0 {
-        let pods = if rollout.old_ready == 1 { "pod" } else { "pods" };
         let previous = named(&rollout.previous_revision, &rollout.previous_change_cause);
+        let pods = if rollout.old_ready == 1 { "pod" } else { "pods" };
         text.push_str(&format!("; {previous} still serves with {} ready {pods}", rollout.old_ready));
+    }
+    let paths: Vec<&str> =
+        rollout.changes.iter().take(MAX_CHANGES_TOLD).map(|change| change.path.as_str()).collect();
+    if !paths.is_empty() {
+        text.push_str(&format!(". It changed {}", paths.join(", ")));
+        let more = rollout.changes.len() - paths.len();
+        if more > 0 {
+            text.push_str(&format!(" and {more} more"));
+        }
     }
     text.push('.');
     text
@@ -137,9 +145,15 @@ fn all<T: Serialize>(
         .collect()
 }
 
+/// Containers of pods that ended and whose end is made good (a retry succeeded) prove nothing any more.
 fn containers(facts: &Facts) -> Result<Vec<Row>, String> {
-    let mut rows = all(&facts.containers, |row| vec![row.pod.clone()], |_| 0)?;
-    for (row, fact) in rows.iter_mut().zip(&facts.containers) {
+    let over = |name: &str| {
+        let pod = facts.pods.iter().find(|pod| pod.name == name);
+        pod.is_some_and(|pod| pod.healthy && ["Failed", "Succeeded"].contains(&pod.phase.as_str()))
+    };
+    let living: Vec<&ContainerFact> = facts.containers.iter().filter(|row| !over(&row.pod)).collect();
+    let mut rows = all(&living, |row| vec![row.pod.clone()], |_| 0)?;
+    for (row, fact) in rows.iter_mut().zip(living) {
         let log = [("evidence", fact.log_evidence.as_str()), ("quote", fact.log_line.as_str())];
         row.log = value(&BTreeMap::from(log))?;
     }

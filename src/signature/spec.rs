@@ -59,5 +59,7 @@ pub struct FixSpec {
     pub text: Spanned<String>,
     /// Values put into a command are quoted for a shell where they need it.
     pub command: Option<Spanned<String>>,
+    /// CEL; unset means always. A rollback is only offered where there is something to roll back to.
+    pub when: Option<Spanned<String>>,
     pub risk: Risk,
 }

@@ -1,1 +1,260 @@
+//! Every built-in signature against hand-made rows: one case that it must find, one near miss.
 
+use std::fs;
+use std::path::Path;
+
+use chrono::{TimeZone, Utc};
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::facts::Facts;
+use crate::report::Role;
+use crate::runbook::Catalogue;
+use crate::workload::Workload;
+
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/signatures");
+
+fn catalogue() -> Vec<Signature> {
+    Catalogue::builtin().signatures(&[], &Workload::new("lab", "shop", "Deployment", "app"))
+}
+
+/// Facts with the tables of a case, the rest empty.
+fn facts(workload: &Workload, tables: &Map<String, Value>) -> Facts {
+    let at = Utc.with_ymd_and_hms(2026, 11, 21, 7, 8, 0).unwrap();
+    let mut all = serde_json::to_value(Facts::empty(workload.clone(), at)).unwrap();
+    for (table, rows) in tables {
+        assert!(TABLES.contains(&table.as_str()), "{table}");
+        all[table] = rows.clone();
+    }
+    serde_json::from_value(all).unwrap()
+}
+
+struct Case {
+    facts: Facts,
+    says: Vec<String>,
+    object: Option<String>,
+}
+
+fn case(id: &str, name: &str) -> Case {
+    let path = Path::new(CASES).join(id).join(name);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let case: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(case["hand_made"], json!(true), "{}: it must say that it is hand-made", path.display());
+    let workload = match case.get("workload") {
+        Some(workload) => serde_json::from_value(workload.clone()).unwrap(),
+        None => Workload::new("lab", "shop", "Deployment", "app"),
+    };
+    let says = case["says"].as_array().cloned().unwrap_or_default();
+    Case {
+        facts: facts(&workload, case["facts"].as_object().unwrap()),
+        says: says.iter().map(|text| text.as_str().unwrap().to_owned()).collect(),
+        object: case["object"].as_str().map(str::to_owned),
+    }
+}
+
+#[test]
+fn every_signature_finds_its_case_and_passes_by_a_near_miss() {
+    let catalogue = catalogue();
+    let mut wrong = Vec::new();
+    for signature in &catalogue {
+        let id = &signature.id;
+        let Case { facts, says, object } = case(id, "match.json");
+        let found = find(&facts, &catalogue);
+        wrong.extend(found.gaps.iter().map(|gap| format!("{id}: gap {gap:?}")));
+        match found.findings.iter().find(|finding| finding.signature == *id) {
+            None => wrong.push(format!("{id}: not found in its own case")),
+            Some(finding) => {
+                wrong.extend(
+                    says.iter()
+                        .filter(|text| !finding.statement.contains(*text))
+                        .map(|text| format!("{id}: `{}` does not say `{text}`", finding.statement)),
+                );
+                if object.is_some_and(|object| finding.object.short() != object) {
+                    wrong.push(format!("{id}: it blames {}", finding.object.short()));
+                }
+                if finding.quotes.is_empty() || finding.next_steps.is_empty() {
+                    wrong.push(format!("{id}: no quote or no next step"));
+                }
+                let odd =
+                    ["{{", "  ", "..", " .", " ,", "()"].iter().find(|odd| finding.statement.contains(*odd));
+                if let Some(odd) = odd {
+                    wrong.push(format!("{id}: `{}` reads badly at `{odd}`", finding.statement));
+                }
+            }
+        }
+        let found = find(&case(id, "miss.json").facts, &catalogue);
+        wrong.extend(found.gaps.iter().map(|gap| format!("{id} (miss): gap {gap:?}")));
+        if found.findings.iter().any(|finding| finding.signature == *id) {
+            wrong.push(format!("{id}: found in its near miss"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_case_belongs_to_a_signature() {
+    let catalogue = catalogue();
+    for entry in fs::read_dir(CASES).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(catalogue.iter().any(|signature| signature.id == name), "{name} is no signature");
+    }
+}
+
+#[test]
+fn a_cause_is_never_hidden_behind_a_symptom() {
+    let catalogue = catalogue();
+    let mut wrong = Vec::new();
+    for signature in catalogue.iter().filter(|signature| !signature.catch_all) {
+        let found = find(&case(&signature.id, "match.json").facts, &catalogue);
+        let first = found.findings.first().unwrap();
+        if first.role != Role::Primary || !found.explained {
+            wrong.push(format!("{}: {} comes first", signature.id, first.signature));
+        }
+        for finding in found.findings.iter().filter(|finding| finding.role == Role::Primary) {
+            let known = catalogue.iter().find(|known| known.id == finding.signature).unwrap();
+            if known.catch_all {
+                wrong.push(format!("{}: leaves {} unexplained", signature.id, finding.signature));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn healthy_facts_give_no_finding() {
+    let workload = Workload::new("lab", "shop", "Deployment", "app");
+    let tables = json!({
+        "pods": [{"name": "app-1", "phase": "Running", "ready": true, "healthy": true, "scheduled": true, "age_seconds": 600, "node": "node-1"}],
+        "containers": [{"pod": "app-1", "name": "app", "role": "main", "state": "running", "ready": true, "exit_code": -1}],
+        "rollouts": [{"kind": "Deployment", "name": "app", "desired": 1, "ready": 1, "available": 1, "updated": 1}],
+        "nodes": [{"name": "node-1", "ready": "True", "cordoned": true}],
+        "services": [{"name": "app", "selects_workload": true, "selected_pods": 1, "ready_endpoints": 1}],
+        "events": [{"kind": "Pod", "name": "app-1", "reason": "Unhealthy", "level": "Warning", "message": "Readiness probe failed: connection refused", "age_seconds": 580}],
+    });
+    let found = find(&facts(&workload, tables.as_object().unwrap()), &catalogue());
+    assert!(found.findings.is_empty() && found.gaps.is_empty(), "{found:#?}");
+    assert!(!found.explained);
+}
+
+fn signature(yaml: &str) -> Signature {
+    Signature::compile(&serde_saphyr::from_str(yaml).unwrap()).unwrap()
+}
+
+fn misprints(yaml: &str) -> Vec<String> {
+    let found = Signature::compile(&serde_saphyr::from_str(yaml).unwrap()).unwrap_err();
+    found.into_iter().map(|one| format!("{}:{}: {}", one.line, one.column, one.message)).collect()
+}
+
+#[test]
+fn a_signature_that_fails_becomes_a_gap_and_spares_the_others() {
+    let broken = signature(
+        "{id: broken, over: pods, when: 'row.labels.absent == \"x\"', category: code, statement: s, fix: [{text: t, risk: none}]}",
+    );
+    let text = signature(
+        "{id: text, over: pods, when: 'row.name', category: code, statement: s, fix: [{text: t, risk: none}]}",
+    );
+    let half = signature(
+        "{id: half, over: pods, when: 'true', category: code, statement: '{{row.labels.absent}}', fix: [{text: t, risk: none}]}",
+    );
+    let good = signature(
+        "{id: good, over: pods, when: 'true', category: code, statement: 'pod {{row.name}}', fix: [{text: t, risk: none}]}",
+    );
+    let facts = case("pod-not-ready", "match.json").facts;
+    let found = find(&facts, &[broken, text, half, good]);
+    let what: Vec<&str> = found.gaps.iter().map(|gap| gap.what.as_str()).collect();
+    assert_eq!(what, ["signature broken (when)", "signature half (statement)", "signature text (when)"]);
+    let named: Vec<&str> = found.findings.iter().map(|finding| finding.signature.as_str()).collect();
+    assert_eq!(named, ["good"]);
+}
+
+#[test]
+fn three_pods_with_one_fault_are_one_finding_that_quotes_three_rows() {
+    let workload = Workload::new("lab", "shop", "Deployment", "app");
+    let pods: Vec<Value> = (1..=5)
+        .map(|n| json!({"name": format!("app-{n}"), "phase": "Running", "scheduled": true, "age_seconds": 600}))
+        .collect();
+    let containers: Vec<Value> = (1..=5)
+        .map(|n| {
+            json!({"pod": format!("app-{n}"), "name": "app", "role": "main", "failing": true, "exit_code": 139,
+                   "evidence": "E2", "quote": format!("container app of pod app-{n}")})
+        })
+        .collect();
+    let tables = json!({"pods": pods, "containers": containers});
+    let found = find(&facts(&workload, tables.as_object().unwrap()), &catalogue());
+    let segfaults: Vec<_> = found.findings.iter().filter(|one| one.signature == "exit-segfault").collect();
+    let [finding] = segfaults.as_slice() else { panic!("{found:#?}") };
+    assert_eq!(finding.object, workload.object());
+    assert_eq!(finding.quotes.len(), 3);
+    assert_eq!(finding.evidence, ["E2"]);
+}
+
+#[test]
+fn text_from_a_cluster_stays_data_in_statements_and_commands() {
+    let shown = signature(
+        "{id: shown, over: pods, when: 'true', category: code, statement: 'x {{row.message}}', \
+         fix: [{text: t, risk: none, command: 'kubectl get {{row.message}} {{row.name}}'}]}",
+    );
+    let mut facts = case("pod-not-ready", "match.json").facts;
+    facts.pods[0].message = format!("{{{{facts}}}}; rm -rf '/'\n{}", "y".repeat(5000));
+    let finding = &find(&facts, &[shown]).findings[0];
+    assert!(finding.statement.starts_with("x {{facts}}; rm -rf '/' yyy"), "{}", finding.statement);
+    assert!(finding.statement.chars().count() < 310);
+    let command = &finding.next_steps[0].command;
+    assert!(command.starts_with(r"kubectl get '{{facts}}; rm -rf '\''/'\'' yyy"), "{command}");
+    assert!(command.ends_with("…' app-1"), "{command}");
+}
+
+#[test]
+fn misprints_are_told_with_their_place() {
+    let head = "id: x\nover: pods\ncategory: code\n";
+    let tail = "fix: [{text: t, risk: none}]\n";
+    let of = |when: &str| misprints(&format!("{head}when: {when}\nstatement: s\n{tail}"));
+    assert_eq!(of("row.phse == 'a'"), ["4:7: `row.phse == 'a'`: rows of pods have no field `phse`"]);
+    assert_eq!(of("rwo.phase == 'a'"), ["4:7: `rwo.phase == 'a'`: unknown variable `rwo`"]);
+    assert_eq!(of("facts.pod.size() > 0"), ["4:7: `facts.pod.size() > 0`: facts have no table `pod`"]);
+    assert_eq!(of("upper(row.phase) == 'A'"), ["4:7: `upper(row.phase) == 'A'`: unknown function `upper`"]);
+    let nested = of("facts.events.exists(e, e.resaon == row.name)");
+    assert!(nested[0].ends_with("rows of events have no field `resaon`"), "{nested:?}");
+    assert!(of("row.phase ==")[0].starts_with("4:7: `row.phase ==` is not CEL"), "{:?}", of("row.phase =="));
+    let all =
+        misprints("id: Not Kebab\nover: pod\ncategory: code\nwhen: 'true'\nstatement: 'a {{b'\nfix: []\n");
+    assert_eq!(all.len(), 4, "{all:?}");
+}
+
+#[test]
+fn any_text_as_a_condition_is_an_error_and_never_a_panic() {
+    let nested = |open: &str, inner: &str, close: &str, n: usize| {
+        format!("{}{inner}{}", open.repeat(n), close.repeat(n))
+    };
+    let deepest = [
+        nested("(", "1", ")", 15),
+        nested("[", "1", "]", 16),
+        nested("[1].map(x, ", "1", ")", 14),
+        nested("!", "true", "", 15) + " && 1 == 1/0",
+        nested("", "1", " + 1", 62),
+        nested("", "1", " + 1", 374),
+        nested("", "row", ".a", 62),
+        nested("", "row", "[0]", 62),
+        nested("", "row", ".a", 748),
+        nested("", "row", "[0]", 498),
+        nested("", "false", "||false", 213) + "&&1",
+        nested("true ? ", "1", " : 2", 14),
+        nested("(", "1", ")", 3000),
+        nested("!", "true", "", 3000),
+        nested("-", "1", "", 1000),
+        nested("a ? b : ", "1", "", 180),
+    ];
+    let odd = ["", "(", "{{", "a.b.c(", "\"", "row[", "1 / 0", "'\\u{0}'"].map(str::to_owned);
+    for source in odd.into_iter().chain(deepest) {
+        let spec = serde_json::to_string(&source).unwrap();
+        let yaml = format!(
+            "id: x\nover: pods\ncategory: code\nwhen: {spec}\nstatement: s\nfix: [{{text: t, risk: none}}]\n"
+        );
+        let Ok(spec) = serde_saphyr::from_str::<Spec>(&yaml) else { continue };
+        if let Ok(signature) = Signature::compile(&spec) {
+            let found = find(&case("pod-not-ready", "match.json").facts, &[signature]);
+            assert!(found.findings.is_empty(), "{source:?}");
+            assert!(found.gaps.len() <= 1, "{source:?}");
+        }
+    }
+}
