@@ -219,7 +219,7 @@ async fn the_poster_wakes_up_and_keeps_a_channel_s_pace() {
     let poster = tokio::spawn(whodunit::slack::run(
         pool.clone(),
         client,
-        std::sync::Arc::default(),
+        Arc::default(),
         shutdown.clone(),
     ));
     thread(&pool, "#alerts", "a").await;
