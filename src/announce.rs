@@ -30,7 +30,11 @@ impl Audience {
     ///
     /// # Errors
     /// The database's.
-    pub async fn opened(&self, transaction: &mut PgConnection, incidents: &[Uuid]) -> Result<(), sqlx::Error> {
+    pub async fn opened(
+        &self,
+        transaction: &mut PgConnection,
+        incidents: &[Uuid],
+    ) -> Result<(), sqlx::Error> {
         for incident in store::read(&mut *transaction, incidents).await? {
             let message = blocks::parent(&view(&incident, None), Standing::Investigating);
             outbox::enqueue_parent(&mut *transaction, incident.id, &self.channel, &message).await?;
@@ -42,7 +46,11 @@ impl Audience {
     ///
     /// # Errors
     /// The database's.
-    pub async fn reopened(&self, transaction: &mut PgConnection, incidents: &[Uuid]) -> Result<(), sqlx::Error> {
+    pub async fn reopened(
+        &self,
+        transaction: &mut PgConnection,
+        incidents: &[Uuid],
+    ) -> Result<(), sqlx::Error> {
         for incident in store::read(&mut *transaction, incidents).await? {
             let message = blocks::parent(&view(&incident, None), Standing::FiringAgain);
             let turn = format!("reopened:{}", Utc::now().timestamp_micros());
@@ -78,7 +86,8 @@ impl Audience {
             if incident.open {
                 let message = blocks::parent(&view(&incident, url.as_deref()), standing);
                 let turn = format!("report:{investigation}");
-                outbox::enqueue_update(&mut *transaction, incident.id, &turn, &self.channel, &message).await?;
+                outbox::enqueue_update(&mut *transaction, incident.id, &turn, &self.channel, &message)
+                    .await?;
             }
         }
         Ok(())
@@ -88,7 +97,11 @@ impl Audience {
     ///
     /// # Errors
     /// The database's.
-    pub async fn resolved(&self, transaction: &mut PgConnection, incidents: &[Uuid]) -> Result<(), sqlx::Error> {
+    pub async fn resolved(
+        &self,
+        transaction: &mut PgConnection,
+        incidents: &[Uuid],
+    ) -> Result<(), sqlx::Error> {
         for incident in store::read(&mut *transaction, incidents).await? {
             let at = incident.resolved_at.unwrap_or_else(Utc::now);
             let turn = at.timestamp_micros().to_string();

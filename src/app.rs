@@ -52,7 +52,11 @@ impl App {
     ///
     /// # Errors
     /// Whatever keeps the service from running, with the way out.
-    pub async fn start(settings: Settings, listener: TcpListener, metrics: PrometheusHandle) -> anyhow::Result<Self> {
+    pub async fn start(
+        settings: Settings,
+        listener: TcpListener,
+        metrics: PrometheusHandle,
+    ) -> anyhow::Result<Self> {
         install_tls();
         let http = http_client()?;
         let sources = sources(&settings, &http).await?;
@@ -63,7 +67,8 @@ impl App {
         }
         let slack = slack_client(&settings.slack, &http)?;
         let rules = Rules::new(&settings.intake)?;
-        let guards = [&settings.webhooks.alertmanager, &settings.webhooks.robusta, &settings.webhooks.grafana];
+        let guards =
+            [&settings.webhooks.alertmanager, &settings.webhooks.robusta, &settings.webhooks.grafana];
         let [alertmanager, robusta, grafana] = guards.map(Guard::new);
         let tokens = api_tokens(&settings.api)?;
         let investigator = Arc::new(Investigator::new(sources, catalogue));
@@ -101,7 +106,8 @@ impl App {
             ready: Ready { draining: shutdown.clone(), runbook_faults: investigator.faults() },
             metrics: metrics.clone(),
         };
-        let router = admitted(intake::router(intake), settings.server.max_in_flight).merge(api::router(state));
+        let router =
+            admitted(intake::router(intake), settings.server.max_in_flight).merge(api::router(state));
         let address = listener.local_addr()?;
         let drain = Duration::from_secs(settings.server.drain_secs);
         let mut tasks = vec![
@@ -135,7 +141,8 @@ impl App {
 
 /// Beyond `max_in_flight` requests at once senders hear 503 at once, instead of waiting in line.
 fn admitted(router: Router, max_in_flight: usize) -> Router {
-    let overloaded = |_: tower::BoxError| async { intake::unavailable("too many requests at once; send it again") };
+    let overloaded =
+        |_: tower::BoxError| async { intake::unavailable("too many requests at once; send it again") };
     router.layer(
         ServiceBuilder::new()
             .layer(HandleErrorLayer::new(overloaded))

@@ -30,7 +30,8 @@ pub struct Config {
 impl Config {
     fn load(&self) -> anyhow::Result<Settings> {
         // Not every variable of the environment is text; ours are.
-        let env = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        let env = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
         Settings::load(self.config.as_deref(), env)
     }
 }

@@ -84,7 +84,11 @@ async fn answer(State(intake): State<Arc<Intake>>, source: Source, request: Requ
         Ok(alerts) => match intake.take_in(alerts).await {
             Ok(receipt) => (StatusCode::ACCEPTED, Json(receipt)).into_response(),
             Err(error) => {
-                tracing::error!(source = source.as_str(), error = format!("{error:#}"), "webhook not committed");
+                tracing::error!(
+                    source = source.as_str(),
+                    error = format!("{error:#}"),
+                    "webhook not committed"
+                );
                 unavailable("the alerts could not be committed; send them again")
             }
         },
@@ -119,7 +123,10 @@ impl Intake {
         alerts.iter_mut().for_each(store::normalise);
         let truncated = alerts.first().map_or(0, |alert| alert.truncated_alerts);
         if truncated > 0 {
-            tracing::warn!(truncated, "the sender left alerts out of this message; raise its limit (max_alerts)");
+            tracing::warn!(
+                truncated,
+                "the sender left alerts out of this message; raise its limit (max_alerts)"
+            );
         }
         let count = alerts.len();
         for source in [Source::Alertmanager, Source::Robusta, Source::Grafana, Source::Manual] {

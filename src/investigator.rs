@@ -13,8 +13,8 @@ use crate::facts::Observation;
 use crate::investigation::conclude::{Judgement, conclude};
 use crate::report::Report;
 use crate::runbook::{self, Catalogue, Choice};
-use crate::source::kubernetes::Scope;
 use crate::signature;
+use crate::source::kubernetes::Scope;
 use crate::telemetry;
 use crate::workload::Workload;
 

@@ -61,7 +61,8 @@ impl Worker {
         let permits = Arc::new(Semaphore::new(self.settings.concurrency.max(1)));
         let housekeeping = tokio::spawn(Arc::clone(&self).keep_house(shutdown.clone()));
         while !shutdown.is_cancelled() {
-            let Some(Ok(permit)) = shutdown.run_until_cancelled(Arc::clone(&permits).acquire_owned()).await else {
+            let Some(Ok(permit)) = shutdown.run_until_cancelled(Arc::clone(&permits).acquire_owned()).await
+            else {
                 break;
             };
             let Some(claim) = self.next_claim(&shutdown).await else { break };
@@ -257,7 +258,9 @@ impl Worker {
     ) -> Result<(), sqlx::Error> {
         metrics::counter!(telemetry::INVESTIGATIONS, "outcome" => "dead").increment(1);
         match &self.audience {
-            Some(audience) => audience.ended(transaction, incident, investigation, Ending::GaveUp(error)).await,
+            Some(audience) => {
+                audience.ended(transaction, incident, investigation, Ending::GaveUp(error)).await
+            }
             None => Ok(()),
         }
     }
@@ -276,7 +279,8 @@ impl Worker {
         let mut transaction = self.pool.begin().await?;
         for (investigation, incident) in queue::bury(&mut *transaction, self.max_attempts()).await? {
             tracing::error!(%investigation, "gave up: its workers vanished");
-            self.gave_up(&mut transaction, incident, investigation, "every worker that tried it vanished").await?;
+            self.gave_up(&mut transaction, incident, investigation, "every worker that tried it vanished")
+                .await?;
         }
         let stale = incidents::close_stale(&mut transaction, self.stale_after, STALE_BATCH).await?;
         queue::cancel(&mut *transaction, &stale).await?;

@@ -79,9 +79,9 @@ async fn subject(
 ) -> anyhow::Result<(Workload, Vec<Alert>)> {
     let cluster = &settings.kubernetes.cluster;
     let workload = if let Some(text) = &options.workload {
-        let mut workload: Workload = format!("/{text}")
-            .parse()
-            .with_context(|| format!("--workload {text}: write NAMESPACE/KIND/NAME, e.g. shop/Deployment/checkout"))?;
+        let mut workload: Workload = format!("/{text}").parse().with_context(|| {
+            format!("--workload {text}: write NAMESPACE/KIND/NAME, e.g. shop/Deployment/checkout")
+        })?;
         workload.cluster.clone_from(cluster);
         workload
     } else if let Some(name) = &options.namespace {

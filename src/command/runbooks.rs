@@ -36,7 +36,10 @@ pub fn run(command: Runbooks) -> anyhow::Result<ExitCode> {
             let annotate = std::env::var_os("GITHUB_ACTIONS").is_some();
             for fault in &faults {
                 if annotate {
-                    println!("::error file={},line={},col={}::{}", fault.path, fault.line, fault.column, fault.message);
+                    println!(
+                        "::error file={},line={},col={}::{}",
+                        fault.path, fault.line, fault.column, fault.message
+                    );
                 } else {
                     println!("{fault}");
                 }

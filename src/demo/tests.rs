@@ -214,11 +214,11 @@ async fn every_alert_goes_in_and_one_json_array_comes_out() {
 async fn text_shows_each_thread_the_totals_and_each_workload() {
     let (code, stdout, small) = demo(Output::Text, Trouble::Busy).await;
     assert_eq!(code.unwrap(), 0);
-    assert_eq!(small.bodies.lock().unwrap().len(), 30, "the refused webhook is posted again");
+    assert_eq!(small.bodies.lock().unwrap().len(), 31, "the refused webhook is posted again");
     let incidents = small.incidents.lock().unwrap().len();
     assert_eq!(stdout.matches("╭─ #alerts ─").count(), incidents);
     assert!(stdout.contains("KubeJobFailed: <lab/shop/Alert/KubeJobFailed> & its pods"), "{stdout}");
-    assert!(stdout.contains("(21 recorded webhooks, 8 hand-made)"), "{stdout}");
+    assert!(stdout.contains("(21 recorded webhooks, 9 hand-made)"), "{stdout}");
     assert!(stdout.contains(&format!("  known_pattern    {incidents}\n")), "{stdout}");
     assert!(stdout.contains("Thing shop/KubeJobFailed"), "{stdout}");
     let framed = stdout.lines().filter(|line| line.starts_with(['╭', '│', '├', '╰']));

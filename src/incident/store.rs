@@ -20,9 +20,12 @@ const LOCK_CLASS: i32 = 0x77d0;
 
 /// Postgres keeps microseconds; identities are compared in what it keeps.
 pub fn normalise(alert: &mut Alert) {
-    let micros = |at: DateTime<Utc>| at.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(at);
     alert.starts_at = micros(alert.starts_at);
     alert.ends_at = alert.ends_at.map(micros);
+}
+
+fn micros(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(at)
 }
 
 /// Workloads of occurrences that are already stored: what was decided once needs no cluster again, and a

@@ -34,7 +34,10 @@ pub async fn alerts(connection: &mut PgConnection, incident: Uuid) -> anyhow::Re
 ///
 /// # Errors
 /// The database's. A report that an older version wrote differently counts as none.
-pub async fn last_report(connection: &mut PgConnection, incident: Uuid) -> Result<Option<Report>, sqlx::Error> {
+pub async fn last_report(
+    connection: &mut PgConnection,
+    incident: Uuid,
+) -> Result<Option<Report>, sqlx::Error> {
     let report = sqlx::query_scalar!(
         r#"select report as "report!" from investigations where incident_id = $1 and report is not null
            order by finished_at desc limit 1"#,

@@ -308,7 +308,10 @@ async fn readiness_tells_what_is_wrong_and_is_lost_only_for_what_stops_us() {
     let head = Message { text: "head".to_owned(), blocks: vec![] };
     outbox::enqueue_parent(&pool, incident, "#gone", &head).await.unwrap();
     let mut connection = pool.acquire().await.unwrap();
-    let outbox::Next::Claimed(claim) = outbox::claim(&mut connection, outbox::DEFAULT_PACE).await.unwrap() else { panic!() };
+    let outbox::Next::Claimed(claim) = outbox::claim(&mut connection, outbox::DEFAULT_PACE).await.unwrap()
+    else {
+        panic!()
+    };
     outbox::fail(&pool, &claim, "channel_not_found").await.unwrap();
     drop(connection);
     api.faults.send(vec!["runbooks/a.md:3:1: unknown key `scop`".to_owned()]).unwrap();

@@ -59,7 +59,9 @@ pub async fn database() -> (PgPool, String) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let admin = admin().await;
-    for statement in [format!("drop database if exists {name} with (force)"), format!("create database {name}")] {
+    for statement in
+        [format!("drop database if exists {name} with (force)"), format!("create database {name}")]
+    {
         sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&admin).await.unwrap();
     }
     admin.close().await;
@@ -139,7 +141,8 @@ impl House {
 
     /// Posts a body as Alertmanager does; the answer's status and JSON.
     pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
-        let request = self.http.post(format!("{}{path}", self.base_url)).header("content-type", "application/json");
+        let request =
+            self.http.post(format!("{}{path}", self.base_url)).header("content-type", "application/json");
         let answer = request.body(body).send().await.unwrap();
         let status = answer.status().as_u16();
         (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or(Value::Null))

@@ -53,9 +53,14 @@ async fn hostile_labels_are_kept_sanitised_and_acknowledged() {
     bytes[place] = 0xff;
     let (status, receipt) = house.post(ALERTMANAGER, bytes).await;
     assert_eq!((status, &receipt["new"]), (202, &json!(1)), "{receipt}");
-    let namespace: String =
-        sqlx::query_scalar("select body->'labels'->>'namespace' from alerts").fetch_one(&house.pool).await.unwrap();
-    assert!(namespace.starts_with("lo") && namespace.contains("ad") && !namespace.contains('\0'), "{namespace:?}");
+    let namespace: String = sqlx::query_scalar("select body->'labels'->>'namespace' from alerts")
+        .fetch_one(&house.pool)
+        .await
+        .unwrap();
+    assert!(
+        namespace.starts_with("lo") && namespace.contains("ad") && !namespace.contains('\0'),
+        "{namespace:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,7 +79,8 @@ async fn the_oldest_and_the_farthest_year_and_a_nameless_alert_are_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_token_is_refused_and_either_of_two_right_ones_is_not() {
     let house =
-        House::start(HouseOptions { webhook_token: Some("right".to_owned()), ..HouseOptions::default() }).await;
+        House::start(HouseOptions { webhook_token: Some("right".to_owned()), ..HouseOptions::default() })
+            .await;
     let url = format!("{}{ALERTMANAGER}", house.base_url);
     let post = |token: &'static str| house.http.post(&url).bearer_auth(token).body(body(&[])).send();
     assert_eq!(post("wrong").await.unwrap().status(), 401);

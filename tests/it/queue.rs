@@ -26,7 +26,9 @@ async fn fill(pool: &PgPool, count: usize) {
                    "annotations": {}, "startsAt": "2026-11-21T07:00:00Z", "endsAt": "0001-01-01T00:00:00Z"})
         })
         .collect();
-    let body = json!({"version": "4", "status": "firing", "receiver": "r", "groupKey": "g", "alerts": alerts}).to_string();
+    let body =
+        json!({"version": "4", "status": "firing", "receiver": "r", "groupKey": "g", "alerts": alerts})
+            .to_string();
     let alerts = whodunit::webhook::parse(Source::Alertmanager, body.as_bytes(), chrono::Utc::now()).unwrap();
     let placed = alerts.into_iter().enumerate().map(|(number, alert)| Placed {
         alert,
@@ -58,7 +60,10 @@ async fn claim(pool: &PgPool, lease: Duration) -> Option<Claim> {
 }
 
 async fn make_due(pool: &PgPool) {
-    sqlx::query("update investigations set run_at = now(), lease_until = now() - interval '1 s'").execute(pool).await.unwrap();
+    sqlx::query("update investigations set run_at = now(), lease_until = now() - interval '1 s'")
+        .execute(pool)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,10 +108,11 @@ async fn three_failures_bury_an_investigation_with_its_reason_and_the_waits_grow
     for failure in [Failure::Retry, Failure::Retry, Failure::Dead] {
         let claimed = claim(&pool, LEASE).await.unwrap();
         assert_eq!(queue::fail(&pool, &claimed, "the cluster burned down", ATTEMPTS).await.unwrap(), failure);
-        let wait: f64 = sqlx::query_scalar("select extract(epoch from run_at - now())::float8 from investigations")
-            .fetch_one(&pool)
-            .await
-            .unwrap();
+        let wait: f64 =
+            sqlx::query_scalar("select extract(epoch from run_at - now())::float8 from investigations")
+                .fetch_one(&pool)
+                .await
+                .unwrap();
         waits.push(wait);
         make_due(&pool).await;
     }

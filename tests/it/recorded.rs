@@ -52,7 +52,9 @@ async fn the_recorded_hour_becomes_exactly_these_incidents() {
     let lines: Vec<String> = incidents
         .into_iter()
         .map(|(workload, state, alerts, investigations, cancelled)| {
-            format!("{workload}: {state}, {alerts} alerts, {investigations} investigations, {cancelled} cancelled")
+            format!(
+                "{workload}: {state}, {alerts} alerts, {investigations} investigations, {cancelled} cancelled"
+            )
         })
         .collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
@@ -73,7 +75,8 @@ async fn the_recorded_hour_becomes_exactly_these_incidents() {
             .fetch_all(&house.pool)
             .await
             .unwrap();
-    let decisions: Vec<String> = decisions.into_iter().map(|(word, count)| format!("{word}: {count}")).collect();
+    let decisions: Vec<String> =
+        decisions.into_iter().map(|(word, count)| format!("{word}: {count}")).collect();
     insta::assert_snapshot!(decisions.join("\n"), @r"
     attach: 14
     open: 11

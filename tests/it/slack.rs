@@ -216,12 +216,7 @@ async fn what_is_enqueued_twice_is_said_once() {
 async fn the_poster_wakes_up_and_keeps_a_channel_s_pace() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     let shutdown = CancellationToken::new();
-    let poster = tokio::spawn(whodunit::slack::run(
-        pool.clone(),
-        client,
-        Arc::default(),
-        shutdown.clone(),
-    ));
+    let poster = tokio::spawn(whodunit::slack::run(pool.clone(), client, Arc::default(), shutdown.clone()));
     thread(&pool, "#alerts", "a").await;
     thread(&pool, "#alerts", "b").await;
     let deadline = Instant::now() + Duration::from_secs(15);
@@ -335,7 +330,10 @@ async fn a_poster_that_died_is_replaced_and_its_late_word_does_not_count() {
         panic!("nothing claimed")
     };
     sqlx::query("update announcement_channels set free_at = now()").execute(&pool).await.unwrap();
-    assert!(matches!(outbox::claim(&mut connection, outbox::DEFAULT_PACE).await.unwrap(), Next::Idle), "its follower waits");
+    assert!(
+        matches!(outbox::claim(&mut connection, outbox::DEFAULT_PACE).await.unwrap(), Next::Idle),
+        "its follower waits"
+    );
     drop(connection);
     assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)), "posted after the grace");
     let at = client.post("#alerts", None, &message("late")).await.unwrap();

@@ -428,7 +428,9 @@ async fn prometheus_remembers_the_owner_of_a_pod_that_is_gone() {
         [("odd", "lab/shop/Deployment/checkout", true), ("other", "lab/shop/Pod/other", false)]
     {
         let alert = alert(&format!("alertname=KubePodNotReady namespace=shop pod={pod}"));
-        let resolved = Resolver { prometheus: prometheus.clone(), ..resolver("lab", &client) }.resolve(&alert, DEADLINE).await;
+        let resolved = Resolver { prometheus: prometheus.clone(), ..resolver("lab", &client) }
+            .resolve(&alert, DEADLINE)
+            .await;
         assert_eq!((resolved.workload.key().as_str(), resolved.confident), (key, confident));
     }
 }
