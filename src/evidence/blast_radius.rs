@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use super::focus::{Focus, Name, name_of, top_owner};
 use super::objects::Objects;
 use super::{nodes, pods};
+use crate::facts::RolloutFact;
 use crate::report::{Affected, PodCount, Radius};
 
 /// Share of a node's pods that must be unhealthy for the node to be the level, in percent.
@@ -45,6 +46,20 @@ pub fn affected(objects: &Objects, focus: &Focus<'_>) -> Affected {
     affected
 }
 
+/// Pods that should be there and were never made (a quota, an admission webhook) are unhealthy as well.
+pub fn count_missing(affected: &mut Affected, rollouts: &[RolloutFact], focus: &Focus<'_>) {
+    let own = rollouts.iter().find(|row| row.kind == focus.workload.kind && row.name == focus.workload.name);
+    let desired = own.map_or(0, |row| u32::try_from(row.desired).unwrap_or(0));
+    let missing = desired.saturating_sub(affected.pods.total);
+    if missing > 0 {
+        affected.pods.unhealthy += missing;
+        affected.pods.total += missing;
+        if matches!(affected.radius, Radius::None | Radius::Pod) {
+            affected.radius = Radius::Workload;
+        }
+    }
+}
+
 /// Several claims wait for the same storage class that does not exist.
 fn shared_class(objects: &Objects, focus: &Focus<'_>) -> Option<String> {
     if !objects.storage_classes.known {
@@ -77,14 +92,14 @@ pub fn namespace_line(objects: &Objects) -> String {
 }
 
 fn own_radius(objects: &Objects, focus: &Focus<'_>, unhealthy: usize) -> Radius {
-    if focus.workload.kind == "Cluster" || control_plane_fails(objects) {
-        return Radius::Cluster;
-    }
-    if focus.workload.kind == "Node" {
-        return Radius::Node;
+    match focus.workload.kind.as_str() {
+        "Cluster" => return Radius::Cluster,
+        "Node" => return Radius::Node,
+        _ => {}
     }
     match unhealthy {
         0 => Radius::None,
+        _ if control_plane_fails(objects) => Radius::Cluster,
         _ if focus.everything => Radius::Namespace,
         1 if focus.pods_total > 1 || focus.workload.kind == "Pod" => Radius::Pod,
         _ => Radius::Workload,

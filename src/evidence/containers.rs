@@ -35,7 +35,7 @@ pub fn rows(
         let Some(spec) = pod.spec.as_ref() else { continue };
         let init = spec.init_containers.iter().flatten().map(|container| (container, true));
         for (container, init) in init.chain(spec.containers.iter().map(|container| (container, false))) {
-            let mut row = row(objects, pod, container, init);
+            let mut row = row(pod, container, init);
             probes.describe(&mut row);
             row.failing = is_failing(objects, pod, &row);
             let quote = ledger.line(page, &line(&row, objects.now));
@@ -55,7 +55,7 @@ pub fn any_bad_reason(pod: &Pod) -> bool {
     })
 }
 
-fn row(objects: &Objects, pod: &Pod, container: &Container, init: bool) -> ContainerFact {
+fn row(pod: &Pod, container: &Container, init: bool) -> ContainerFact {
     let sidecar = init && container.restart_policy.as_deref() == Some("Always");
     let role = if sidecar {
         "sidecar"
@@ -94,9 +94,6 @@ fn row(objects: &Objects, pod: &Pod, container: &Container, init: bool) -> Conta
     };
     if let Some(status) = pods::statuses(pod).find(|status| status.name == container.name) {
         take_status(&mut row, status);
-    }
-    if row.state.is_empty() && objects.now < pods::created_at(pod).unwrap_or(objects.now) {
-        tracing::debug!(pod = row.pod, "the cluster's clock is behind a pod's creation");
     }
     row
 }

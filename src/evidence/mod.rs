@@ -11,6 +11,7 @@ mod dependencies;
 mod events;
 mod fetch;
 mod focus;
+mod follow_up;
 mod ledger;
 mod logs;
 mod nodes;
@@ -72,6 +73,9 @@ fn facts_from(objects: &Objects, workload: &Workload, alerts: &[Alert]) -> Facts
     facts.dependencies = dependencies::rows(objects, &facts.containers, &digests);
     take_rest(objects, &mut ledger);
     facts.affected = blast_radius::affected(objects, &focus);
+    if objects.pods.known {
+        blast_radius::count_missing(&mut facts.affected, &facts.rollouts, &focus);
+    }
     facts.timeline = timeline::entries(&facts, alerts);
     facts.gaps.clone_from(&objects.gaps);
     facts.observations = ledger.finish();

@@ -62,12 +62,11 @@ pub struct Objects {
     pub gaps: Vec<Gap>,
 }
 
-/// The answer to a GET of one object.
+/// The answer to a GET of one object; an object that could not be read has none.
 #[derive(Debug, Clone, Default)]
 pub struct Existence {
     pub query: String,
-    /// None: could not be read.
-    pub exists: Option<bool>,
+    pub exists: bool,
     pub keys: BTreeSet<String>,
 }
 

@@ -1,7 +1,7 @@
 //! ConfigMaps, Secrets and ServiceAccounts that the pods name, and whether they are there. Secrets are
 //! never read: only a kubelet's or a controller's own words say that one is missing. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::PodSpec;
 
@@ -103,8 +103,12 @@ pub fn rows(
     said: &Said<'_>,
     ledger: &mut Ledger,
 ) -> Vec<ReferenceFact> {
-    let uses = all_uses(focus);
-    uses.into_iter().map(|reference| row(objects, &reference, said, ledger)).collect()
+    let mut pages = BTreeMap::new();
+    let mut write = |query: &str, text: &str| {
+        let page = *pages.entry(query.to_owned()).or_insert_with(|| ledger.open("kubernetes", query, 0));
+        ledger.line(page, text)
+    };
+    all_uses(focus).iter().map(|reference| row(objects, reference, said, &mut write)).collect()
 }
 
 /// Rows in which the kubelet or a controller may have said that something is missing.
@@ -113,7 +117,12 @@ pub struct Said<'a> {
     pub events: &'a [EventFact],
 }
 
-fn row(objects: &Objects, reference: &Use, said: &Said<'_>, ledger: &mut Ledger) -> ReferenceFact {
+fn row(
+    objects: &Objects,
+    reference: &Use,
+    said: &Said<'_>,
+    write: &mut impl FnMut(&str, &str) -> Quote,
+) -> ReferenceFact {
     let missing = said.missing(reference);
     let missing_key = said.missing_key(reference);
     let looked_up = match reference.kind {
@@ -121,7 +130,7 @@ fn row(objects: &Objects, reference: &Use, said: &Said<'_>, ledger: &mut Ledger)
         "ServiceAccount" => objects.service_accounts.get(&reference.name),
         _ => None,
     };
-    let answered = looked_up.and_then(|existence| existence.exists);
+    let answered = looked_up.map(|existence| existence.exists);
     // The API's answer is newer than an event's words.
     let exists = match (answered, &missing, &missing_key) {
         (Some(true), ..) | (None, None, Some(_)) => "yes",
@@ -158,8 +167,7 @@ fn row(objects: &Objects, reference: &Use, said: &Said<'_>, ledger: &mut Ledger)
     let quote = spoken.unwrap_or_else(|| {
         let query = looked_up.map_or("", |existence| existence.query.as_str());
         let query = if query.is_empty() { objects.pods.query.as_str() } else { query };
-        let page = ledger.open("kubernetes", query, 0);
-        ledger.line(page, &line(&row))
+        write(query, &line(&row))
     });
     (row.evidence, row.quote) = (quote.evidence, quote.text);
     row
@@ -182,7 +190,15 @@ fn line(row: &ReferenceFact) -> String {
 impl Said<'_> {
     fn missing(&self, reference: &Use) -> Option<Quote> {
         let words = format!("{} \"{}\" not found", reference.kind.to_lowercase(), reference.name);
-        self.quote(&|text| text.to_lowercase().contains(&words.to_lowercase()))
+        let words = words.to_lowercase();
+        self.quote(&|text| {
+            let lower = text.to_lowercase();
+            // `Unable to retrieve some image pull secrets (a, b); …`
+            let listed = lower.split_once("image pull secrets (").and_then(|(_, rest)| rest.split_once(')'));
+            let pull = reference.used_by == "imagePullSecrets"
+                && listed.is_some_and(|(names, _)| names.split(", ").any(|name| name == reference.name));
+            pull || lower.contains(&words)
+        })
     }
 
     fn missing_key(&self, reference: &Use) -> Option<Quote> {

@@ -297,6 +297,14 @@ async fn a_source_that_fails_is_a_gap_and_the_rest_works() {
     assert!(facts.containers.iter().any(|row| row.failing && row.exit_code == 1));
     assert_quotes_stand(&facts);
 
+    let search = Workload::new("lab", "shop", "Deployment", "search");
+    let faults = vec![("/configmaps", Fault::Status(403))];
+    let facts = facts_with(faults, Scope::Workload { namespace: "shop".to_owned() }, search).await;
+    assert_eq!(facts.gaps.len(), 1);
+    assert_eq!(facts.gaps[0].what, "ConfigMap search-config-v2");
+    // The kubelet has said it, whatever we may read ourselves.
+    assert_eq!(facts.references[0].exists, "no");
+
     let down = facts_with(vec![("/", Fault::Status(503))], scope(), workload.clone()).await;
     assert!(down.gaps.len() >= 14 && down.pods.is_empty());
     let outside = facts_with(Vec::new(), Scope::Namespace("shop".to_owned()), workload.clone()).await;

@@ -155,6 +155,36 @@ fn a_stateful_set_s_revisions_tell_what_changed() {
 }
 
 #[test]
+fn pods_that_were_never_made_count_as_unhealthy() {
+    let mut objects = objects(json!([]));
+    let owner =
+        json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "x", "uid": "1", "controller": true}]);
+    objects.deployments = read(json!([{"metadata": {"name": "x", "namespace": "a"},
+        "spec": {"replicas": 3, "selector": {}, "template": {"metadata": {"labels": {"app": "x"}},
+            "spec": {"serviceAccountName": "robot", "containers": [{"name": "c"}]}}},
+        "status": {"conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+            "message": "serviceaccount \"robot\" not found"}]}}]));
+    objects.replica_sets =
+        read(json!([{"metadata": {"name": "x-5d4f8c7b9d", "namespace": "a", "ownerReferences": owner},
+        "spec": {"replicas": 3, "selector": {}}}]));
+    let mut refused = event(
+        "x-5d4f8c7b9d",
+        "FailedCreate",
+        "Error creating: pods \"x-\" is forbidden: error looking up service account a/robot: serviceaccount \"robot\" not found",
+        json!({"lastTimestamp": "2026-11-21T07:59:00Z", "count": 9}),
+    );
+    refused["involvedObject"]["kind"] = json!("ReplicaSet");
+    objects.events = read(json!([refused]));
+    let facts = facts_of(&objects, "Deployment", "x");
+    assert_eq!(facts.affected.radius, Radius::Workload);
+    assert_eq!((facts.affected.pods.unhealthy, facts.affected.pods.total), (3, 3));
+    assert!(facts.rollouts[0].replica_failure.starts_with("FailedCreate: serviceaccount"));
+    assert_eq!((facts.events[0].kind.as_str(), facts.events[0].count), ("ReplicaSet", 9));
+    let account = &facts.references[0];
+    assert_eq!((account.kind.as_str(), account.exists.as_str()), ("ServiceAccount", "no"));
+}
+
+#[test]
 fn sidecars_keys_and_quotas_have_their_rows() {
     let mut one = pod("x-0", ("StatefulSet", "x"), "n1", false);
     one["spec"]["initContainers"] = json!([{"name": "proxy", "image": "p:1", "restartPolicy": "Always",

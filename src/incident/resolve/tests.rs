@@ -398,3 +398,37 @@ async fn every_recorded_alert_finds_its_workload() {
         assert_eq!((resolved.workload.key().as_str(), resolved.confident), (key, true), "{labels}");
     }
 }
+
+#[tokio::test]
+async fn prometheus_remembers_the_owner_of_a_pod_that_is_gone() {
+    use axum::extract::Query;
+    use axum::routing::get;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = crate::settings::HttpSource {
+        url: Some(format!("http://{}", listener.local_addr().unwrap())),
+        ..crate::settings::HttpSource::default()
+    };
+    let answer = |Query(query): Query<BTreeMap<String, String>>| async move {
+        let known = r#"last_over_time(kube_pod_owner{namespace="shop",pod="odd"}[24h])"#;
+        let metric = if query["query"] == known {
+            r#"{"metric":{"owner_kind":"ReplicaSet","owner_name":"checkout-66f478c98f"},"value":[1,"1"]}"#
+        } else {
+            ""
+        };
+        format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{metric}]}}}}"#)
+    };
+    let router = axum::Router::new().route("/api/v1/query", get(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    // Another test may have installed it already.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().build().unwrap();
+    let prometheus = Prometheus::new(http, &settings).unwrap();
+    let client = client(Vec::new()).await;
+    for (pod, key, confident) in
+        [("odd", "lab/shop/Deployment/checkout", true), ("other", "lab/shop/Pod/other", false)]
+    {
+        let alert = alert(&format!("alertname=KubePodNotReady namespace=shop pod={pod}"));
+        let resolved = resolve(&alert, "lab", Some(&client), prometheus.as_ref(), DEADLINE).await;
+        assert_eq!((resolved.workload.key().as_str(), resolved.confident), (key, confident));
+    }
+}
