@@ -1,28 +1,22 @@
 //! Text becomes programs, once, when a runbook is loaded: conditions, evidence and every `{{CEL}}` of a
 //! template. Out comes a Signature, or every misprint with its place. It never evaluates against facts.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use cel::{Context, Program, Value};
+use cel::Program;
 use serde_saphyr::{Location, Spanned};
 
-use super::functions::environment;
 use super::scope::TABLES;
 use super::spec::{FixSpec, ObjectSpec, Spec};
+use super::template::{Piece, Template, compile};
 use super::{lint, stack};
 use crate::report::{Category, Risk};
 
 /// Longest template, in bytes.
 const MAX_SOURCE_BYTES: usize = 4000;
-/// Longest expression, in bytes.
-const MAX_EXPRESSION_BYTES: usize = 1500;
-const MAX_NESTING: usize = 16;
 /// Depth of an expression's tree: a chain of `+` or `.` is as deep as it is long, and evaluation recurses on
 /// the caller's stack.
 const MAX_TREE_DEPTH: usize = 64;
-/// Characters that one `{{…}}` may put into a text: logs and events are data of unknown length.
-const MAX_VALUE_CHARS: usize = 300;
 
 /// Something wrong in a signature, at a place in the YAML it came from (1-based).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +82,12 @@ impl Signature {
         }
         if !is_kebab(&spec.id.value) {
             press.complain(&spec.id, format!("id `{}` is not kebab-case", spec.id.value));
+        }
+        if spec.over.value == "workload" && spec.evidence.is_empty() {
+            press.complain(
+                &spec.id,
+                "a signature over `workload` needs `evidence`: that row proves nothing".to_owned(),
+            );
         }
         if spec.fix.is_empty() {
             press.complain(&spec.id, format!("signature `{}` has an empty `fix`", spec.id.value));
@@ -206,114 +206,6 @@ impl Press {
             when: fix.when.as_ref().and_then(|when| self.program(when)),
             risk: fix.risk,
         }
-    }
-}
-
-/// Depth of brackets, and the longest run of `!` and `-` or chain of `?:`: parser and interpreter recurse, and
-/// a stack that overflows cannot be caught.
-fn too_deep(source: &str) -> bool {
-    let (mut depth, mut run, mut choices) = (0_usize, 0_usize, 0_usize);
-    for character in source.chars() {
-        match character {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            '?' => choices += 1,
-            _ => {}
-        }
-        run = if matches!(character, '!' | '-') { run + 1 } else { 0 };
-        if depth.max(run).max(choices) > MAX_NESTING {
-            return true;
-        }
-    }
-    false
-}
-
-fn compile(source: &str) -> Result<Program, String> {
-    if source.len() > MAX_EXPRESSION_BYTES {
-        return Err(format!("an expression longer than {MAX_EXPRESSION_BYTES} bytes"));
-    }
-    if too_deep(source) {
-        return Err(format!("an expression nested deeper than {MAX_NESTING}"));
-    }
-    environment()
-        .compile(source)
-        .map_err(|fault| format!("`{source}` is not CEL: {}", one_line(&fault.to_string())))
-}
-
-/// Runs a program; a panic inside the interpreter is an error like any other.
-pub(super) fn evaluate(program: &Program, context: &Context<'_, '_>) -> Result<Value, String> {
-    match catch_unwind(AssertUnwindSafe(|| program.execute(context))) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(fault)) => Err(one_line(&fault.to_string())),
-        Err(_) => Err("the interpreter gave up".to_owned()),
-    }
-}
-
-/// Text with `{{CEL}}` in it.
-#[derive(Debug, Clone)]
-pub(super) struct Template {
-    pieces: Arc<Vec<Piece>>,
-}
-
-#[derive(Debug)]
-enum Piece {
-    Text(String),
-    Value(Arc<Program>),
-}
-
-impl Template {
-    /// For people to read: values on one line, cut at a length.
-    pub fn render(&self, context: &Context<'_, '_>) -> Result<String, String> {
-        self.fill(context, |value| cut(&one_line(value)))
-    }
-
-    /// For a shell: a value of anything but plain name characters is put in single quotes.
-    pub fn render_command(&self, context: &Context<'_, '_>) -> Result<String, String> {
-        self.fill(context, |value| shell_word(&cut(&one_line(value))))
-    }
-
-    fn fill(&self, context: &Context<'_, '_>, shape: impl Fn(&str) -> String) -> Result<String, String> {
-        let mut text = String::new();
-        for piece in self.pieces.iter() {
-            match piece {
-                Piece::Text(words) => text.push_str(words),
-                Piece::Value(program) => text.push_str(&shape(&as_text(&evaluate(program, context)?)?)),
-            }
-        }
-        Ok(text)
-    }
-}
-
-fn as_text(value: &Value) -> Result<String, String> {
-    match value {
-        Value::String(text) => Ok(text.to_string()),
-        Value::Int(number) => Ok(number.to_string()),
-        Value::UInt(number) => Ok(number.to_string()),
-        Value::Float(number) => Ok(number.to_string()),
-        Value::Bool(truth) => Ok(truth.to_string()),
-        Value::Null => Ok(String::new()),
-        Value::List(items) => Ok(items.iter().map(as_text).collect::<Result<Vec<_>, _>>()?.join(", ")),
-        _ => Err("a template wants a text, a number or a list of them".to_owned()),
-    }
-}
-
-fn one_line(text: &str) -> String {
-    text.split(['\n', '\r', '\t', '\0']).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(MAX_VALUE_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-fn shell_word(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@=,+".contains(c);
-    if !value.is_empty() && value.chars().all(plain) {
-        value.to_owned()
-    } else {
-        format!("'{}'", value.replace('\'', r"'\''"))
     }
 }
 

@@ -6,14 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use cel::objects::Key;
 use cel::{Context, Value};
 
-use super::compile::{Signature, evaluate};
+use super::compile::Signature;
 use super::rank::{self, Candidate};
 use super::scope::{self, Row, TABLES};
 use super::stack;
+use super::template::evaluate;
 use crate::facts::Facts;
 use crate::report::{Finding, Gap, NextStep, Role};
 use crate::workload::ObjectRef;
 
+/// Rows of one table that are judged; conditions may look at every event for each of them.
+const MAX_ROWS: usize = 200;
 /// Rows of one finding that are quoted; three pods with the same fault prove as much as thirty.
 const MAX_QUOTED_ROWS: usize = 3;
 /// Quotes of one finding.
@@ -73,7 +76,12 @@ impl Judge<'_, '_> {
     fn table(&mut self, table: &str, signatures: &[&Signature]) {
         let rows = match scope::rows(self.facts, table) {
             Ok(mut rows) => {
-                rows.sort_by_key(|row| row.age_seconds);
+                rows.sort_by_key(|row| (row.age_seconds, !row.failing));
+                if rows.len() > MAX_ROWS {
+                    let why = format!("{} rows, the {MAX_ROWS} most telling were judged", rows.len());
+                    self.gaps.insert(format!("signatures over {table}"), why);
+                    rows.truncate(MAX_ROWS);
+                }
                 rows
             }
             Err(why) => {

@@ -1,4 +1,4 @@
-//! Room 5: Known patterns over facts: Facts and signatures come in, ranked findings go out, each with the rows
+//! Step 5. Known patterns over facts: Facts and signatures come in, ranked findings go out, each with the rows
 //! that prove it. A signature is data in a runbook's front matter; this room compiles it once and judges
 //! with it. It never asks a cluster and never reads a clock.
 
@@ -12,6 +12,7 @@ mod recorded;
 mod scope;
 mod spec;
 mod stack;
+mod template;
 #[cfg(test)]
 mod tests;
 

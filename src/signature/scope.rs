@@ -42,6 +42,8 @@ pub(super) struct Row {
     pub pods: Vec<String>,
     /// Seconds since the row was true; 0 for what is true now.
     pub age_seconds: i64,
+    /// It is, or belongs to, part of what is wrong: such rows are judged first.
+    pub failing: bool,
 }
 
 /// Every table and the workload, as variables of the root context.
@@ -114,7 +116,7 @@ fn since(facts: &Facts, pod: Option<&PodFact>) -> String {
 pub(super) fn rows(facts: &Facts, table: &str) -> Result<Vec<Row>, String> {
     match table {
         "workload" => all(std::slice::from_ref(&facts.workload), |_| Vec::new(), |_| 0),
-        "pods" => all(&facts.pods, |row| vec![row.name.clone()], |_| 0),
+        "pods" => pods(facts),
         "containers" => containers(facts),
         "rollouts" => all(&facts.rollouts, |_| Vec::new(), |_| 0),
         "events" => all(&facts.events, event_pods, |row| row.age_seconds),
@@ -140,9 +142,17 @@ fn all<T: Serialize>(
         .iter()
         .map(|item| {
             let log = value(&BTreeMap::from([("evidence", ""), ("quote", "")]))?;
-            Ok(Row { value: value(item)?, log, pods: pods(item), age_seconds: age(item) })
+            Ok(Row { value: value(item)?, log, pods: pods(item), age_seconds: age(item), failing: false })
         })
         .collect()
+}
+
+fn pods(facts: &Facts) -> Result<Vec<Row>, String> {
+    let mut rows = all(&facts.pods, |row| vec![row.name.clone()], |_| 0)?;
+    for (row, fact) in rows.iter_mut().zip(&facts.pods) {
+        row.failing = !fact.healthy;
+    }
+    Ok(rows)
 }
 
 /// Containers of pods that ended and whose end is made good (a retry succeeded) prove nothing any more.
@@ -156,6 +166,7 @@ fn containers(facts: &Facts) -> Result<Vec<Row>, String> {
     for (row, fact) in rows.iter_mut().zip(living) {
         let log = [("evidence", fact.log_evidence.as_str()), ("quote", fact.log_line.as_str())];
         row.log = value(&BTreeMap::from(log))?;
+        row.failing = fact.failing;
     }
     Ok(rows)
 }

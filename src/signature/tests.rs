@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 use chrono::{TimeZone, Utc};
 use serde_json::{Map, Value, json};
@@ -257,4 +258,35 @@ fn any_text_as_a_condition_is_an_error_and_never_a_panic() {
             assert!(found.gaps.len() <= 1, "{source:?}");
         }
     }
+}
+
+#[test]
+fn a_large_workload_is_judged_in_bounded_time() {
+    let workload = Workload::new("lab", "shop", "Deployment", "app");
+    let pods: Vec<Value> = (0..200)
+        .map(|n| json!({"name": format!("app-{n}"), "phase": "Running", "scheduled": true, "age_seconds": 600}))
+        .collect();
+    let containers: Vec<Value> = (0..400)
+        .map(|n| {
+            json!({"pod": format!("app-{}", n / 2), "name": "app", "role": "main", "failing": true,
+                        "state": "waiting", "waiting_reason": "CrashLoopBackOff", "exit_code": 137})
+        })
+        .collect();
+    let events: Vec<Value> = (0..500)
+        .map(|n| json!({"kind": "Pod", "name": format!("app-{}", n % 200), "reason": "BackOff", "age_seconds": 60}))
+        .collect();
+    let tables = json!({"pods": pods, "containers": containers, "events": events});
+    let facts = facts(&workload, tables.as_object().unwrap());
+    let catalogue = catalogue();
+    let start = Instant::now();
+    let found = find(&facts, &catalogue);
+    let took = start.elapsed();
+    let gaps: Vec<&str> = found.gaps.iter().map(|gap| gap.why.as_str()).collect();
+    assert_eq!(
+        gaps,
+        ["400 rows, the 200 most telling were judged", "500 rows, the 200 most telling were judged"]
+    );
+    println!("200 pods, 400 containers, 500 events: {took:?}");
+    assert_eq!(found.findings[0].signature, "exit-137-by-itself");
+    assert!(took.as_secs() < 30, "{took:?}");
 }
