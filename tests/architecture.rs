@@ -65,8 +65,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     // Conductors.
     ("announce", &["incident", "investigation", "slack"]),
-    ("intake", &["settings", "telemetry", "webhook", "incident", "investigation", "announce"]),
-    ("investigator", &["telemetry", "signature", "runbook", "evidence", "investigation"]),
+    ("intake", &["telemetry", "postgres", "webhook", "incident", "investigation", "announce"]),
+    ("investigator", &["telemetry", "source", "signature", "runbook", "evidence", "investigation"]),
     ("worker", &["settings", "telemetry", "incident", "investigation", "slack", "announce", "investigator"]),
     (
         "app",

@@ -28,6 +28,8 @@ pub struct Catalogue {
     /// They outlive a built-in text that a folder's runbook of the same name replaces.
     builtin_signatures: Vec<Signature>,
     faults: Vec<Fault>,
+    /// The part of the faults that comes from looking at folders, before any text is read.
+    unreadable: Vec<Fault>,
     /// Path → content hash of every file read, good or bad.
     seen: BTreeMap<String, String>,
 }
@@ -53,7 +55,8 @@ impl Catalogue {
             without_builtin: settings.without_builtin,
             ..Self::default()
         };
-        empty.read()
+        let (files, unreadable) = read_folders(&empty.folders);
+        empty.read(files, unreadable)
     }
 
     /// Only what is in the binary.
@@ -63,12 +66,15 @@ impl Catalogue {
 
     /// Looks at the folders again: a new catalogue, or None when every file is as it was.
     pub fn reload(&self) -> Option<Self> {
-        let next = self.read();
-        (next.seen != self.seen || next.faults != self.faults).then_some(next)
+        let (files, unreadable) = read_folders(&self.folders);
+        // Compiling every signature is work; looking whether a file changed is not.
+        let changed = fingerprints(&files) != self.seen || unreadable != self.unreadable;
+        changed.then(|| self.read(files, unreadable))
     }
 
-    fn read(&self) -> Self {
-        let (files, mut faults) = read_folders(&self.folders);
+    fn read(&self, files: Vec<File>, unreadable: Vec<Fault>) -> Self {
+        let seen = fingerprints(&files);
+        let mut faults = unreadable.clone();
         let mut runbooks: Vec<Runbook> = Vec::new();
         if !self.without_builtin {
             for (path, text) in builtin::FILES {
@@ -79,9 +85,7 @@ impl Catalogue {
             }
         }
         let builtin_signatures = runbooks.iter().flat_map(|runbook| runbook.signatures.clone()).collect();
-        let mut seen = BTreeMap::new();
         for file in files {
-            seen.insert(file.path.clone(), revision(&file.text));
             match super::parse(&file.path, &file.text, false) {
                 Ok(runbook) => insert(&mut runbooks, runbook),
                 Err(found) => {
@@ -100,6 +104,7 @@ impl Catalogue {
             runbooks: runbooks.into_iter().map(Arc::new).collect(),
             builtin_signatures,
             faults,
+            unreadable,
             seen,
         }
     }
@@ -130,6 +135,10 @@ impl Catalogue {
         }
         known.into_values().cloned().collect()
     }
+}
+
+fn fingerprints(files: &[File]) -> BTreeMap<String, String> {
+    files.iter().map(|file| (file.path.clone(), revision(&file.text))).collect()
 }
 
 /// Later runbooks win by name.

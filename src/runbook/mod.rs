@@ -1,4 +1,4 @@
-//! Step 3. The runbook that fits: markdown with a YAML header, from the binary and from folders. Text comes in,
+//! The runbook that fits: markdown with a YAML header, from the binary and from folders. Text comes in,
 //! runbooks, the chosen one and every fault with its place go out. A chosen runbook's header is law for what
 //! follows; this room only reads it and never acts on it.
 

@@ -1,4 +1,4 @@
-//! Step 5. Known patterns over facts: Facts and signatures come in, ranked findings go out, each with the rows
+//! Known patterns over facts: Facts and signatures come in, ranked findings go out, each with the rows
 //! that prove it. A signature is data in a runbook's front matter; this room compiles it once and judges
 //! with it. It never asks a cluster and never reads a clock.
 
@@ -7,8 +7,6 @@ mod find;
 mod functions;
 mod lint;
 mod rank;
-#[cfg(test)]
-mod recorded;
 mod scope;
 mod spec;
 mod stack;

@@ -1,5 +1,5 @@
 //! One integration binary.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod api;
 mod configuration;
@@ -10,4 +10,5 @@ mod program;
 mod prometheus;
 mod queue;
 mod recorded;
+mod signatures;
 mod slack;

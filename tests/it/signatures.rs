@@ -1,13 +1,20 @@
 //! The built-in signatures over the recorded cluster, read over HTTP as in life: what the first finding of
 //! each workload names, blames and says, and that every quote stands in the ledger.
 
-use super::*;
-use crate::evidence::{Sources, gather};
-use crate::facts::Facts;
-use crate::report::Role;
-use crate::runbook::Catalogue;
-use crate::source::kubernetes::{Scope, replay};
-use crate::workload::Workload;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use whodunit::demo::{KubernetesStandIn, Recording};
+use whodunit::evidence::{Sources, gather};
+use whodunit::facts::Facts;
+use whodunit::report::Role;
+use whodunit::runbook::Catalogue;
+use whodunit::settings;
+use whodunit::signature::find;
+use whodunit::source::kubernetes::{Client, Scope};
+use whodunit::workload::Workload;
+
+use crate::house::listen;
 
 /// Workload, signature, object at fault, words of the statement.
 const FAILING: [(&str, &str, &str, &[&str]); 18] = [
@@ -137,12 +144,20 @@ const HEALTHY: [&str; 3] =
     ["prod-api/Deployment/notification-service", "shop/CronJob/nightly-report", "shop/DaemonSet/log-agent"];
 
 async fn facts(workload: &Workload) -> Facts {
+    whodunit::app::install_tls();
+    let stand_in = Arc::new(KubernetesStandIn::new(Recording::embedded().unwrap()).unwrap());
+    let (listener, url) = listen().await;
+    let shutdown = CancellationToken::new();
+    tokio::spawn(stand_in.serve(listener, shutdown.clone()));
+    let settings = settings::Kubernetes { url: Some(url), ..settings::Kubernetes::default() };
     let sources = Sources {
-        kubernetes: Some(replay::client(Vec::new()).await),
+        kubernetes: Some(Client::connect(&settings).await.unwrap()),
         log_tail_lines: 200,
         ..Sources::default()
     };
-    gather(&sources, Scope::Namespace(workload.namespace.clone()), workload, &[]).await
+    let facts = gather(&sources, Scope::Namespace(workload.namespace.clone()), workload, &[]).await;
+    shutdown.cancel();
+    facts
 }
 
 fn workload(key: &str) -> Workload {
