@@ -21,7 +21,13 @@ pub struct Audience {
 /// How an investigation ended.
 #[derive(Debug, Clone, Copy)]
 pub enum Ending<'a> {
-    Reported(&'a Report),
+    Reported {
+        report: &'a Report,
+        /// What the thread says already.
+        previous: Option<&'a Report>,
+        /// Why this look was taken.
+        reason: &'a str,
+    },
     GaveUp(&'a str),
 }
 
@@ -73,8 +79,14 @@ impl Audience {
         let url = blocks::investigation_url(&self.public_url, investigation);
         for incident in store::read(&mut *transaction, &[incident]).await? {
             let (summary, standing) = match ending {
-                Ending::Reported(report) => {
-                    (blocks::summary(&incident.workload, report, url.as_deref()), Standing::Reported(report))
+                Ending::Reported { report, previous, reason } => {
+                    let workload = &incident.workload;
+                    let summary = if previous.is_some_and(|previous| report.agrees_with(previous)) {
+                        blocks::unchanged(workload, report, reason, url.as_deref())
+                    } else {
+                        blocks::summary(workload, report, url.as_deref())
+                    };
+                    (summary, Standing::Reported(report))
                 }
                 Ending::GaveUp(error) => {
                     (blocks::gave_up(&incident.workload, error, url.as_deref()), Standing::GaveUp)

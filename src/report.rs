@@ -76,6 +76,19 @@ pub struct Report {
     pub gaps: Vec<Gap>,
 }
 
+impl Report {
+    /// Does it say the same as an earlier report: the same cause of the same object, or the same findings
+    /// without a cause?
+    pub fn agrees_with(&self, earlier: &Self) -> bool {
+        let cause = |report: &Self| report.cause.as_ref().map(|cause| (cause.id.clone(), cause.object.clone()));
+        let found = |report: &Self| {
+            let findings = report.findings.iter().filter(|finding| finding.role == Role::Primary);
+            findings.map(|finding| (finding.signature.clone(), finding.object.clone())).collect::<Vec<_>>()
+        };
+        self.outcome == earlier.outcome && cause(self) == cause(earlier) && found(self) == found(earlier)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cause {
     /// Stable kebab-case id of the signature, or the agent's category.

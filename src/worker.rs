@@ -218,12 +218,13 @@ impl Worker {
     ) -> anyhow::Result<bool> {
         let report = &investigated.report;
         let mut transaction = self.pool.begin().await?;
+        let previous = store::last_report(&mut transaction, claim.incident_id).await?;
         if !store::finish(&mut transaction, claim, report, &investigated.observations).await? {
             return Ok(false);
         }
         match &self.audience {
             Some(audience) => {
-                let ending = Ending::Reported(report);
+                let ending = Ending::Reported { report, previous: previous.as_ref(), reason: &claim.reason };
                 audience.ended(&mut transaction, claim.incident_id, claim.id, ending).await?;
             }
             None => slack::log_summary(report, workload),

@@ -93,7 +93,8 @@ pub fn namespace_line(objects: &Objects) -> String {
 
 fn own_radius(objects: &Objects, focus: &Focus<'_>, unhealthy: usize) -> Radius {
     match focus.workload.kind.as_str() {
-        "Cluster" => return Radius::Cluster,
+        // A scrape target or a part of the cluster: only a failing control plane reaches everything.
+        "Cluster" => return if control_plane_fails(objects) { Radius::Cluster } else { Radius::None },
         "Node" => return Radius::Node,
         _ => {}
     }

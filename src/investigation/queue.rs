@@ -34,6 +34,7 @@ pub struct Claim {
     pub attempt: i32,
     pub workload: String,
     pub alert_name: String,
+    pub reason: String,
 }
 
 /// Queues each of `waiting` whose incident has none waiting yet, and returns how many were queued.
@@ -107,7 +108,7 @@ pub async fn claim(
                        where (state = 'queued' and run_at <= now())
                           or (state = 'running' and lease_until < now() and failures + 1 < $3)
                        order by priority desc, run_at for update skip locked limit 1)
-           returning id, incident_id, attempt, workload, alert_name"#,
+           returning id, incident_id, attempt, workload, alert_name, reason"#,
         worker,
         lease.as_secs_f64(),
         max_attempts

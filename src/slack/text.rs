@@ -32,7 +32,7 @@ pub fn report(workload: &Workload, report: &Report) -> String {
 
 fn facts(out: &mut Vec<String>, report: &Report) {
     if let Some(cause) = &report.cause {
-        if cause.statement != report.summary {
+        if !report.summary.starts_with(&cause.statement) {
             out.push(fact(words::why(report.outcome), &cause.statement));
         }
         let at_fault = format!("{} ({})", cause.object.short(), words::category(cause.category));

@@ -7,7 +7,7 @@ mod summary;
 
 pub(in crate::slack) use escape::clean;
 pub use incident::{IncidentView, Standing, parent, resolved};
-pub use summary::{gave_up, summary};
+pub use summary::{gave_up, summary, unchanged};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -44,6 +44,22 @@ pub fn summary(workload: &Workload, report: &Report, url: Option<&str>) -> Messa
     page.message(&fallback(workload, report))
 }
 
+/// Another look that came to the result that already stands in the thread: one line, not the whole again.
+pub fn unchanged(workload: &Workload, report: &Report, reason: &str, url: Option<&str>) -> Message {
+    let result = match &report.cause {
+        Some(_) => "the cause is the same as before",
+        None => "still no cause was found",
+    };
+    let reason = inline(reason, MAX_SENTENCE);
+    let mut page = Page::default();
+    page.section(&[format!(
+        "*Looked again* ({reason}): {result}. How far: {}.",
+        inline(&words::how_far(&report.affected), MAX_SENTENCE)
+    )]);
+    page.context(&[url.map(|url| link(url, "Full report")).unwrap_or_default()]);
+    page.message(&format!("Looked again at {}: {result}.", workload.short()))
+}
+
 /// An investigation that ended without a report: people must not wait for one.
 pub fn gave_up(workload: &Workload, error: &str, url: Option<&str>) -> Message {
     let mut page = Page::default();
@@ -60,8 +76,8 @@ pub fn gave_up(workload: &Workload, error: &str, url: Option<&str>) -> Message {
 fn verdict(report: &Report) -> Vec<String> {
     let mut lines = vec![inline(&report.summary, MAX_PARAGRAPH)];
     if let Some(cause) = &report.cause {
-        let why = inline(&cause.statement, MAX_PARAGRAPH);
-        if why != lines[0] {
+        if !report.summary.starts_with(&cause.statement) {
+            let why = inline(&cause.statement, MAX_PARAGRAPH);
             lines.push(format!("*{}:* {why}", words::why(report.outcome)));
         }
         let object = code(&cause.object.short(), MAX_NAME);
