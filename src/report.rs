@@ -80,7 +80,8 @@ impl Report {
     /// Does it say the same as an earlier report: the same cause of the same object, or the same findings
     /// without a cause?
     pub fn agrees_with(&self, earlier: &Self) -> bool {
-        let cause = |report: &Self| report.cause.as_ref().map(|cause| (cause.id.clone(), cause.object.clone()));
+        let cause =
+            |report: &Self| report.cause.as_ref().map(|cause| (cause.id.clone(), cause.object.clone()));
         let found = |report: &Self| {
             let findings = report.findings.iter().filter(|finding| finding.role == Role::Primary);
             findings.map(|finding| (finding.signature.clone(), finding.object.clone())).collect::<Vec<_>>()
@@ -174,7 +175,7 @@ pub struct TimelineEntry {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// `E1`, `E2`, … unique within a report.
+    /// `E1`, `E2`, …: the observation it stands in; several quotes may come from one.
     pub id: String,
     /// kubernetes, prometheus, loki, tempo.
     pub source: String,

@@ -26,31 +26,31 @@ pub enum Fault {
     Hang,
 }
 
-/// Faults by prefix of `path?query`; the longest prefix that fits wins. Shared with the test that sets them.
+/// Faults by a part of `path?query`; the longest part that fits wins. Shared with the test that sets them.
 #[derive(Debug, Default)]
 pub struct Faults {
-    by_prefix: Mutex<Vec<(String, Fault)>>,
+    by_part: Mutex<Vec<(String, Fault)>>,
 }
 
 impl Faults {
-    /// From now on, requests whose path starts so meet this fault.
-    pub fn inject(&self, prefix: impl Into<String>, fault: Fault) {
-        let prefix = prefix.into();
-        let mut faults = self.by_prefix.lock().unwrap_or_else(PoisonError::into_inner);
-        faults.retain(|(known, _)| *known != prefix);
-        faults.push((prefix, fault));
+    /// From now on, requests whose path or query contains this meet the fault.
+    pub fn inject(&self, part: impl Into<String>, fault: Fault) {
+        let part = part.into();
+        let mut faults = self.by_part.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.retain(|(known, _)| *known != part);
+        faults.push((part, fault));
     }
 
     pub fn clear(&self) {
-        self.by_prefix.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.by_part.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub fn of(&self, path: &str) -> Option<Fault> {
-        let faults = self.by_prefix.lock().unwrap_or_else(PoisonError::into_inner);
+        let faults = self.by_part.lock().unwrap_or_else(PoisonError::into_inner);
         faults
             .iter()
-            .filter(|(prefix, _)| path.starts_with(prefix.as_str()))
-            .max_by_key(|(prefix, _)| prefix.len())
+            .filter(|(part, _)| path.contains(part.as_str()))
+            .max_by_key(|(part, _)| part.len())
             .map(|(_, fault)| *fault)
     }
 

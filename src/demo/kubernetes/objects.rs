@@ -218,7 +218,9 @@ impl Cluster {
 
     /// The answer to exactly this request, for the few that are neither discovery nor objects.
     pub(super) fn recorded(&self, uri: &str) -> Option<Answer> {
-        let by_name = self.recorded.get(uri);
+        // `verbose` is a flag: a real API server does not look at its value.
+        let flag = uri.split_once("?verbose=").map(|(path, _)| format!("{path}?verbose"));
+        let by_name = self.recorded.get(flag.as_deref().unwrap_or(uri));
         // `/readyz` says in one word what `/readyz?verbose` says in many.
         let is_health = matches!(uri, "/readyz" | "/livez" | "/healthz");
         by_name.cloned().or_else(|| is_health.then(|| Answer::text(200, b"ok".to_vec())))

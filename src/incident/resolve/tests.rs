@@ -6,7 +6,7 @@ use chrono::DateTime;
 
 use super::*;
 use crate::alert::{Severity, Source, Status, Subject};
-use crate::source::kubernetes::replay::{Fault, client};
+use crate::source::kubernetes::tests::replay::{Fault, client};
 
 fn alert(labels: &str) -> Alert {
     let labels: BTreeMap<String, String> = labels

@@ -96,6 +96,4 @@ pub fn controller(metadata: &ObjectMeta) -> Option<Owner> {
 }
 
 #[cfg(test)]
-pub(crate) mod replay;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,5 +1,7 @@
 //! The client against a small HTTP server that records what it was asked.
 
+pub(crate) mod replay;
+
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
