@@ -37,6 +37,7 @@ create table incidents (
     title          text not null,
     alert_names    text[] not null,         -- firing names an investigation covers or will cover
     alerts         integer not null default 0,  -- occurrences attached
+    firing         integer not null default 0,  -- of them, how many fire now
     confident      boolean not null default true, -- false: key from labels only, the worker may correct it
     opened_at      timestamptz not null default now(),
     updated_at     timestamptz not null default now(),

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::decide::{self, Decision, Occurrence, Rules};
+use super::decide::{self, Decision, Known, Occurrence, Rules};
 use crate::alert::{Alert, Severity, Status};
 use crate::workload::Workload;
 
@@ -85,13 +85,28 @@ impl Book {
             *self.repeats.entry(identity).or_default() += 1;
             return;
         }
-        let resolved = (occurrence, Status::Resolved);
-        let over = self.seen.contains_key(&resolved) || self.line_of.contains_key(&resolved);
-        let state = self.entries.get(&placed.workload).map(|entry| &entry.state);
-        let decision = decide::decide(&placed.alert, over, state, rules, now);
+        let entry = self.entries.get(&placed.workload);
+        let known = self.known(occurrence, entry.map(|entry| entry.id));
+        let decision = decide::decide(&placed.alert, known, entry.map(|entry| &entry.state), rules, now);
         let incident = self.apply(&placed, decision, now);
         self.line_of.insert(identity, self.lines.len());
         self.lines.push(Line { id: Uuid::now_v7(), alert: placed.alert, decision, incident, repeats: 0 });
+    }
+
+    fn known(&self, occurrence: Occurrence, incident: Option<Uuid>) -> Known {
+        let mut half = (occurrence, Status::Resolved);
+        if self.stored(&half).is_some() {
+            return Known::Over;
+        }
+        half.1 = Status::Firing;
+        let here = incident.is_some() && self.stored(&half) == Some(incident);
+        if here { Known::FiresHere } else { Known::Nothing }
+    }
+
+    /// The incident of an occurrence that is stored, or was entered before in this request.
+    fn stored(&self, identity: &(Occurrence, Status)) -> Option<Option<Uuid>> {
+        let line = self.line_of.get(identity).map(|line| self.lines[*line].incident);
+        line.or_else(|| self.seen.get(identity).copied())
     }
 
     fn apply(&mut self, placed: &Placed, decision: Decision, now: DateTime<Utc>) -> Option<Uuid> {
@@ -108,7 +123,7 @@ impl Book {
             entry.change = Change::Touched;
         }
         match decision {
-            Decision::Resolve { last } => entry.resolve(&placed.alert, last, now),
+            Decision::Resolve { last } => entry.resolve(last, now),
             _ => entry.fire(&placed.alert, decision, now),
         }
         Some(entry.id)
@@ -132,7 +147,7 @@ impl Entry {
                 open: true,
                 severity: placed.alert.severity,
                 covered: BTreeSet::new(),
-                firing: BTreeSet::new(),
+                firing: 0,
                 queued: false,
                 investigated_at: None,
                 resolved_at: None,
@@ -150,7 +165,7 @@ impl Entry {
             self.state.severity = alert.severity;
             self.change = if self.change == Change::Passed { Change::Opened } else { Change::Reopened };
         }
-        self.state.firing.insert(decide::occurrence(alert));
+        self.state.firing += 1;
         self.state.severity = self.state.severity.max(alert.severity);
         if let Some(enqueue) = decision.enqueue() {
             self.state.queued = true;
@@ -161,8 +176,8 @@ impl Entry {
         self.state.covered.insert(decide::name(alert));
     }
 
-    fn resolve(&mut self, alert: &Alert, last: bool, now: DateTime<Utc>) {
-        self.state.firing.remove(&decide::occurrence(alert));
+    fn resolve(&mut self, last: bool, now: DateTime<Utc>) {
+        self.state.firing = (self.state.firing - 1).max(0);
         if last {
             if self.state.queued {
                 // What waited is cancelled, so nobody has looked: the names are covered by nothing.

@@ -33,11 +33,22 @@ pub struct Incident {
     pub severity: Severity,
     /// Names that a finished, running or queued investigation covers.
     pub covered: BTreeSet<String>,
-    pub firing: BTreeSet<Occurrence>,
+    /// Alerts of this incident that fire now.
+    pub firing: i32,
     /// An investigation waits that will see this alert too.
     pub queued: bool,
     pub investigated_at: Option<DateTime<Utc>>,
     pub resolved_at: Option<DateTime<Utc>>,
+}
+
+/// What is stored already of the occurrence that an alert starts or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    Nothing,
+    /// Its firing belongs to the incident that is decided about.
+    FiresHere,
+    /// Its resolve came.
+    Over,
 }
 
 /// The intake's settings, compiled.
@@ -150,11 +161,10 @@ impl Decision {
     }
 }
 
-/// Decides about one alert that was not seen before. `over` says that this very occurrence is known to be
-/// resolved already: its resolve overtook it.
+/// Decides about one alert that was not seen before; `known` is about the other half of its occurrence.
 pub fn decide(
     alert: &Alert,
-    over: bool,
+    known: Known,
     incident: Option<&Incident>,
     rules: &Rules,
     now: DateTime<Utc>,
@@ -166,11 +176,11 @@ pub fn decide(
         return Decision::Ignore("this severity is ignored by settings");
     }
     match (alert.is_firing(), incident) {
-        (false, Some(incident)) if incident.open && incident.firing.contains(&occurrence(alert)) => {
-            Decision::Resolve { last: incident.firing.len() == 1 }
+        (false, Some(incident)) if incident.open && known == Known::FiresHere => {
+            Decision::Resolve { last: incident.firing <= 1 }
         }
         (false, _) => Decision::Ignore("resolves an alert that is not known to fire"),
-        (true, _) if over => Decision::Ignore("was resolved before it arrived"),
+        (true, _) if known == Known::Over => Decision::Ignore("was resolved before it arrived"),
         (true, Some(incident)) if incident.open => Decision::Attach(again(alert, incident, rules, now)),
         (true, Some(incident)) if within(incident.resolved_at, rules.reopen_within, now) => {
             let enqueue = again(alert, incident, rules, now)
@@ -249,7 +259,7 @@ mod tests {
             open: true,
             severity: Severity::Warning,
             covered: names.iter().map(|name| (*name).to_owned()).collect(),
-            firing: names.iter().map(|name| occurrence(&alert(name, Severity::Warning))).collect(),
+            firing: i32::try_from(names.len()).unwrap(),
             queued: false,
             investigated_at: Some(at(0)),
             resolved_at: None,
@@ -257,7 +267,7 @@ mod tests {
     }
 
     fn decided(alert: &Alert, incident: Option<&Incident>, second: i64) -> Decision {
-        decide(alert, false, incident, &rules(), at(second))
+        decide(alert, Known::Nothing, incident, &rules(), at(second))
     }
 
     #[test]
@@ -288,16 +298,17 @@ mod tests {
 
     #[test]
     fn only_the_last_resolve_ends_the_incident() {
-        assert_eq!(decided(&resolved("A"), Some(&open(&["A", "B"])), 9), Decision::Resolve { last: false });
-        assert_eq!(decided(&resolved("A"), Some(&open(&["A"])), 9), Decision::Resolve { last: true });
-        assert!(matches!(decided(&resolved("C"), Some(&open(&["A"])), 9), Decision::Ignore(_)));
+        let end = |known, names: &[&str]| decide(&resolved("A"), known, Some(&open(names)), &rules(), at(9));
+        assert_eq!(end(Known::FiresHere, &["A", "B"]), Decision::Resolve { last: false });
+        assert_eq!(end(Known::FiresHere, &["A"]), Decision::Resolve { last: true });
+        assert!(matches!(end(Known::Nothing, &["A"]), Decision::Ignore(_)));
         assert!(matches!(decided(&resolved("A"), None, 9), Decision::Ignore(_)));
     }
 
     #[test]
     fn firing_again_soon_reopens_and_later_opens_anew() {
         let over =
-            Incident { open: false, resolved_at: Some(at(10)), firing: BTreeSet::new(), ..open(&["A"]) };
+            Incident { open: false, resolved_at: Some(at(10)), firing: 0, ..open(&["A"]) };
         assert_eq!(decided(&alert("A", Severity::Warning), Some(&over), 60), Decision::Reopen(None));
         let new_name = decided(&alert("B", Severity::Warning), Some(&over), 60);
         assert!(
@@ -311,7 +322,7 @@ mod tests {
     fn watchdogs_and_overtaken_alerts_are_only_stored() {
         assert!(matches!(decided(&alert("Watchdog", Severity::Critical), None, 1), Decision::Ignore(_)));
         assert!(matches!(decided(&alert("A", Severity::None), None, 1), Decision::Ignore(_)));
-        let over = decide(&alert("A", Severity::Warning), true, None, &rules(), at(1));
+        let over = decide(&alert("A", Severity::Warning), Known::Over, None, &rules(), at(1));
         assert!(matches!(over, Decision::Ignore(_)));
     }
 }

@@ -40,10 +40,12 @@ pub async fn known(
     let (sources, fingerprints, starts) = keys(alerts.iter());
     let rows = sqlx::query!(
         r#"select a.source, a.fingerprint, a.starts_at, i.cluster, i.namespace, i.kind, i.name
-           from alerts a join incidents i on i.id = a.incident_id
-           join unnest($1::text[], $2::text[], $3::timestamptz[]) as k (source, fingerprint, starts_at)
-             on a.source = k.source and a.fingerprint = k.fingerprint and a.starts_at = k.starts_at
-           where a.status = 'firing'"#,
+           from unnest($1::text[], $2::text[], $3::timestamptz[]) as k (source, fingerprint, starts_at)
+           -- Lateral with a limit: one look into the index for each, whatever the planner thinks of the table.
+           cross join lateral (
+             select * from alerts a where a.source = k.source and a.fingerprint = k.fingerprint
+               and a.starts_at = k.starts_at and a.status = 'firing' limit 1) a
+           cross join lateral (select * from incidents i where i.id = a.incident_id limit 1) i"#,
         &sources,
         &fingerprints,
         &starts
@@ -200,7 +202,9 @@ pub async fn correct(
         "with moved as (update alerts set incident_id = $2 where incident_id = $1 returning 1),
               over as (update incidents set state = 'resolved', resolved_at = now(), updated_at = now()
                        where id = $1)
-         update incidents set alerts = alerts + (select count(*) from moved), updated_at = now() where id = $2",
+         update incidents set alerts = alerts + (select count(*) from moved), updated_at = now(),
+                firing = firing + (select firing from incidents where id = $1)
+         where id = $2",
         incident.id,
         other
     )
@@ -238,9 +242,10 @@ async fn seen(
     let (sources, fingerprints, starts) = keys(placed.iter().map(|placed| &placed.alert));
     let rows = sqlx::query!(
         r#"select distinct a.source, a.fingerprint, a.starts_at, a.status, a.incident_id
-           from alerts a
-           join unnest($1::text[], $2::text[], $3::timestamptz[]) as k (source, fingerprint, starts_at)
-             on a.source = k.source and a.fingerprint = k.fingerprint and a.starts_at = k.starts_at"#,
+           from unnest($1::text[], $2::text[], $3::timestamptz[]) as k (source, fingerprint, starts_at)
+           cross join lateral (
+             select * from alerts a where a.source = k.source and a.fingerprint = k.fingerprint
+               and a.starts_at = k.starts_at limit 2) a"#,
         &sources,
         &fingerprints,
         &starts
@@ -261,17 +266,17 @@ async fn entries(
     workloads: &[String],
 ) -> Result<HashMap<Workload, Entry>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select distinct on (i.workload) i.id, i.cluster, i.namespace, i.kind, i.name, i.state, i.severity,
-                  i.title, i.alert_names, i.confident, i.investigated_at, i.resolved_at,
+        r#"select i.id, i.cluster, i.namespace, i.kind, i.name, i.state, i.severity,
+                  i.title, i.alert_names, i.confident, i.firing, i.investigated_at, i.resolved_at,
                   exists (select 1 from investigations v where v.incident_id = i.id and v.state = 'queued')
                     as "queued!"
-           from incidents i where i.workload = any($1) order by i.workload, i.opened_at desc"#,
+           from unnest($1::text[]) as k (workload)
+           cross join lateral (select * from incidents i where i.workload = k.workload
+                               order by i.opened_at desc limit 1) i"#,
         workloads
     )
     .fetch_all(&mut *transaction)
     .await?;
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let mut firing = firing(transaction, &ids).await?;
     Ok(rows
         .into_iter()
         .map(|row| {
@@ -280,7 +285,7 @@ async fn entries(
                 open: row.state == "open",
                 severity: Severity::from_word(&row.severity),
                 covered: row.alert_names.into_iter().collect(),
-                firing: firing.remove(&row.id).unwrap_or_default(),
+                firing: row.firing,
                 queued: row.queued,
                 investigated_at: row.investigated_at,
                 resolved_at: row.resolved_at,
@@ -300,27 +305,6 @@ async fn entries(
         .collect())
 }
 
-async fn firing(
-    transaction: &mut PgConnection,
-    incidents: &[Uuid],
-) -> Result<HashMap<Uuid, BTreeSet<Occurrence>>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"select f.incident_id as "incident_id!", f.source, f.fingerprint, f.starts_at from alerts f
-           where f.incident_id = any($1) and f.status = 'firing'
-             and not exists (select 1 from alerts r where r.source = f.source and r.fingerprint = f.fingerprint
-                             and r.starts_at = f.starts_at and r.status = 'resolved')"#,
-        incidents
-    )
-    .fetch_all(transaction)
-    .await?;
-    let mut firing: HashMap<Uuid, BTreeSet<Occurrence>> = HashMap::new();
-    for row in rows {
-        let occurrence = (source(&row.source), row.fingerprint, row.starts_at);
-        firing.entry(row.incident_id).or_default().insert(occurrence);
-    }
-    Ok(firing)
-}
-
 async fn write_incidents(transaction: &mut PgConnection, book: &Book) -> Result<(), sqlx::Error> {
     let changed: Vec<&Entry> = book.entries.values().filter(|entry| entry.change != Change::None).collect();
     if changed.is_empty() {
@@ -332,17 +316,18 @@ async fn write_incidents(transaction: &mut PgConnection, book: &Book) -> Result<
         changed.iter().map(|entry| serde_json::json!(entry.state.covered)).collect();
     sqlx::query!(
         r#"insert into incidents (id, workload, cluster, namespace, kind, name, state, severity, title, confident,
-                                  alert_names, alerts, investigated_at, resolved_at)
+                                  alert_names, alerts, firing, investigated_at, resolved_at)
            select u.id, u.workload, u.cluster, u.namespace, u.kind, u.name,
                   case when u.open then 'open' else 'resolved' end, u.severity, u.title, u.confident,
-                  array(select jsonb_array_elements_text(u.names)), u.alerts,
+                  array(select jsonb_array_elements_text(u.names)), u.alerts, u.firing,
                   case when u.enqueued then now() end, case when u.open then null else now() end
            from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[],
-                       $8::text[], $9::text[], $10::bool[], $11::jsonb[], $12::int[], $13::bool[])
+                       $8::text[], $9::text[], $10::bool[], $11::jsonb[], $12::int[], $13::bool[], $14::int[])
              as u (id, workload, cluster, namespace, kind, name, open, severity, title, confident, names, alerts,
-                   enqueued)
+                   enqueued, firing)
            on conflict (id) do update set state = excluded.state, severity = excluded.severity,
-             alert_names = excluded.alert_names, alerts = incidents.alerts + excluded.alerts, updated_at = now(),
+             alert_names = excluded.alert_names, alerts = incidents.alerts + excluded.alerts,
+             firing = excluded.firing, updated_at = now(),
              investigated_at = coalesce(excluded.investigated_at, incidents.investigated_at),
              resolved_at = excluded.resolved_at"#,
         &changed.iter().map(|entry| entry.id).collect::<Vec<Uuid>>(),
@@ -358,6 +343,7 @@ async fn write_incidents(transaction: &mut PgConnection, book: &Book) -> Result<
         &names,
         &changed.iter().map(|entry| entry.new_alerts).collect::<Vec<i32>>(),
         &changed.iter().map(|entry| entry.enqueue.is_some()).collect::<Vec<bool>>(),
+        &changed.iter().map(|entry| entry.state.firing).collect::<Vec<i32>>(),
     )
     .execute(transaction)
     .await?;
