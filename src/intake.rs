@@ -129,16 +129,13 @@ impl Intake {
             );
         }
         let count = alerts.len();
-        for source in [Source::Alertmanager, Source::Robusta, Source::Grafana, Source::Manual] {
-            let of_source = alerts.iter().filter(|alert| alert.source == source).count();
-            if of_source > 0 {
-                metrics::counter!(telemetry::ALERTS_RECEIVED, "source" => source.as_str())
-                    .increment(of_source as u64);
-            }
-        }
+        let source = alerts.first().map(|alert| alert.source);
         let known = tokio::time::timeout(KNOWN_TIMEOUT, store::known(&self.pool, &alerts)).await??;
         let placed = self.place(alerts, known).await;
         let book = tokio::time::timeout(COMMIT_TIMEOUT, self.commit(placed)).await??;
+        if let Some(source) = source {
+            metrics::counter!(telemetry::ALERTS_RECEIVED, "source" => source.as_str()).increment(count as u64);
+        }
         let ignored = book.lines.iter().filter(|line| line.incident.is_none()).count();
         Ok(Receipt {
             incidents: book.incidents().into_iter().collect(),

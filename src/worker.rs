@@ -87,18 +87,16 @@ impl Worker {
         loop {
             // Before the look: a wake-up between the look and the wait must not be lost.
             let woken = self.wake.notified();
-            let pause = match queue::claim(&self.pool, &self.name, lease, self.max_attempts()).await {
+            match queue::claim(&self.pool, &self.name, lease, self.max_attempts()).await {
                 Ok(Some(claim)) => return Some(claim),
-                Ok(None) => POLL,
+                Ok(None) => {
+                    let wait = tokio::time::timeout(POLL, woken);
+                    shutdown.run_until_cancelled(wait).await?.ok();
+                }
                 Err(error) => {
                     tracing::warn!(%error, "the queue cannot be read");
-                    DATABASE_PAUSE
+                    shutdown.run_until_cancelled(tokio::time::sleep(DATABASE_PAUSE)).await?;
                 }
-            };
-            let wait = tokio::time::timeout(pause, woken);
-            shutdown.run_until_cancelled(wait).await?.ok();
-            if pause == DATABASE_PAUSE {
-                shutdown.run_until_cancelled(tokio::time::sleep(DATABASE_PAUSE)).await?;
             }
         }
     }
