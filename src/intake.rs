@@ -134,7 +134,8 @@ impl Intake {
         let placed = self.place(alerts, known).await;
         let book = tokio::time::timeout(COMMIT_TIMEOUT, self.commit(placed)).await??;
         if let Some(source) = source {
-            metrics::counter!(telemetry::ALERTS_RECEIVED, "source" => source.as_str()).increment(count as u64);
+            metrics::counter!(telemetry::ALERTS_RECEIVED, "source" => source.as_str())
+                .increment(count as u64);
         }
         let ignored = book.lines.iter().filter(|line| line.incident.is_none()).count();
         Ok(Receipt {

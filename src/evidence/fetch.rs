@@ -8,12 +8,11 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::focus::Focus;
 use super::follow_up::second_round;
-use super::objects::{Objects, Read};
+use super::objects::{Objects, gap, kept};
 use super::{Sources, facts_from};
 use crate::alert::Alert;
 use crate::facts::Facts;
-use crate::report::Gap;
-use crate::source::kubernetes::{Answer, Error, ListQuery, Listing, Scope, Scoped};
+use crate::source::kubernetes::{ListQuery, Scope, Scoped};
 use crate::workload::Workload;
 
 /// Namespace in which the kubelet and the node controller file events about nodes.
@@ -38,10 +37,6 @@ pub async fn gather(sources: &Sources, scope: Scope, workload: &Workload, alerts
     let scoped = scoped.with_pods(own);
     second_round(sources, &scoped, workload, &draft, &mut objects).await;
     facts_from(&objects, workload, alerts)
-}
-
-pub(super) fn gap(source: &str, what: &str, why: &str) -> Gap {
-    Gap { source: source.to_owned(), what: what.to_owned(), why: why.to_owned() }
 }
 
 async fn first_round(scoped: &Scoped<'_>, workload: &Workload) -> Objects {
@@ -116,22 +111,5 @@ async fn namespaced_objects(scoped: &Scoped<'_>, namespace: &str) -> Objects {
         quotas: kept(quotas, "resourcequotas", &mut gaps),
         gaps,
         ..Objects::default()
-    }
-}
-
-/// A list that came, or a gap. A list cut short is both: its rows count, its silence does not.
-pub(super) fn kept<K>(answer: Result<Answer<Listing<K>>, Error>, what: &str, gaps: &mut Vec<Gap>) -> Read<K> {
-    match answer {
-        Ok(answer) => {
-            if answer.value.truncated {
-                gaps.push(gap("kubernetes", what, "more than could be read; the first are looked at"));
-            }
-            let (query, milliseconds) = (answer.query, answer.milliseconds);
-            Read { items: answer.value.items, query, milliseconds, known: true }
-        }
-        Err(error) => {
-            gaps.push(gap("kubernetes", what, &error.to_string()));
-            Read::default()
-        }
     }
 }

@@ -9,9 +9,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use k8s_openapi::{NamespaceResourceScope, Resource};
 use serde::de::DeserializeOwned;
 
-use super::fetch::{gap, kept};
 use super::focus::Focus;
-use super::objects::{Existence, LogRead, MemoryRead, Objects};
+use super::objects::{Existence, LogRead, MemoryRead, Objects, gap, kept};
 use super::references::all_uses;
 use super::{Sources, pods};
 use crate::facts::{ContainerFact, Facts};

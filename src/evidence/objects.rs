@@ -12,7 +12,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::storage::v1::StorageClass;
 
 use crate::report::Gap;
-use crate::source::kubernetes::Requested;
+use crate::source::kubernetes::{Answer, Error, Listing, Requested};
 
 /// A list and where it came from.
 #[derive(Debug, Clone)]
@@ -92,4 +92,25 @@ pub struct MemoryRead {
     pub peak_bytes: f64,
     pub query: String,
     pub milliseconds: u64,
+}
+
+/// A list that came, or a gap. A list cut short is both: its rows count, its silence does not.
+pub(super) fn kept<K>(answer: Result<Answer<Listing<K>>, Error>, what: &str, gaps: &mut Vec<Gap>) -> Read<K> {
+    match answer {
+        Ok(answer) => {
+            if answer.value.truncated {
+                gaps.push(gap("kubernetes", what, "more than could be read; the first are looked at"));
+            }
+            let (query, milliseconds) = (answer.query, answer.milliseconds);
+            Read { items: answer.value.items, query, milliseconds, known: true }
+        }
+        Err(error) => {
+            gaps.push(gap("kubernetes", what, &error.to_string()));
+            Read::default()
+        }
+    }
+}
+
+pub(super) fn gap(source: &str, what: &str, why: &str) -> Gap {
+    Gap { source: source.to_owned(), what: what.to_owned(), why: why.to_owned() }
 }

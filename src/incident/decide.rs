@@ -307,8 +307,7 @@ mod tests {
 
     #[test]
     fn firing_again_soon_reopens_and_later_opens_anew() {
-        let over =
-            Incident { open: false, resolved_at: Some(at(10)), firing: 0, ..open(&["A"]) };
+        let over = Incident { open: false, resolved_at: Some(at(10)), firing: 0, ..open(&["A"]) };
         assert_eq!(decided(&alert("A", Severity::Warning), Some(&over), 60), Decision::Reopen(None));
         let new_name = decided(&alert("B", Severity::Warning), Some(&over), 60);
         assert!(

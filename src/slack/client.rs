@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::blocks::Message;
-use super::outbox::DEFAULT_PACE;
 
 /// No request may outlive the grace after which a row is posted again (`outbox::POSTING_GRACE`).
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
@@ -20,6 +19,9 @@ const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// A `Retry-After` beyond an hour is taken as an hour.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// Slack takes about one message a second and channel.
+pub const DEFAULT_PACE: Duration = Duration::from_secs(1);
 
 /// Why a call did not succeed, by what the caller can do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::client::{Client, Fault, Posted};
+use super::client::{Client, DEFAULT_PACE, Fault, Posted};
 use super::outbox::{self, Claim, Kind, Next};
 use crate::telemetry;
 
@@ -145,7 +145,7 @@ enum Then {
 fn after(fault: &Fault, kind: Kind, attempts: i32) -> Then {
     match fault {
         Fault::Permanent(_) => Then::Fail,
-        Fault::RateLimited { retry_after } => Then::HoldChannel((*retry_after).max(outbox::DEFAULT_PACE)),
+        Fault::RateLimited { retry_after } => Then::HoldChannel((*retry_after).max(DEFAULT_PACE)),
         // The same update twice is the same as once.
         Fault::Ambiguous(_) if kind != Kind::Update => Then::Doubt,
         Fault::Transient(_) | Fault::Ambiguous(_) if attempts < MAX_ATTEMPTS => {

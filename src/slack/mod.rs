@@ -11,7 +11,7 @@ pub mod outbox;
 pub mod text;
 mod words;
 
-pub use client::{Client, Fault};
+pub use client::{Client, DEFAULT_PACE, Fault};
 pub use deliver::{Delivery, deliver_once, run};
 
 use crate::report::Report;

@@ -20,8 +20,6 @@ use super::client::Posted;
 
 /// After this a row left in `posting` may be posted again. Longer than any call to Slack may take.
 pub const POSTING_GRACE: Duration = Duration::from_secs(120);
-/// Slack takes about one message a second and channel.
-pub const DEFAULT_PACE: Duration = Duration::from_secs(1);
 /// How often a message is posted again although an earlier post may have arrived.
 const MAX_DOUBTS: i32 = 2;
 /// Failures shown on `/readyz`: those of the last day, grouped.

@@ -16,7 +16,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 use whodunit::api::{ApiState, Ready, router};
 use whodunit::slack::blocks::Message;
-use whodunit::slack::outbox;
+use whodunit::slack::{DEFAULT_PACE, outbox};
 use whodunit::telemetry;
 
 use crate::house;
@@ -308,8 +308,7 @@ async fn readiness_tells_what_is_wrong_and_is_lost_only_for_what_stops_us() {
     let head = Message { text: "head".to_owned(), blocks: vec![] };
     outbox::enqueue_parent(&pool, incident, "#gone", &head).await.unwrap();
     let mut connection = pool.acquire().await.unwrap();
-    let outbox::Next::Claimed(claim) = outbox::claim(&mut connection, outbox::DEFAULT_PACE).await.unwrap()
-    else {
+    let outbox::Next::Claimed(claim) = outbox::claim(&mut connection, DEFAULT_PACE).await.unwrap() else {
         panic!()
     };
     outbox::fail(&pool, &claim, "channel_not_found").await.unwrap();

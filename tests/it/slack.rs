@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use whodunit::slack::blocks::Message;
 use whodunit::slack::outbox::{self, Next};
-use whodunit::slack::{Client, Delivery, Fault, deliver_once};
+use whodunit::slack::{Client, DEFAULT_PACE, Delivery, Fault, deliver_once};
 
 use crate::house;
 
@@ -326,18 +326,18 @@ async fn a_poster_that_died_is_replaced_and_its_late_word_does_not_count() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     thread(&pool, "#alerts", "a").await;
     let mut connection = pool.acquire().await.unwrap();
-    let Next::Claimed(dead) = outbox::claim(&mut connection, outbox::DEFAULT_PACE).await.unwrap() else {
+    let Next::Claimed(dead) = outbox::claim(&mut connection, DEFAULT_PACE).await.unwrap() else {
         panic!("nothing claimed")
     };
     sqlx::query("update announcement_channels set free_at = now()").execute(&pool).await.unwrap();
     assert!(
-        matches!(outbox::claim(&mut connection, outbox::DEFAULT_PACE).await.unwrap(), Next::Idle),
+        matches!(outbox::claim(&mut connection, DEFAULT_PACE).await.unwrap(), Next::Idle),
         "its follower waits"
     );
     drop(connection);
     assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)), "posted after the grace");
     let at = client.post("#alerts", None, &message("late")).await.unwrap();
-    assert!(!outbox::posted(&pool, &dead, &at, outbox::DEFAULT_PACE).await.unwrap(), "the claim had run out");
+    assert!(!outbox::posted(&pool, &dead, &at, DEFAULT_PACE).await.unwrap(), "the claim had run out");
     outbox::fail(&pool, &dead, "late").await.unwrap();
     assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)));
     assert_eq!(
