@@ -42,15 +42,16 @@ fn beside_borders(text: &str, lines: &[Line]) -> Vec<Span> {
     for border in borders(text).filter(|border| border.private) {
         let at = line_at(lines, border.range.start);
         let span = if border.begins {
-            let rest = lines.get(at + 1..).unwrap_or_default();
-            let Some(last) = run(rest.iter()).last() else { continue };
-            Span { from: border.range.start, to: last.end, kind: KIND }
+            let Some(to) = end_below(text, lines.get(at + 1..).unwrap_or_default()) else { continue };
+            Span { from: border.range.start, to, kind: KIND }
         } else {
             // What was taken already is not looked at again, or a hostile text would cost its square.
             let taken = spans.last().map_or(0, |before| before.to);
+            let own_line = &text[taken.max(lines[at].start).min(border.range.start)..border.range.start];
             let above = lines[..at].iter().rev().take_while(|line| line.start >= taken);
-            let Some(first) = run(above).last() else { continue };
-            Span { from: first.start, to: border.range.end, kind: KIND }
+            let before = start_before(own_line).map(|length| border.range.start - length);
+            let Some(from) = before.or_else(|| start_above(above)) else { continue };
+            Span { from, to: border.range.end, kind: KIND }
         };
         match spans.last_mut() {
             Some(before) if span.from < before.to => before.to = before.to.max(span.to),
@@ -60,14 +61,57 @@ fn beside_borders(text: &str, lines: &[Line]) -> Vec<Span> {
     spans
 }
 
-/// The base64 of neighbouring lines, as far as it goes; the first of them may be short when it is a key's last.
-fn run<'a>(lines: impl Iterator<Item = &'a Line>) -> impl Iterator<Item = Range<usize>> {
-    lines
-        .enumerate()
-        .map_while(|(index, line)| {
-            let base64 = line.base64.clone()?;
-            (base64.len() >= MIN_BASE64_BYTES || index == 0).then_some(base64)
-        })
+/// Where the base64 of the lines below a BEGIN ends; the last line of a key is short.
+fn end_below(text: &str, lines: &[Line]) -> Option<usize> {
+    let long = lines.iter().map_while(|line| line.base64.clone().filter(|one| one.len() >= MIN_BASE64_BYTES));
+    let (count, last) = long.enumerate().last()?;
+    let short = lines.get(count + 1).and_then(|line| line.base64.clone());
+    let short = short.filter(|one| is_mixed(&text[one.clone()]) || text[one.clone()].ends_with('='));
+    Some(short.unwrap_or(last).end)
+}
+
+/// Where the base64 of the lines above an END begins, nearest first; that one may be short.
+fn start_above<'a>(lines: impl Iterator<Item = &'a Line>) -> Option<usize> {
+    let mut from = None;
+    for (index, line) in lines.enumerate() {
+        let Some(base64) = &line.base64 else { break };
+        if base64.len() >= MIN_BASE64_BYTES {
+            from = Some(base64.start);
+        } else if index > 0 {
+            break;
+        }
+    }
+    from
+}
+
+/// How many bytes of base64, in words or behind `\n`, stand right before an END on its own line. The last of
+/// the words may be short.
+fn start_before(line: &str) -> Option<usize> {
+    let mut rest = line;
+    let mut length = None;
+    for index in 0.. {
+        rest = rest.trim_end_matches([' ', '\t', '"', '\'', ',', '+', '|']);
+        while let Some(before) = rest.strip_suffix("\\n").or_else(|| rest.strip_suffix("\\r")) {
+            rest = before.trim_end_matches([' ', '\t', '"', '\'', ',', '+', '|']);
+        }
+        let mut word = trailing_base64(rest);
+        // The `n` of `\n` is no base64.
+        if rest[..rest.len() - word].ends_with('\\') {
+            word = word.saturating_sub(1);
+        }
+        if word == 0 || (word < MIN_BASE64_BYTES && index > 0) {
+            break;
+        }
+        rest = &rest[..rest.len() - word];
+        if word >= MIN_BASE64_BYTES {
+            length = Some(line.len() - rest.len());
+        }
+    }
+    length
+}
+
+fn trailing_base64(text: &str) -> usize {
+    text.bytes().rev().take_while(|b| b.is_ascii_alphanumeric() || b"+/=".contains(b)).count()
 }
 
 /// Rests with neither border: full lines of base64, one below the other, and the shorter one that ends them.
@@ -146,7 +190,6 @@ fn line_at(lines: &[Line], byte: usize) -> usize {
 fn base64_at_end(line: &str) -> Option<Range<usize>> {
     let mut content = line.trim_end().trim_end_matches(['"', '\'', ',', '}', ']']);
     content = content.strip_suffix("\\n").unwrap_or(content).trim_end_matches(['"', '\'']);
-    let is_base64 = |b: &u8| b.is_ascii_alphanumeric() || b"+/=".contains(b);
-    let length = content.bytes().rev().take_while(is_base64).count();
+    let length = trailing_base64(content);
     (length > 0).then(|| content.len() - length..content.len())
 }
