@@ -200,8 +200,7 @@ mod tests {
             text.clone_into(field);
         }
         let part = || text.to_owned();
-        alert.subject =
-            Some(Subject { kind: part(), namespace: part(), name: part(), node: part() });
+        alert.subject = Some(Subject { kind: part(), namespace: part(), name: part(), node: part() });
         alert.redact();
         let shown = format!("{alert:?}");
         assert!(!shown.contains("hunter2"), "{shown}");

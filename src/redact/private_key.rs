@@ -116,13 +116,16 @@ fn trailing_base64(text: &str) -> usize {
 
 /// Rests with neither border: full lines of base64, one below the other, and the shorter one that ends them.
 fn between(text: &str, lines: &[Line]) -> Vec<Span> {
-    let public: Vec<usize> =
-        borders(text).filter(|border| !border.private).map(|border| line_at(lines, border.range.start)).collect();
+    let public: Vec<usize> = borders(text)
+        .filter(|border| !border.private)
+        .map(|border| line_at(lines, border.range.start))
+        .collect();
     let is_public = |line: usize| public.binary_search(&line).is_ok();
     let mut spans = Vec::new();
     let mut at = 0;
     while at < lines.len() {
-        let is_full = |line: &&Line| line.base64.as_ref().is_some_and(|base64| is_full(&text[base64.clone()]));
+        let is_full =
+            |line: &&Line| line.base64.as_ref().is_some_and(|base64| is_full(&text[base64.clone()]));
         let full = lines[at..].iter().take_while(is_full).count();
         let mut end = at + full;
         let ends_short = |line: &Line| line.base64.as_ref().is_some_and(|rest| is_mixed(&text[rest.clone()]));

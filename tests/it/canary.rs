@@ -135,7 +135,12 @@ fn items<'a>(list: &'a mut Value, prefix: &'a str) -> impl Iterator<Item = &'a m
 }
 
 fn plant_logs(copy: &Copy, plants: &mut Plants) {
-    let jwt = format!("{}.{}.{}", concat!("ey", "JhbGciOiJIUzI1NiJ9"), concat!("ey", "JzdWIiOiJjYW5hcnkifQ"), random(1));
+    let jwt = format!(
+        "{}.{}.{}",
+        concat!("ey", "JhbGciOiJIUzI1NiJ9"),
+        concat!("ey", "JzdWIiOiJjYW5hcnkifQ"),
+        random(1)
+    );
     let github = format!("{}{}", concat!("gh", "p_"), random(2) + "abcd");
     let slack = format!("{}2345678901-{}", concat!("xo", "xb-"), random(3));
     let stripe = format!("{}{}", concat!("sk_", "live_"), random(4));
@@ -176,7 +181,12 @@ fn plant_logs(copy: &Copy, plants: &mut Plants) {
 }
 
 fn plant_objects(copy: &Copy, plants: &mut Plants) {
-    let args = json!(["--listen=:80", plants.plant("--db-password={}", "argsPw-77"), "--api-key", plants.bare("argL1stKey77")]);
+    let args = json!([
+        "--listen=:80",
+        plants.plant("--db-password={}", "argsPw-77"),
+        "--api-key",
+        plants.bare("argL1stKey77")
+    ]);
     let command = json!(["sh", "-c", plants.plant("mysql -uroot -p{} orders", "mysqlPw77")]);
     let env = json!([
         {"name": "CANARY_MODE", "value": "new"},
@@ -266,7 +276,10 @@ fn hostile_bodies(plants: &mut Plants) -> Vec<(&'static str, Vec<u8>)> {
     let title = plants.plant("Pod is crash looping, token={}", "r0bustaToken88");
     let robusta = String::from_utf8(fixture("webhooks/robusta/handmade-flat-firing.json")).unwrap();
     let robusta = robusta.replace("Pod is crash looping.", &title);
-    vec![("/webhooks/alertmanager", body.to_string().into_bytes()), ("/webhooks/robusta", robusta.into_bytes())]
+    vec![
+        ("/webhooks/alertmanager", body.to_string().into_bytes()),
+        ("/webhooks/robusta", robusta.into_bytes()),
+    ]
 }
 
 /// Everything that can be read over HTTP.

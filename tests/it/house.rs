@@ -169,7 +169,10 @@ impl House {
         for table in tables {
             let all = format!("select '{table}: ' || t::text from {table} t");
             rows.extend(
-                sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(all)).fetch_all(&self.pool).await.unwrap(),
+                sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(all))
+                    .fetch_all(&self.pool)
+                    .await
+                    .unwrap(),
             );
         }
         rows

@@ -50,7 +50,9 @@ impl Resolver {
             let walk = walk::Walk { client, prometheus: self.prometheus.as_ref(), cluster, now: Utc::now() };
             match tokio::time::timeout(deadline, walk.follow(&hint)).await {
                 Ok(Ok(resolved)) => return resolved,
-                Ok(Err(error)) => tracing::debug!(error = %shown(&error), hint = %shown(&hint), "workload not confirmed by the cluster"),
+                Ok(Err(error)) => {
+                    tracing::debug!(error = %shown(&error), hint = %shown(&hint), "workload not confirmed by the cluster")
+                }
                 Err(_elapsed) => tracing::debug!(hint = %shown(&hint), "workload not confirmed in time"),
             }
         }

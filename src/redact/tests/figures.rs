@@ -8,7 +8,8 @@ use super::*;
 /// Texts with their secret, by where it stands. `{}` in the text is the secret.
 fn planted() -> Vec<(&'static str, String, String)> {
     let hex = "0123456789abcdef0123456789abcdef";
-    let jwt = format!("{}.{}.{BODY}", concat!("ey", "JhbGciOiJIUzI1NiJ9"), concat!("ey", "JzdWIiOiIxMjM0In0"));
+    let jwt =
+        format!("{}.{}.{BODY}", concat!("ey", "JhbGciOiJIUzI1NiJ9"), concat!("ey", "JzdWIiOiIxMjM0In0"));
     let github = format!("{}{}", concat!("gh", "p_"), &BODY[..36]);
     let slack = format!("{}1234567890-{}", concat!("xo", "xb-"), &BODY[..24]);
     let stripe = format!("{}{}", concat!("sk_", "live_"), &BODY[..24]);
@@ -101,7 +102,11 @@ fn keys() -> Vec<(&'static str, String, String)> {
             all.push(("private keys", format!("before\n{text}\nafter"), whole[shown][..40].to_owned()));
         }
         all.push(("private keys", format!("arg {} x", lines.join(" ")), whole[shown][..40].to_owned()));
-        all.push(("private keys", format!("{{\"k\":\"{}\"}}", lines.join("\\n")), whole[shown][..40].to_owned()));
+        all.push((
+            "private keys",
+            format!("{{\"k\":\"{}\"}}", lines.join("\\n")),
+            whole[shown][..40].to_owned(),
+        ));
     }
     // Without any border on one line nothing tells that it is a key.
     all.retain(|(_, text, _)| text.contains("-----") || text.lines().count() > 3);
