@@ -2,7 +2,6 @@
 //! whole house runs over them, and none is found in Slack, in any row, in any answer or in the log.
 
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::{Value, json};
@@ -10,8 +9,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use whodunit::demo::Recording;
 
+use crate::copy::{Copy, items};
 use crate::house::{House, HouseOptions, fixture, recorded_webhooks};
 
 /// Every log line of this process, from whichever test.
@@ -84,54 +83,6 @@ fn random(seed: usize) -> String {
 
 fn key_lines(seed: usize) -> Vec<String> {
     (0..8).map(|line| format!("{}{}", random(seed + line), random(seed + line + 100))).collect()
-}
-
-struct Copy {
-    folder: tempfile::TempDir,
-}
-
-impl Copy {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recording");
-        copy(&recorded, folder.path());
-        Self { folder }
-    }
-
-    fn edit(&self, file: &str, edit: impl FnOnce(&mut Value)) {
-        let path = self.folder.path().join("kubernetes").join(file);
-        let mut json = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        edit(&mut json);
-        std::fs::write(&path, json.to_string()).unwrap();
-    }
-
-    /// Puts lines before the last one of a log, at its time.
-    fn log(&self, file: &str, lines: &[String]) {
-        let path = self.folder.path().join("kubernetes").join(file);
-        let text = std::fs::read_to_string(&path).unwrap();
-        let (first, last) = text.trim_end().rsplit_once('\n').unwrap();
-        let stamp = last.split(' ').next().unwrap();
-        let lines: String = lines.iter().map(|line| format!("{stamp} {line}\n")).collect();
-        std::fs::write(&path, format!("{first}\n{lines}{last}\n")).unwrap();
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-fn items<'a>(list: &'a mut Value, prefix: &'a str) -> impl Iterator<Item = &'a mut Value> {
-    let items = list["items"].as_array_mut().unwrap().iter_mut();
-    items.filter(move |item| item["metadata"]["name"].as_str().unwrap().starts_with(prefix))
 }
 
 fn plant_logs(copy: &Copy, plants: &mut Plants) {
@@ -316,9 +267,8 @@ async fn no_planted_secret_gets_out_of_the_house() {
     let (copy, mut plants) = (Copy::new(), Plants::default());
     plant_logs(&copy, &mut plants);
     plant_objects(&copy, &mut plants);
-    let recording = Recording::open(copy.folder.path()).unwrap();
     let house = House::start(HouseOptions {
-        recording: Some(recording),
+        recording: Some(copy.recording()),
         adjust: Some(|settings| settings.slack.pace_ms = 5),
         ..HouseOptions::default()
     })

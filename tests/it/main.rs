@@ -4,9 +4,12 @@
 mod api;
 mod canary;
 mod configuration;
+mod copy;
 mod end_to_end;
+mod hostile;
 mod house;
 mod intake;
+mod overload;
 mod program;
 mod prometheus;
 mod queue;
