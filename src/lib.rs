@@ -25,8 +25,10 @@ pub mod incident;
 // 3. The runbook that fits.
 pub mod runbook;
 
-// Ports: what the program may reach outside.
+// Ports: what the program may reach outside, and what a model may ask through them.
+pub mod llm;
 pub mod source;
+pub mod tool;
 
 // 4. Facts, gathered read-only.
 pub mod evidence;

@@ -6,6 +6,7 @@ mod private_key;
 mod rules;
 mod secret_object;
 mod value;
+mod wrapped;
 
 #[cfg(test)]
 mod tests;
@@ -41,11 +42,21 @@ pub fn redact_and_count(text: &str) -> Redacted<'_> {
             redacted.cut(rule.spans(&redacted.text));
         }
         redacted.cut(private_key::spans(&redacted.text));
+        redacted.cut(wrapped::spans(&redacted.text));
         if redacted.secrets == before {
             break;
         }
     }
     redacted
+}
+
+/// Replaces the secrets in the value beside a key, as in a label or a variable. A telling key makes all of a
+/// value secret, however many words it has; elsewhere the value is looked at as any text.
+pub fn redact_pair<'t>(key: &str, value: &'t str) -> Cow<'t, str> {
+    if rules::is_telling(key) && value::is_secret_for(key, value) {
+        return Cow::Owned(format!("{MARK}credential]"));
+    }
+    redact(value)
 }
 
 /// A secret's place in a text.

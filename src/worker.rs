@@ -179,7 +179,8 @@ impl Worker {
         Ok(if finished { Worked::Finished } else { Worked::Lost })
     }
 
-    /// The key was guessed when the webhook came. `false`: the incident has joined another one.
+    /// The key was guessed when the webhook came. `false`: the incident has joined another one, or the
+    /// lease is lost: there is nothing left to do here.
     async fn correct(
         &self,
         claim: &Claim,
@@ -188,23 +189,29 @@ impl Worker {
     ) -> anyhow::Result<bool> {
         let mut transaction = self.pool.begin().await?;
         let corrected = incidents::correct(&mut transaction, incident, workload).await?;
-        if let incidents::Corrected::Merged(other) = corrected {
-            let why = format!("the alerts are about {workload}, whose incident {other} was open already");
-            queue::supersede(&mut *transaction, claim, &why).await?;
-            let again = queue::Waiting {
-                incident_id: other,
-                workload: workload.clone(),
-                alert_name: claim.alert_name.clone(),
-                reason: "alerts of a guessed workload joined this incident".to_owned(),
-                priority: incident.severity as i32,
-                after: Duration::ZERO,
-            };
-            queue::enqueue(&mut *transaction, &[again]).await?;
+        if let incidents::Corrected::Merged { into, look_again } = corrected {
+            let why = format!("the alerts are about {workload}, whose incident {into} was open already");
+            if !queue::supersede(&mut *transaction, claim, &why).await? {
+                return Ok(false);
+            }
+            queue::cancel(&mut *transaction, &[incident.id]).await?;
+            if look_again {
+                let again = queue::Waiting {
+                    incident_id: into,
+                    workload: workload.clone(),
+                    alert_name: claim.alert_name.clone(),
+                    reason: "alerts of a guessed workload joined this incident".to_owned(),
+                    priority: incident.severity as i32,
+                    after: Duration::ZERO,
+                };
+                queue::enqueue(&mut *transaction, &[again]).await?;
+            }
             if let Some(audience) = &self.audience {
-                audience.resolved(&mut transaction, &[incident.id]).await?;
+                audience.joined(&mut transaction, incident, into).await?;
             }
         }
         transaction.commit().await?;
+        self.wake.notify_waiters();
         Ok(corrected == incidents::Corrected::Kept)
     }
 

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{Event, Node, PersistentVolumeClaim, Pod, Resour
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::storage::v1::StorageClass;
 
+use super::ledger::clean;
 use crate::report::Gap;
 use crate::source::kubernetes::{Answer, Error, Listing, Requested};
 
@@ -112,5 +113,5 @@ pub(super) fn kept<K>(answer: Result<Answer<Listing<K>>, Error>, what: &str, gap
 }
 
 pub(super) fn gap(source: &str, what: &str, why: &str) -> Gap {
-    Gap { source: source.to_owned(), what: what.to_owned(), why: why.to_owned() }
+    Gap { source: source.to_owned(), what: clean(what), why: clean(why) }
 }

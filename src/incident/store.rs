@@ -159,7 +159,11 @@ pub enum Corrected {
     /// The incident has its right key.
     Kept,
     /// Another incident of that workload was open: this one's alerts joined it, and this one is over.
-    Merged(Uuid),
+    Merged {
+        into: Uuid,
+        /// What joined is not covered by the other's investigations, or is more severe.
+        look_again: bool,
+    },
 }
 
 /// Gives an incident the workload that the cluster named.
@@ -172,45 +176,73 @@ pub async fn correct(
     workload: &Workload,
 ) -> Result<Corrected, sqlx::Error> {
     let (old, new) = (incident.workload.key(), workload.key());
-    lock(transaction, &[old.clone(), new.clone()]).await?;
-    let other = if old == new {
-        None
-    } else {
-        sqlx::query_scalar!("select id from incidents where workload = $1 and state = 'open'", new)
-            .fetch_optional(&mut *transaction)
-            .await?
-    };
+    lock(transaction, &[old, new.clone()]).await?;
+    // An incident that is over meanwhile joins nothing: its alerts are resolved.
+    let other = sqlx::query!(
+        r#"select o.id, o.alert_names @> i.alert_names as "covered!", o.severity
+           from incidents i join incidents o on o.workload = $2 and o.state = 'open' and o.id <> i.id
+           where i.id = $1 and i.state = 'open'"#,
+        incident.id,
+        new
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
     let Some(other) = other else {
-        sqlx::query!(
-            "with corrected as (
-               update incidents set workload = $2, cluster = $3, namespace = $4, kind = $5, name = $6,
-                      confident = true, updated_at = now() where id = $1)
-             update investigations set workload = $2, cluster = $3, namespace = $4
-             where incident_id = $1 and state in ('queued', 'running')",
-            incident.id,
-            new,
-            workload.cluster,
-            workload.namespace,
-            workload.kind,
-            workload.name
-        )
-        .execute(transaction)
-        .await?;
+        rekey(transaction, incident.id, workload).await?;
         return Ok(Corrected::Kept);
     };
+    let severity = Severity::from_word(&other.severity).max(incident.severity);
+    let look_again = !other.covered || severity > Severity::from_word(&other.severity);
+    merge(transaction, incident.id, other.id, severity).await?;
+    Ok(Corrected::Merged { into: other.id, look_again })
+}
+
+async fn rekey(
+    transaction: &mut PgConnection,
+    incident: Uuid,
+    workload: &Workload,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "with moved as (update alerts set incident_id = $2 where incident_id = $1 returning 1),
-              over as (update incidents set state = 'resolved', resolved_at = now(), updated_at = now()
-                       where id = $1)
-         update incidents set alerts = alerts + (select count(*) from moved), updated_at = now(),
-                firing = firing + (select firing from incidents where id = $1)
-         where id = $2",
-        incident.id,
-        other
+        "with corrected as (
+           update incidents set workload = $2, cluster = $3, namespace = $4, kind = $5, name = $6,
+                  confident = true, updated_at = now() where id = $1)
+         update investigations set workload = $2, cluster = $3, namespace = $4
+         where incident_id = $1 and state in ('queued', 'running')",
+        incident,
+        workload.key(),
+        workload.cluster,
+        workload.namespace,
+        workload.kind,
+        workload.name
     )
     .execute(transaction)
     .await?;
-    Ok(Corrected::Merged(other))
+    Ok(())
+}
+
+async fn merge(
+    transaction: &mut PgConnection,
+    from: Uuid,
+    into: Uuid,
+    severity: Severity,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "with moved as (update alerts set incident_id = $2 where incident_id = $1 returning 1),
+              over as (update incidents set state = 'resolved', confident = true, resolved_at = now(),
+                              updated_at = now()
+                       where id = $1 returning alert_names, firing)
+         update incidents o set alerts = o.alerts + (select count(*) from moved), severity = $3,
+                firing = o.firing + over.firing, updated_at = now(),
+                alert_names = array(select unnest(o.alert_names)
+                                    union select unnest(over.alert_names) order by 1)
+         from over where o.id = $2",
+        from,
+        into,
+        severity.as_str()
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
 }
 
 /// Closes open incidents that heard nothing for `after`: resolved webhooks may never come. At most `limit`.

@@ -1,0 +1,65 @@
+//! The port to what a model may ask: typed read-only tools behind one toolbox, which checks name, arguments,
+//! scope and size before and after each call. Nothing here writes anything anywhere, and nothing that a tool
+//! returns can change what is allowed.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use crate::llm::ToolSchema;
+use crate::workload::Workload;
+
+/// What a run may look at. Decided by code from the alert and its runbook, never by a model.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    pub workload: Workload,
+    /// Namespaces that may be read; empty: all (scope `cluster`).
+    pub namespaces: Vec<String>,
+    /// Logs only of this workload's pods (scope `workload`).
+    pub own_pods_only: bool,
+    /// When the trouble began, for "around the alert" windows, by the cluster's clock.
+    pub onset: chrono::DateTime<chrono::Utc>,
+    /// The cluster's clock when the run began.
+    pub now: chrono::DateTime<chrono::Utc>,
+}
+
+/// What a tool found. Unredacted: the toolbox redacts and bounds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// kubernetes, prometheus, loki, tempo, runbook, memory.
+    pub source: String,
+    /// The request that anyone can repeat.
+    pub query: String,
+    /// For the model: condensed, says what it left out.
+    pub digest: String,
+    /// For the ledger: everything that was read, within the ledger's limit.
+    pub full: String,
+}
+
+/// Why a call gave nothing. Told to the model, so that it can ask better.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    #[error("these arguments do not fit: {0}")]
+    Arguments(String),
+    #[error("outside what this investigation may read: {0}")]
+    Scope(String),
+    /// With the cardinality and a narrower suggestion.
+    #[error("too much: {0}")]
+    TooMuch(String),
+    #[error("{0}")]
+    Failed(String),
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+}
+
+/// One thing that can be asked.
+pub trait Tool: Send + Sync {
+    fn schema(&self) -> &ToolSchema;
+
+    /// Name of the group that a runbook's `tools:` list allows: kubernetes, prometheus, loki, tempo, …
+    fn group(&self) -> &str;
+
+    /// `arguments` is a JSON object, not yet checked against the schema.
+    fn call<'a>(&'a self, arguments: &'a Value, bounds: &'a Bounds) -> BoxFuture<'a, Result<Found, Refusal>>;
+}
