@@ -1,6 +1,5 @@
 //! What the tests live in: one private Postgres a test run, one database a test, and the whole service
 //! between the recorded cluster and a Slack stand-in.
-#![expect(dead_code, reason = "each test uses the part of the house that it needs")]
 
 use std::path::Path;
 use std::sync::Arc;
