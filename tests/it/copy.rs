@@ -58,4 +58,3 @@ pub fn items<'a>(list: &'a mut Value, prefix: &'a str) -> impl Iterator<Item = &
     let items = list["items"].as_array_mut().unwrap().iter_mut();
     items.filter(move |item| item["metadata"]["name"].as_str().unwrap().starts_with(prefix))
 }
-

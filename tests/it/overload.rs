@@ -113,7 +113,8 @@ async fn one_request_too_many_hears_503_at_once_and_is_taken_when_there_is_room(
 async fn without_a_cluster(fault: Fault) {
     let house = house(0, quick).await;
     house.kubernetes.faults().inject("/", fault);
-    post(&house, alert("KubePodCrashLooping", "firing", json!({"pod": "user-service-8d7f95549-fttcw"}))).await;
+    post(&house, alert("KubePodCrashLooping", "firing", json!({"pod": "user-service-8d7f95549-fttcw"})))
+        .await;
     assert_eq!(
         incidents(&house).await,
         [("lab/prod-api/Deployment/user-service".to_owned(), "open".to_owned(), false, 1)]
@@ -149,7 +150,7 @@ async fn a_guessed_workload_is_corrected_when_the_cluster_answers_again() {
     house.kubernetes.faults().clear();
     hurry(&house).await;
     let expected = ("lab/prod-api/Deployment/api-gateway".to_owned(), "open".to_owned(), true, 1);
-    assert_eq!(incidents(&house).await, [expected.clone()]);
+    assert_eq!(incidents(&house).await, std::slice::from_ref(&expected));
     let of: String =
         sqlx::query_scalar("select workload from investigations").fetch_one(&house.pool).await.unwrap();
     assert_eq!(of, expected.0);
@@ -164,10 +165,11 @@ async fn a_guessed_workload_is_corrected_when_the_cluster_answers_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guessed_incident_joins_the_right_one_and_both_threads_say_so() {
     let house = house(LATER, quick).await;
-    post(&house, alert("KubeDeploymentReplicasMismatch", "firing", json!({"deployment": "api-gateway"}))).await;
+    post(&house, alert("KubeDeploymentReplicasMismatch", "firing", json!({"deployment": "api-gateway"})))
+        .await;
     hurry(&house).await;
     house.kubernetes.faults().inject("/", Fault::Status(403));
-    post(&house, alert("HighErrorRate", "firing", json!({"pod": "api-gateway", "severity": "error"}))).await;
+    post(&house, alert("HighErrorRate", "firing", json!({"pod": "api-gateway"}))).await;
     house.kubernetes.faults().clear();
     hurry(&house).await;
 
@@ -175,10 +177,11 @@ async fn a_guessed_incident_joins_the_right_one_and_both_threads_say_so() {
     let joined = ("lab/prod-api/Pod/api-gateway".to_owned(), "resolved".to_owned(), true, 1);
     assert_eq!(incidents(&house).await, [open, joined]);
     assert_eq!(house.count("select count(distinct incident_id) from alerts").await, 1);
-    let names: Vec<String> = sqlx::query_scalar("select unnest(alert_names) from incidents where state = 'open'")
-        .fetch_all(&house.pool)
-        .await
-        .unwrap();
+    let names: Vec<String> =
+        sqlx::query_scalar("select unnest(alert_names) from incidents where state = 'open'")
+            .fetch_all(&house.pool)
+            .await
+            .unwrap();
     assert_eq!(names, ["HighErrorRate", "KubeDeploymentReplicasMismatch"]);
     let threads = house.slack.threads();
     let [right, guessed] = threads.as_slice() else { panic!("{threads:#?}") };
@@ -190,11 +193,37 @@ async fn a_guessed_incident_joins_the_right_one_and_both_threads_say_so() {
     let looked_again = right.iter().filter(|message| says(message, "Looked again")).count();
     assert_eq!(looked_again, 1, "an alert name that nobody had looked at: {right:#?}");
 
-    post(&house, alert("HighErrorRate", "resolved", json!({"pod": "api-gateway", "severity": "error"}))).await;
+    post(&house, alert("HighErrorRate", "resolved", json!({"pod": "api-gateway"}))).await;
     assert_eq!(incidents(&house).await[0].1, "open", "the other alert still fires");
     let last = alert("KubeDeploymentReplicasMismatch", "resolved", json!({"deployment": "api-gateway"}));
     post(&house, last).await;
     assert_eq!(incidents(&house).await[0].1, "resolved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guess_that_was_investigated_blindly_is_corrected_and_looked_at_again_later() {
+    let house = house(0, quick).await;
+    house.kubernetes.faults().inject("/", Fault::Status(403));
+    post(&house, alert("HighErrorRate", "firing", json!({"pod": "api-gateway"}))).await;
+    house.settle().await;
+    let guessed = ("lab/prod-api/Pod/api-gateway".to_owned(), "open".to_owned(), false, 1);
+    assert_eq!(incidents(&house).await, [guessed]);
+    house.kubernetes.faults().clear();
+    let until = Instant::now() + PATIENCE;
+    while !incidents(&house).await[0].2 {
+        assert!(Instant::now() < until, "the guess stays");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    house.settle().await;
+    assert_eq!(incidents(&house).await[0].0, "lab/prod-api/Deployment/api-gateway");
+    let outcomes: Vec<String> =
+        sqlx::query_scalar("select outcome from investigations where state = 'done' order by created_at")
+            .fetch_all(&house.pool)
+            .await
+            .unwrap();
+    assert_eq!(outcomes, ["inconclusive", "known_pattern"]);
+    let threads = house.slack.threads();
+    assert!(threads.len() == 1 && threads[0].len() == 3, "{threads:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,62 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 
-/// Texts with their secret, by where it stands. `{}` in the text is the secret.
+/// Where it stands, the text with `{}` for the secret, and the secret.
+const PLANTED: &[(&str, &str, &str)] = &[
+    ("variables", "DB_PASSWORD={}", "hunter2"),
+    ("variables", "export PGPASSWORD='{}'", "correct horse battery"),
+    ("variables", "SPRING_DATASOURCE_PASSWORD={} java -jar app.jar", "hunter2"),
+    ("variables", "- name: API_TOKEN\n  value: {}", "abcdefgh"),
+    ("variables", r#"{"name":"SMTP_PASS","value":"{}"}"#, "letmein"),
+    ("variables", "env AWS_SECRET_ACCESS_KEY={} aws s3 ls", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+    ("variables", "Environment=REDIS_PASSWORD={}", "hunter2"),
+    ("variables", "      JWT_SECRET:   {}\n", "sesame"),
+    ("headers", "Authorization: Bearer {}", "abcdef123456"),
+    ("headers", "> authorization: Basic {}\r\n", "dXNlcjpodW50ZXIy"),
+    ("headers", r#"headers={"Authorization":"Token {}"}"#, "5f1e8d2c9b"),
+    ("headers", "X-Api-Key: {}", BODY),
+    ("headers", "x-vault-token: {}", "s.1a2b3c4d5e6f7g8h"),
+    ("headers", "Set-Cookie: {}; Path=/", "session=5f1e8d2c9b7a"),
+    ("headers", "Proxy-Authorization: Basic {}", "dXNlcjpodW50ZXIy"),
+    ("addresses", "dial postgres://app:{}@db:5432/orders", "hunter2"),
+    ("addresses", "amqps://guest:{}@mq/", "p@ss/w0rd"),
+    ("addresses", "redis://:{}@cache:6379", "hunter2"),
+    ("addresses", "root:{}@tcp(mysql:3306)/x", "hunter2"),
+    ("addresses", "jdbc:mysql://db/x?user=a&password={}&ssl=1", "hunter2"),
+    ("addresses", "GET /cb?access_token={}&state=1", "5f1e8d2c9b"),
+    ("addresses", "https://b.blob.core.windows.net/c?sv=1&sig={}", "aB3dE5fG7hJ9kL1mN2pQ%3D"),
+    ("addresses", "Server=db;User Id=a;Password={};", "hunter2"),
+    ("addresses", "Endpoint=sb://x/;SharedAccessKeyName=n;SharedAccessKey={}", "aGVsbG8gd29ybGQ="),
+    ("commands", "mysql -uroot -p{} orders", "hunter2"),
+    ("commands", "sshpass -p {} ssh a@b", "hunter2"),
+    ("commands", "redis-cli -h cache -a {} ping", "hunter2"),
+    ("commands", "docker login -u ci -p {} registry.example.com", "hunter2"),
+    ("commands", "curl -s -u admin:{} http://x", "hunter2"),
+    ("commands", "openssl pkcs12 -passin pass:{} -in a", "hunter2"),
+    ("commands", r#"args: ["--db-password","{}"]"#, "hunter2"),
+    ("commands", "server --api-key {} --port 80", "hunter2x"),
+    ("commands", "machine db login app password {}", "hunter2"),
+    ("commands", "ALTER USER app WITH PASSWORD '{}'", "hunter two"),
+    ("prose", "login failed with password {} for app", "hunter2"),
+    ("prose", "using token: {} now", "q7Zt9LmX2vB4"),
+    ("prose", "API key: {}", "q7Zt9LmX2vB4"),
+    ("prose", "the secret key is {}, rotate it", "q7Zt9LmX2vB4"),
+    ("prose", "Unseal Key 1: {}", "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY1zA3bC5dE7f="),
+    ("files", "    client-key-data: {}", "LS0tLS1CRUdJTiBQUklWQVRF"),
+    ("files", "  token: {}", "q7Zt9LmX2vB4q7Zt9LmX2vB4"),
+    ("files", r#""auth": "{}""#, "dXNlcjpodW50ZXIy"),
+    ("files", ".dockerconfigjson: {}", "eyJhdXRocyI6eyJyIjp7ImF1dGgiOiJkWE5sY2pwb2RXNTBaWEl5In19fQ=="),
+    ("files", "kind: Secret\ndata:\n  username: {}\n", "YWRtaW4="),
+    ("files", "<password>{}</password>", "hunter2"),
+    ("files", "password_base64: {}", "aHVudGVyMmh1bnRlcjI="),
+    ("files", "'password' => '{}'", "hunter2"),
+    ("files", "config {User:app Password:{} Port:1}", "hunter2"),
+    ("files", "AccountKey={};", "aGVsbG8gd29ybGQ="),
+    ("broken lines", "password=abc123def456\n2026-11-21T07:03:19Z {}", "q7Zt9LmX2vB4Yw8K"),
+    ("broken lines", "token: q7Zt9LmX2vB4\n{}\nnext", "Yw8Kq7Zt9LmX2vB4"),
+];
+
+/// All of them, with those that must not stand in any source.
 fn planted() -> Vec<(&'static str, String, String)> {
     let hex = "0123456789abcdef0123456789abcdef";
     let jwt =
@@ -15,68 +70,19 @@ fn planted() -> Vec<(&'static str, String, String)> {
     let stripe = format!("{}{}", concat!("sk_", "live_"), &BODY[..24]);
     let aws = format!("{}{}", concat!("AK", "IA"), "IOSFODNN7EXAMPLQ");
     let bcrypt = format!("{}{}", concat!("$2", "b$12$"), &format!("{BODY}{BODY}")[..53]);
-    let rows: Vec<(&str, &str, &str)> = vec![
-        ("variables", "DB_PASSWORD={}", "hunter2"),
-        ("variables", "export PGPASSWORD='{}'", "correct horse battery"),
-        ("variables", "SPRING_DATASOURCE_PASSWORD={} java -jar app.jar", "hunter2"),
-        ("variables", "- name: API_TOKEN\n  value: {}", "abcdefgh"),
-        ("variables", r#"{"name":"SMTP_PASS","value":"{}"}"#, "letmein"),
-        ("variables", "env AWS_SECRET_ACCESS_KEY={} aws s3 ls", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
-        ("variables", "Environment=REDIS_PASSWORD={}", "hunter2"),
-        ("variables", "      JWT_SECRET:   {}\n", "sesame"),
+    let rows: [(&str, &str, &str); 7] = [
         ("known tokens", "pushing with {} failed", &github),
         ("known tokens", "{\"token\":\"{}\"}", &slack),
         ("known tokens", "charge failed key={} code=402", &stripe),
         ("known tokens", "credentials {} are not authorised", &aws),
         ("known tokens", "claims of {} expired", &jwt),
         ("known tokens", "clone https://{}@github.com/a/b", &github),
-        ("headers", "Authorization: Bearer {}", "abcdef123456"),
-        ("headers", "> authorization: Basic {}\r\n", "dXNlcjpodW50ZXIy"),
-        ("headers", r#"headers={"Authorization":"Token {}"}"#, "5f1e8d2c9b"),
-        ("headers", "X-Api-Key: {}", BODY),
-        ("headers", "x-vault-token: {}", "s.1a2b3c4d5e6f7g8h"),
-        ("headers", "Set-Cookie: {}; Path=/", "session=5f1e8d2c9b7a"),
-        ("headers", "Proxy-Authorization: Basic {}", "dXNlcjpodW50ZXIy"),
-        ("addresses", "dial postgres://app:{}@db:5432/orders", "hunter2"),
-        ("addresses", "amqps://guest:{}@mq/", "p@ss/w0rd"),
-        ("addresses", "redis://:{}@cache:6379", "hunter2"),
-        ("addresses", "root:{}@tcp(mysql:3306)/x", "hunter2"),
-        ("addresses", "jdbc:mysql://db/x?user=a&password={}&ssl=1", "hunter2"),
-        ("addresses", "GET /cb?access_token={}&state=1", "5f1e8d2c9b"),
-        ("addresses", "https://b.blob.core.windows.net/c?sv=1&sig={}", "aB3dE5fG7hJ9kL1mN2pQ%3D"),
-        ("addresses", "Server=db;User Id=a;Password={};", "hunter2"),
-        ("addresses", "Endpoint=sb://x/;SharedAccessKeyName=n;SharedAccessKey={}", "aGVsbG8gd29ybGQ="),
-        ("commands", "mysql -uroot -p{} orders", "hunter2"),
-        ("commands", "sshpass -p {} ssh a@b", "hunter2"),
-        ("commands", "redis-cli -h cache -a {} ping", "hunter2"),
-        ("commands", "docker login -u ci -p {} registry.example.com", "hunter2"),
-        ("commands", "curl -s -u admin:{} http://x", "hunter2"),
-        ("commands", "openssl pkcs12 -passin pass:{} -in a", "hunter2"),
-        ("commands", r#"args: ["--db-password","{}"]"#, "hunter2"),
-        ("commands", "server --api-key {} --port 80", "hunter2x"),
-        ("commands", "machine db login app password {}", "hunter2"),
-        ("commands", "ALTER USER app WITH PASSWORD '{}'", "hunter two"),
-        ("prose", "login failed with password {} for app", "hunter2"),
-        ("prose", "using token: {} now", "q7Zt9LmX2vB4"),
-        ("prose", "API key: {}", "q7Zt9LmX2vB4"),
-        ("prose", "the secret key is {}, rotate it", "q7Zt9LmX2vB4"),
-        ("prose", "Unseal Key 1: {}", "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY1zA3bC5dE7f="),
         ("prose", "hash of root is {}", &bcrypt),
-        ("files", "    client-key-data: {}", "LS0tLS1CRUdJTiBQUklWQVRF"),
-        ("files", "  token: {}", "q7Zt9LmX2vB4q7Zt9LmX2vB4"),
-        ("files", r#""auth": "{}""#, "dXNlcjpodW50ZXIy"),
-        ("files", ".dockerconfigjson: {}", "eyJhdXRocyI6eyJyIjp7ImF1dGgiOiJkWE5sY2pwb2RXNTBaWEl5In19fQ=="),
-        ("files", "kind: Secret\ndata:\n  username: {}\n", "YWRtaW4="),
-        ("files", "<password>{}</password>", "hunter2"),
-        ("files", "password_base64: {}", "aHVudGVyMmh1bnRlcjI="),
-        ("files", "'password' => '{}'", "hunter2"),
-        ("files", "config {User:app Password:{} Port:1}", "hunter2"),
-        ("files", "AccountKey={};", "aGVsbG8gd29ybGQ="),
-        ("broken lines", "password=abc123def456\n2026-11-21T07:03:19Z {}", "q7Zt9LmX2vB4Yw8K"),
-        ("broken lines", "token: q7Zt9LmX2vB4\n{}\nnext", "Yw8Kq7Zt9LmX2vB4"),
     ];
-    let mut all: Vec<(&str, String, String)> = rows
-        .into_iter()
+    let mut all: Vec<(&str, String, String)> = PLANTED
+        .iter()
+        .copied()
+        .chain(rows)
         .map(|(place, text, secret)| (place, text.replacen("{}", secret, 1), secret.to_owned()))
         .collect();
     all.extend(keys());
