@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use crate::llm::sse::{self, Part};
 use crate::llm::stand_in::{Scripted, StandIn, conversation, question};
-use crate::llm::{Fault, Message, Model, Reply, Stop, ToolChoice, ToolResult, Turn, Usage};
+use crate::llm::{Fault, Message, Reply, Stop, ToolChoice, ToolResult, Turn, Usage};
 
 const CLAUDE: &str =
     "name: claude, provider: anthropic, base_url: $URL, model: claude-x, api_key: sk-ant-test-key-1";

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use crate::llm::sse::{self, Part};
 use crate::llm::stand_in::{Scripted, StandIn, conversation, question};
-use crate::llm::{Fault, Message, Model, Reply, Stop, ToolChoice, Usage};
+use crate::llm::{Fault, Message, Reply, Stop, ToolChoice, Usage};
 
 const LOCAL: &str =
     "name: local, provider: openai, base_url: '$URL/v1', model: qwen3, api_key: sk-test-key-1";
