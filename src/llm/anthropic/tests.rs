@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use crate::llm::sse::{self, Part};
-use crate::llm::stand_in::{Scripted, StandIn, conversation, question};
+use crate::llm::stand_in::{Scripted, StandIn, conversation, outline, question};
 use crate::llm::{Fault, Message, Reply, Stop, ToolChoice, ToolResult, Turn, Usage};
 
 const CLAUDE: &str =
@@ -107,108 +107,20 @@ async fn a_whole_conversation_is_sent_with_three_cache_marks() {
     assert_eq!(asked.headers["anthropic-version"], "2023-06-01");
     assert!(!asked.headers.contains_key("authorization"));
     assert_eq!(asked.body.to_string().matches("cache_control").count(), 3);
-    assert_snapshot!(serde_json::to_string_pretty(&asked.body).unwrap(), @r#"
-    {
-      "max_tokens": 900,
-      "messages": [
-        {
-          "content": [
-            {
-              "text": "Why does checkout fail?",
-              "type": "text"
-            }
-          ],
-          "role": "user"
-        },
-        {
-          "content": [
-            {
-              "text": "I look.",
-              "type": "text"
-            },
-            {
-              "id": "call_1",
-              "input": {
-                "name": "checkout"
-              },
-              "name": "kubernetes_get",
-              "type": "tool_use"
-            },
-            {
-              "id": "functions_b_1",
-              "input": {
-                "malformed": "{\"name\": "
-              },
-              "name": "kubernetes_get",
-              "type": "tool_use"
-            }
-          ],
-          "role": "assistant"
-        },
-        {
-          "content": [
-            {
-              "content": "replicas: 0",
-              "tool_use_id": "call_1",
-              "type": "tool_result"
-            },
-            {
-              "cache_control": {
-                "type": "ephemeral"
-              },
-              "content": "these arguments are no JSON",
-              "is_error": true,
-              "tool_use_id": "functions_b_1",
-              "type": "tool_result"
-            }
-          ],
-          "role": "user"
-        }
-      ],
-      "model": "claude-x",
-      "stream": true,
-      "system": [
-        {
-          "cache_control": {
-            "type": "ephemeral"
-          },
-          "text": "You investigate.",
-          "type": "text"
-        }
-      ],
-      "tool_choice": {
-        "type": "auto"
-      },
-      "tools": [
-        {
-          "description": "kubernetes_get, read-only.",
-          "input_schema": {
-            "properties": {
-              "name": {
-                "type": "string"
-              }
-            },
-            "type": "object"
-          },
-          "name": "kubernetes_get"
-        },
-        {
-          "cache_control": {
-            "type": "ephemeral"
-          },
-          "description": "conclude, read-only.",
-          "input_schema": {
-            "properties": {
-              "name": {
-                "type": "string"
-              }
-            },
-            "type": "object"
-          },
-          "name": "conclude"
-        }
-      ]
-    }
+    assert_snapshot!(outline(&asked.body), @r#"
+    max_tokens: 900
+    messages:
+      {"content":[{"text":"Why does checkout fail?","type":"text"}],"role":"user"}
+      {"content":[{"text":"I look.","type":"text"},{"id":"call_1","input":{"name":"checkout"},"name":"kubernetes_get","type":"tool_use"},{"id":"functions_b_1","input":{"malformed":"{\"name\": "},"name":"kubernetes_get","type":"tool_use"}],"role":"assistant"}
+      {"content":[{"content":"replicas: 0","tool_use_id":"call_1","type":"tool_result"},{"cache_control":{"type":"ephemeral"},"content":"these arguments are no JSON","is_error":true,"tool_use_id":"functions_b_1","type":"tool_result"}],"role":"user"}
+    model: "claude-x"
+    stream: true
+    system:
+      {"cache_control":{"type":"ephemeral"},"text":"You investigate.","type":"text"}
+    tool_choice: {"type":"auto"}
+    tools:
+      {"description":"kubernetes_get, read-only.","input_schema":{"properties":{"name":{"type":"string"}},"type":"object"},"name":"kubernetes_get"}
+      {"cache_control":{"type":"ephemeral"},"description":"conclude, read-only.","input_schema":{"properties":{"name":{"type":"string"}},"type":"object"},"name":"conclude"}
     "#);
 }
 
@@ -264,66 +176,11 @@ async fn thinking_goes_back_unchanged_to_the_model_it_came_from_and_to_no_other(
     request.messages[1] = Message::Assistant(turn);
     server.model(CLAUDE).ask(&request).await.unwrap();
     let asked = server.asked();
-    assert_snapshot!(serde_json::to_string_pretty(&asked[0].body["messages"]).unwrap(), @r#"
-    [
-      {
-        "content": [
-          {
-            "text": "Why?",
-            "type": "text"
-          }
-        ],
-        "role": "user"
-      },
-      {
-        "content": [
-          {
-            "signature": "EqQBCgIYAh==",
-            "thinking": "The pods first.",
-            "type": "thinking"
-          },
-          {
-            "text": "Let me look — é😀.",
-            "type": "text"
-          },
-          {
-            "id": "toolu_1",
-            "input": {
-              "name": "checkout"
-            },
-            "name": "kubernetes_get",
-            "type": "tool_use"
-          },
-          {
-            "id": "toolu_2",
-            "input": {},
-            "name": "kubernetes_events",
-            "type": "tool_use"
-          }
-        ],
-        "role": "assistant"
-      },
-      {
-        "content": [
-          {
-            "content": "(empty)",
-            "is_error": true,
-            "tool_use_id": "toolu_1",
-            "type": "tool_result"
-          },
-          {
-            "cache_control": {
-              "type": "ephemeral"
-            },
-            "content": "(empty)",
-            "is_error": true,
-            "tool_use_id": "toolu_2",
-            "type": "tool_result"
-          }
-        ],
-        "role": "user"
-      }
-    ]
+    assert_snapshot!(outline(&json!({"messages": asked[0].body["messages"]})), @r#"
+    messages:
+      {"content":[{"text":"Why?","type":"text"}],"role":"user"}
+      {"content":[{"signature":"EqQBCgIYAh==","thinking":"The pods first.","type":"thinking"},{"text":"Let me look — é😀.","type":"text"},{"id":"toolu_1","input":{"name":"checkout"},"name":"kubernetes_get","type":"tool_use"},{"id":"toolu_2","input":{},"name":"kubernetes_events","type":"tool_use"}],"role":"assistant"}
+      {"content":[{"content":"(empty)","is_error":true,"tool_use_id":"toolu_1","type":"tool_result"},{"cache_control":{"type":"ephemeral"},"content":"(empty)","is_error":true,"tool_use_id":"toolu_2","type":"tool_result"}],"role":"user"}
     "#);
     let types = |body: &Value| -> Vec<String> {
         let blocks = body["messages"][1]["content"].as_array().unwrap();

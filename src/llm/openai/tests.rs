@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use crate::llm::sse::{self, Part};
-use crate::llm::stand_in::{Scripted, StandIn, conversation, question};
+use crate::llm::stand_in::{Scripted, StandIn, conversation, outline, question};
 use crate::llm::{Fault, Message, Reply, Stop, ToolChoice, Usage};
 
 const LOCAL: &str =
@@ -80,90 +80,21 @@ async fn a_whole_conversation_is_sent_as_chat_completions_want_it() {
     assert_eq!(asked.headers["authorization"], "Bearer sk-test-key-1");
     assert_eq!(asked.headers["x-team"], "sre-internal");
     assert_eq!(asked.headers["content-type"], "application/json");
-    assert_snapshot!(serde_json::to_string_pretty(&asked.body).unwrap(), @r#"
-    {
-      "max_tokens": 800,
-      "messages": [
-        {
-          "content": "You investigate.",
-          "role": "system"
-        },
-        {
-          "content": "Why does checkout fail?",
-          "role": "user"
-        },
-        {
-          "content": "I look.",
-          "role": "assistant",
-          "tool_calls": [
-            {
-              "function": {
-                "arguments": "{\"name\": \"checkout\"}",
-                "name": "kubernetes_get"
-              },
-              "id": "call_1",
-              "type": "function"
-            },
-            {
-              "function": {
-                "arguments": "{\"malformed\":\"{\\\"name\\\": \"}",
-                "name": "kubernetes_get"
-              },
-              "id": "functions.b:1",
-              "type": "function"
-            }
-          ]
-        },
-        {
-          "content": "replicas: 0",
-          "role": "tool",
-          "tool_call_id": "call_1"
-        },
-        {
-          "content": "these arguments are no JSON",
-          "role": "tool",
-          "tool_call_id": "functions.b:1"
-        }
-      ],
-      "model": "qwen3",
-      "stream": true,
-      "stream_options": {
-        "include_usage": true
-      },
-      "tool_choice": "auto",
-      "tools": [
-        {
-          "function": {
-            "description": "kubernetes_get, read-only.",
-            "name": "kubernetes_get",
-            "parameters": {
-              "properties": {
-                "name": {
-                  "type": "string"
-                }
-              },
-              "type": "object"
-            }
-          },
-          "type": "function"
-        },
-        {
-          "function": {
-            "description": "conclude, read-only.",
-            "name": "conclude",
-            "parameters": {
-              "properties": {
-                "name": {
-                  "type": "string"
-                }
-              },
-              "type": "object"
-            }
-          },
-          "type": "function"
-        }
-      ]
-    }
+    assert_snapshot!(outline(&asked.body), @r#"
+    max_tokens: 800
+    messages:
+      {"content":"You investigate.","role":"system"}
+      {"content":"Why does checkout fail?","role":"user"}
+      {"content":"I look.","role":"assistant","tool_calls":[{"function":{"arguments":"{\"name\": \"checkout\"}","name":"kubernetes_get"},"id":"call_1","type":"function"},{"function":{"arguments":"{\"malformed\":\"{\\\"name\\\": \"}","name":"kubernetes_get"},"id":"functions.b:1","type":"function"}]}
+      {"content":"replicas: 0","role":"tool","tool_call_id":"call_1"}
+      {"content":"these arguments are no JSON","role":"tool","tool_call_id":"functions.b:1"}
+    model: "qwen3"
+    stream: true
+    stream_options: {"include_usage":true}
+    tool_choice: "auto"
+    tools:
+      {"function":{"description":"kubernetes_get, read-only.","name":"kubernetes_get","parameters":{"properties":{"name":{"type":"string"}},"type":"object"}},"type":"function"}
+      {"function":{"description":"conclude, read-only.","name":"conclude","parameters":{"properties":{"name":{"type":"string"}},"type":"object"}},"type":"function"}
     "#);
 }
 
