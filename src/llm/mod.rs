@@ -1,6 +1,8 @@
 //! The port to language models: a provider-neutral conversation goes out, one turn of the model comes back
 //! with what it cost. It knows nothing of incidents, and no answer is trusted here.
 
+pub mod bedrock;
+
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
