@@ -3,6 +3,7 @@
 //! names the key and its line.
 
 mod load;
+mod mcp;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,6 +11,8 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 use serde::Deserialize;
+
+pub use self::mcp::McpServer;
 
 /// Everything in `config/whodunit.yaml`, which documents each key and its default.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -28,6 +31,8 @@ pub struct Settings {
     /// Tried in order. None: what no signature explains ends inconclusive.
     pub models: Vec<Model>,
     pub agent: Agent,
+    /// Servers of the Model Context Protocol whose read-only tools a model may use as well.
+    pub mcp_servers: Vec<McpServer>,
     pub slack: Slack,
     pub api: Api,
     pub log: Log,

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Model;
 use super::anthropic::Anthropic;
+use super::bedrock::Bedrock;
 use super::openai::OpenAi;
 use crate::settings::{self, Provider};
 
@@ -62,7 +63,7 @@ fn client(model: &settings::Model, http: &reqwest::Client) -> anyhow::Result<Box
     Ok(match model.provider {
         Provider::OpenAi => Box::new(OpenAi::new(model, key(model)?.as_ref(), http)?),
         Provider::Anthropic => Box::new(Anthropic::new(model, key(model)?.as_ref(), http)?),
-        Provider::Bedrock => bail!("provider: bedrock is not built in yet"),
+        Provider::Bedrock => Box::new(Bedrock::new(model, http)?),
     })
 }
 

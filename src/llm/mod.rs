@@ -2,6 +2,7 @@
 //! with what it cost. It knows nothing of incidents, and no answer is trusted here.
 
 mod anthropic;
+mod bedrock;
 pub mod check;
 mod connect;
 mod exchange;
