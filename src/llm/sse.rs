@@ -88,7 +88,8 @@ impl Event {
     fn take(&mut self, line: &[u8]) -> Option<String> {
         let line = String::from_utf8_lossy(line);
         if line.is_empty() {
-            return self.data.take();
+            // Some servers keep a connection alive with empty data.
+            return self.data.take().filter(|data| !data.trim().is_empty());
         }
         let (field, value) = line.split_once(':').unwrap_or((&line, ""));
         match field {
@@ -162,7 +163,7 @@ mod tests {
         ] {
             assert_eq!(events(text), ["one", "two\nlines", "end"], "{text:?}");
         }
-        assert_eq!(events("data: one\n\ndata: tw"), ["one"], "what broke off is no event");
+        assert_eq!(events("data:\n\ndata: one\n\ndata: tw"), ["one"], "what broke off is no event");
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn a_model_is_rested_after_repeated_faults_and_comes_back_with_an_answer() {
     let rests = |faults: &[Fault]| after(faults).rests_until.map(|until| (until - now).as_secs());
     assert_eq!(rests(&[transient(None), garbage()]), None);
     assert_eq!(rests(&[transient(None), garbage(), transient(None)]), Some(60));
-    assert_eq!(rests(&[unusable()]), Some(300));
+    assert_eq!(rests(&[unusable()]), Some(60));
     assert_eq!(rests(&[too_long(), too_long(), too_long()]), None);
     assert_eq!(after(&[transient(Some(9))]).not_before, Some(now + 9 * SECOND));
     let mut standing = after(&[unusable(), transient(Some(9))]);
