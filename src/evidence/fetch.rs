@@ -55,6 +55,12 @@ async fn first_round(scoped: &Scoped<'_>, workload: &Workload) -> Objects {
 }
 
 async fn node_objects(scoped: &Scoped<'_>, node: &str) -> Objects {
+    // A label's text: a comma would start another selector.
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+    if node.is_empty() || !node.bytes().all(plain) {
+        let gaps = vec![gap("kubernetes", "pods of the node", "the alert's label is no name of a node")];
+        return Objects { gaps, ..Objects::default() };
+    }
     let query = ListQuery::fields(format!("spec.nodeName={node}"));
     let none = ListQuery::default();
     let (pods, events) =

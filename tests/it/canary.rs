@@ -1,6 +1,7 @@
 //! No secret gets out: secrets of every kind are planted wherever a cluster and its alerts can hold them, the
 //! whole house runs over them, and none is found in Slack, in any row, in any answer or in the log.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -77,7 +78,9 @@ impl Plants {
 /// 32 characters that are different for each seed and look chosen by nobody.
 fn random(seed: usize) -> String {
     let alphabet = b"ABCDEFGHIJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
-    let chars = (0..29).map(|at| char::from(alphabet[(seed * 31 + at * at * 7 + at * 13) % alphabet.len()]));
+    let chars = (0..29).map(|at| {
+        char::from(alphabet[(seed * 31 + seed / 58 * (at + 1) * 3 + at * at * 7 + at * 13) % alphabet.len()])
+    });
     chars.collect::<String>() + "a9Z"
 }
 
@@ -284,6 +287,8 @@ async fn no_planted_secret_gets_out_of_the_house() {
     let broken = plants.plant(r#"{"alerts": "password={}"}"#, "br0kenBodyPw88");
     let (status, problem) = house.post("/webhooks/alertmanager", broken[9..].to_owned()).await;
     assert_eq!(status, 400);
+    let distinct: BTreeSet<&str> = plants.secrets.iter().map(|(_, secret)| secret.as_str()).collect();
+    assert_eq!(distinct.len(), plants.secrets.len());
     house.settle().await;
 
     let rows = house.rows().await.join("\n");
