@@ -4,7 +4,9 @@
 
 pub mod budget;
 pub mod conclude;
+pub mod concluding;
 pub mod guards;
+pub mod inert;
 pub mod queue;
 pub mod store;
 pub mod verify;
