@@ -20,6 +20,10 @@ pub const INCIDENTS: &str = "whodunit_incidents_total";
 pub const INVESTIGATIONS: &str = "whodunit_investigations_total";
 /// Counter, label `state` (posted, retried, rate_limited, ambiguous, failed): what became of a try to post.
 pub const ANNOUNCEMENTS: &str = "whodunit_announcements_total";
+/// Counter, labels `model` and `outcome` (answered, transient, unusable, too_long, garbage): questions to models.
+pub const MODEL_CALLS: &str = "whodunit_model_calls_total";
+/// Counter, labels `model` and `kind` (input without what a cache held, cached, output): tokens of answers.
+pub const MODEL_TOKENS: &str = "whodunit_model_tokens_total";
 /// Histogram: from the start of an investigation to its report.
 pub const INVESTIGATION_SECONDS: &str = "whodunit_investigation_seconds";
 /// Histogram, label `source`: from a webhook's arrival to its answer.
@@ -83,6 +87,8 @@ fn describe() {
     describe_counter!(INCIDENTS, "Incidents opened or reopened, by decision.");
     describe_counter!(INVESTIGATIONS, "Investigations that ended, by outcome (dead: gave up).");
     describe_counter!(ANNOUNCEMENTS, "Tries to post to Slack, by what became of them.");
+    describe_counter!(MODEL_CALLS, "Questions to models, by model and outcome.");
+    describe_counter!(MODEL_TOKENS, "Tokens of answered questions, by model and kind.");
     describe_histogram!(
         INVESTIGATION_SECONDS,
         Unit::Seconds,

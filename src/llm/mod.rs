@@ -1,9 +1,25 @@
 //! The port to language models: a provider-neutral conversation goes out, one turn of the model comes back
 //! with what it cost. It knows nothing of incidents, and no answer is trusted here.
 
+mod anthropic;
+pub mod check;
+mod connect;
+mod exchange;
+mod fault;
+pub mod ladder;
+mod openai;
+mod outgoing;
+mod sse;
+#[cfg(test)]
+mod stand_in;
+
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use check::check;
+pub use connect::connect;
+pub use ladder::Ladder;
 
 /// One question to a model: the whole conversation so far, and what it may call.
 #[derive(Debug, Clone, PartialEq)]
