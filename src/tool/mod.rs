@@ -2,6 +2,12 @@
 //! scope and size before and after each call. Nothing here writes anything anywhere, and nothing that a tool
 //! returns can change what is allowed.
 
+pub mod arguments;
+pub mod bounded;
+pub mod kubernetes;
+mod nearest;
+mod toolbox;
+
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -9,6 +15,8 @@ use serde_json::Value;
 
 use crate::llm::ToolSchema;
 use crate::workload::Workload;
+
+pub use toolbox::{DIGEST_BYTES, FULL_BYTES, Outcome, SCHEMAS_BYTES, Status, Toolbox};
 
 /// What a run may look at. Decided by code from the alert and its runbook, never by a model.
 #[derive(Debug, Clone)]

@@ -1,0 +1,1 @@
+//! What a model may ask of Kubernetes, in kubectl's words. GET only.
