@@ -11,7 +11,7 @@ use crate::settings;
 /// Characters of a token, roughly, for estimates before a call. Real tokenisers need fewer for English text.
 const BYTES_PER_TOKEN: f64 = 3.5;
 /// Kept free for what the tools of one more turn may answer, in tokens.
-pub const TURN_RESULT_TOKENS: u64 = 6_000;
+pub const TURN_RESULT_TOKENS: u64 = 7_000;
 /// Part of the time that is kept for the conclusion, and its bounds.
 const CONCLUDE_SHARE: u32 = 5;
 const MAX_CONCLUDE_TIME: Duration = Duration::from_secs(40);
@@ -174,8 +174,8 @@ mod tests {
         assert_eq!(permit(10, 0, 0.0, 0), Permit::Explore);
         assert_eq!(permit(11, 0, 0.0, 0), Permit::Conclude(Limit::Steps));
         assert_eq!(permit(12, 0, 0.0, 0), Permit::Stop(Limit::Steps));
-        assert_eq!(permit(1, 44_000, 0.0, 0), Permit::Explore);
-        assert_eq!(permit(1, 44_001, 0.0, 0), Permit::Conclude(Limit::Tokens));
+        assert_eq!(permit(1, 43_000, 0.0, 0), Permit::Explore);
+        assert_eq!(permit(1, 43_001, 0.0, 0), Permit::Conclude(Limit::Tokens));
         assert_eq!(permit(1, 56_000, 0.0, 0), Permit::Conclude(Limit::Tokens));
         assert_eq!(permit(1, 56_001, 0.0, 0), Permit::Stop(Limit::Tokens));
         assert_eq!(permit(1, 0, 0.48, 0), Permit::Conclude(Limit::Money));

@@ -4,8 +4,8 @@
 use serde::Deserialize;
 use serde_json::json;
 
+use super::advice;
 use super::guards::{self, Objection};
-use super::inert;
 use super::verify::{self, Quoted, Struck};
 use crate::facts::Observation;
 use crate::llm::ToolSchema;
@@ -32,9 +32,10 @@ pub fn schema() -> ToolSchema {
         "properties": {"id": text("E7"), "quote": text("verbatim")}, "required": ["id", "quote"]}});
     ToolSchema {
         name: CONCLUDE.to_owned(),
-        description: "End the investigation. Every quote is checked verbatim against the observation it names; \
+        description:
+            "End the investigation. Every quote is checked verbatim against the observation it names; \
                       a cause without a quote that holds is struck."
-            .to_owned(),
+                .to_owned(),
         parameters: json!({
             "type": "object",
             "properties": {
@@ -150,7 +151,7 @@ pub fn draft(conclusion: Conclusion, observations: &[Observation], workload: &Wo
     let mut also = Vec::new();
     let mut unproven = Vec::new();
     for one in conclusion.ruled_out.into_iter().take(MAX_RULED_OUT) {
-        let statement = inert::text(&one.statement, MAX_STEP_CHARS);
+        let statement = advice::text(&one.statement, MAX_STEP_CHARS);
         let quoted: Vec<Quoted> = one.evidence.into_iter().take(MAX_QUOTES).collect();
         let (held, _) = verify::check(&quoted, observations);
         if statement.is_empty() {
@@ -166,15 +167,15 @@ pub fn draft(conclusion: Conclusion, observations: &[Observation], workload: &Wo
         ruled_out.push(RuledOut { statement, evidence: ids });
         also.extend(held);
     }
-    let impact = inert::text(&conclusion.impact, MAX_STEP_CHARS);
-    let mut summary = inert::text(&conclusion.summary, MAX_SUMMARY_CHARS);
+    let impact = advice::text(&conclusion.impact, MAX_STEP_CHARS);
+    let mut summary = advice::text(&conclusion.summary, MAX_SUMMARY_CHARS);
     if !impact.is_empty() && !summary.contains(&impact) {
         summary = format!("{} Impact: {impact}", sentence(&summary)).trim().to_owned();
     }
     Draft {
         claimed: conclusion.outcome,
         summary,
-        cause: inert::text(&conclusion.root_cause, MAX_CAUSE_CHARS),
+        cause: advice::text(&conclusion.root_cause, MAX_CAUSE_CHARS),
         category: conclusion.category.unwrap_or(Category::Code),
         object: object(&conclusion.object, observations, workload),
         evidence,
@@ -196,18 +197,18 @@ fn sentence(text: &str) -> String {
 
 /// The object at fault, if anything was read about one of that name; else the workload itself.
 fn object(named: &Named, observations: &[Observation], workload: &Workload) -> ObjectRef {
-    let name = inert::text(&named.name, MAX_NAME_CHARS);
-    let kind = inert::text(&named.kind, MAX_NAME_CHARS);
+    let name = advice::text(&named.name, MAX_NAME_CHARS);
+    let kind = advice::text(&named.kind, MAX_NAME_CHARS);
     let known = name.len() > 1 && observations.iter().any(|one| verify::stands_in(&name, &one.text));
     if kind.is_empty() || !known {
         return workload.object();
     }
-    let namespace = inert::text(&named.namespace, MAX_NAME_CHARS);
+    let namespace = advice::text(&named.namespace, MAX_NAME_CHARS);
     ObjectRef { cluster: workload.cluster.clone(), kind, namespace, name }
 }
 
 fn next_step(advice: Advice) -> Option<NextStep> {
-    let text = inert::text(&advice.text, MAX_STEP_CHARS);
+    let text = advice::text(&advice.text, MAX_STEP_CHARS);
     let claimed = match advice.risk.to_ascii_lowercase().as_str() {
         "none" => Risk::None,
         "low" | "medium" | "" => Risk::Low,
@@ -216,7 +217,7 @@ fn next_step(advice: Advice) -> Option<NextStep> {
     if text.is_empty() {
         return None;
     }
-    Some(match inert::command(&advice.command) {
+    Some(match advice::command(&advice.command) {
         Some((command, least)) => NextStep { text, command, risk: claimed.max(least) },
         None => NextStep { text, command: String::new(), risk: claimed },
     })
@@ -254,8 +255,8 @@ impl Draft {
             return "`evidence` is empty.".to_owned();
         }
         let one = |struck: &Struck| {
-            let quote = inert::text(&struck.quoted.quote, 80);
-            format!("{} \"{quote}\": {}.", inert::text(&struck.quoted.id, 10), struck.why)
+            let quote = advice::text(&struck.quoted.quote, 80);
+            format!("{} \"{quote}\": {}.", advice::text(&struck.quoted.id, 10), struck.why)
         };
         self.struck.iter().map(one).collect::<Vec<_>>().join(" ")
     }
@@ -310,7 +311,8 @@ impl Draft {
                     statement: self.cause.clone(),
                     object: self.object.clone(),
                 });
-                report.summary = if self.summary.is_empty() { self.cause.clone() } else { self.summary.clone() };
+                report.summary =
+                    if self.summary.is_empty() { self.cause.clone() } else { self.summary.clone() };
             }
             Claimed::NotAnIncident => {
                 report.outcome = Outcome::NotAnIncident;

@@ -4,19 +4,20 @@
 
 use crate::alert::Alert;
 use crate::facts::Facts;
+use crate::inert::inert;
+use crate::llm::ToolSchema;
 use crate::redact::redact;
 use crate::report::{Finding, Gap, Role};
 use crate::runbook::Runbook;
 
 use super::budget::{Limits, estimate};
-use super::inert;
 
 mod digest;
 
-/// Instructions, case file and tool schemas together, in tokens.
+/// Case file and tool schemas together, in tokens.
 pub const MAX_OPENING_TOKENS: u64 = 4_000;
 /// However large the schemas are, the case file gets this much.
-const MIN_CASE_TOKENS: u64 = 1_200;
+const MIN_CASE_TOKENS: u64 = 1_000;
 /// Longest line of the case file, in characters.
 const MAX_LINE_CHARS: usize = 320;
 const MAX_ANNOTATION_CHARS: usize = 240;
@@ -39,7 +40,7 @@ impl Fence {
 
     /// The text between this run's marks. The word itself cannot stand in it.
     pub fn data(&self, text: &str) -> String {
-        let text = inert::visible(text).replace(&self.0, "…");
+        let text = inert(text).replace(&self.0, "…");
         format!("<data {}>\n{}\n</data {}>", self.0, text.trim_end(), self.0)
     }
 }
@@ -51,6 +52,14 @@ pub struct Case<'c> {
     pub findings: &'c [Finding],
     pub gaps: &'c [Gap],
     pub runbook: Option<&'c Runbook>,
+}
+
+/// What the schemas add to every request.
+pub fn schema_tokens(schemas: &[ToolSchema]) -> u64 {
+    schemas
+        .iter()
+        .map(|one| estimate(&one.name) + estimate(&one.description) + estimate(&one.parameters.to_string()))
+        .sum()
 }
 
 pub fn system(fence: &Fence, limits: &Limits) -> String {
@@ -72,9 +81,9 @@ pub fn system(fence: &Fence, limits: &Limits) -> String {
     )
 }
 
-/// The first message, in at most the tokens that instructions and schemas leave.
-pub fn case_file(case: &Case<'_>, fence: &Fence, others_tokens: u64) -> String {
-    let budget = MAX_OPENING_TOKENS.saturating_sub(others_tokens).max(MIN_CASE_TOKENS);
+/// The first message, in at most the tokens that the schemas leave.
+pub fn case_file(case: &Case<'_>, fence: &Fence, schema_tokens: u64) -> String {
+    let budget = MAX_OPENING_TOKENS.saturating_sub(schema_tokens).max(MIN_CASE_TOKENS);
     let mut sections = sections(case);
     // Each section's share first, then what is left, in order of what a reader would miss most.
     let marks = estimate(&fence.data("")) + 4;
@@ -228,7 +237,9 @@ fn alert_lines(case: &Case<'_>) -> Vec<String> {
 }
 
 fn cautions(case: &Case<'_>) -> Vec<String> {
-    case.runbook.map(|runbook| runbook.cautions.iter().map(|one| format!("- {one}")).collect()).unwrap_or_default()
+    case.runbook
+        .map(|runbook| runbook.cautions.iter().map(|one| format!("- {one}")).collect())
+        .unwrap_or_default()
 }
 
 fn finding_lines(findings: &[Finding]) -> Vec<String> {
@@ -247,7 +258,8 @@ fn timeline(facts: &Facts) -> Vec<String> {
     let tail = entries.len().saturating_sub(MAX_TIMELINE / 2).max(entries.len().min(MAX_TIMELINE / 2));
     let kept = entries.iter().take(MAX_TIMELINE / 2).chain(&entries[tail..]);
     kept.map(|entry| {
-        let evidence = if entry.evidence.is_empty() { String::new() } else { format!(" [{}]", entry.evidence) };
+        let evidence =
+            if entry.evidence.is_empty() { String::new() } else { format!(" [{}]", entry.evidence) };
         format!("{} {}{evidence}", entry.at.format("%d %H:%M:%S"), entry.what)
     })
     .collect()

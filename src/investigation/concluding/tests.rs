@@ -115,13 +115,18 @@ fn invented_quotes_are_struck_and_a_claim_without_any_is_demoted() {
         let report = draft.report(base());
         assert_eq!((report.outcome, report.cause.is_none()), (Outcome::Inconclusive, true), "{quote}");
         assert_eq!(report.confidence, Confidence::Low);
-        assert!(report.summary.starts_with("No cause could be proven. Suspected, and not shown: The command is"));
+        assert!(
+            report.summary.starts_with("No cause could be proven. Suspected, and not shown: The command is")
+        );
         assert!(report.summary.ends_with("No known failure pattern was found on Deployment shop/web."));
         assert_eq!(report.unproven[0].statement, "The command is /bin/bash and the image has none.");
         assert!(report.evidence.iter().all(|one| one.verified && one.quote != quote));
     }
     // No quote for what was ruled out: only that is struck.
-    let bare = with("ruled_out", json!([{"statement": "the node is fine", "evidence": [{"id": "E1", "quote": "Ready"}]}]));
+    let bare = with(
+        "ruled_out",
+        json!([{"statement": "the node is fine", "evidence": [{"id": "E1", "quote": "Ready"}]}]),
+    );
     let report = drafted(&bare).report(base());
     assert_eq!((report.outcome, report.ruled_out.len()), (Outcome::RootCause, 0));
     assert_eq!(report.unproven[0].statement, "the node is fine");
@@ -166,7 +171,10 @@ fn advice_to_wait_longer_is_dropped_and_the_rest_stays() {
     let report = draft.report(base());
     assert_eq!(report.outcome, Outcome::RootCause);
     assert_eq!(report.next_steps.len(), 1);
-    assert_eq!((report.next_steps[0].text.as_str(), report.next_steps[0].command.as_str()), ("Use /bin/sh", ""));
+    assert_eq!(
+        (report.next_steps[0].text.as_str(), report.next_steps[0].command.as_str()),
+        ("Use /bin/sh", "")
+    );
     assert_eq!(report.unproven.len(), 2);
 }
 
@@ -181,7 +189,8 @@ fn an_object_that_nothing_was_read_about_is_not_blamed() {
 
 #[test]
 fn text_is_made_inert_and_cut() {
-    let mut hostile = with("summary", json!(format!("<!channel> see https://evil.example {}", "x".repeat(5_000))));
+    let mut hostile =
+        with("summary", json!(format!("<!channel> see https://evil.example {}", "x".repeat(5_000))));
     hostile["root_cause"] = json!("The command is wrong\u{e0041}\u{202e}, www.evil.example");
     let report = drafted(&hostile).report(base());
     assert!(report.summary.contains("https[:]//evil.example") && report.summary.chars().count() < 1_400);
@@ -197,7 +206,10 @@ fn arguments_that_are_none_are_named() {
         ("{\"outcome\": \"solved\"}", "unknown variant `solved`"),
         ("{\"outcome\": \"root_cause\"}", "root_cause is empty"),
         ("{\"outcome\": \"root_cause\", \"root_cause\": \"x\"}", "category is missing"),
-        ("{\"outcome\": \"root_cause\", \"root_cause\": \"x\", \"category\": \"aliens\"}", "unknown variant `aliens`"),
+        (
+            "{\"outcome\": \"root_cause\", \"root_cause\": \"x\", \"category\": \"aliens\"}",
+            "unknown variant `aliens`",
+        ),
         ("[]", "invalid length 0"),
     ] {
         let error = read(arguments).unwrap_err();

@@ -20,7 +20,10 @@ pub fn lines(facts: &Facts) -> Vec<String> {
     for row in &facts.rollouts {
         lines.push(quoted(&row.evidence, &row.quote));
         if !row.changes_text.is_empty() && !row.quote.contains(&row.changes_text) {
-            lines.push(quoted(&row.evidence, &format!("changed by revision {}: {}", row.revision, row.changes_text)));
+            lines.push(quoted(
+                &row.evidence,
+                &format!("changed by revision {}: {}", row.revision, row.changes_text),
+            ));
         }
     }
     objects(facts, &mut lines);
@@ -28,7 +31,13 @@ pub fn lines(facts: &Facts) -> Vec<String> {
     for row in &facts.dependencies {
         lines.push(format!(
             "[{}] {} names {}:{} ({}); Service there: {}, ready endpoints: {}",
-            row.evidence, row.container, row.host, row.port, row.class, row.service_exists, row.ready_endpoints
+            row.evidence,
+            row.container,
+            row.host,
+            row.port,
+            row.class,
+            row.service_exists,
+            row.ready_endpoints
         ));
     }
     let healthy = facts.pods.iter().filter(|pod| pod.healthy).count();
@@ -123,7 +132,9 @@ fn objects(facts: &Facts, lines: &mut Vec<String>) {
     for row in facts.hpas.iter().filter(|row| !row.reason.is_empty() || !row.limited_reason.is_empty()) {
         add(&row.evidence, &row.quote);
     }
-    for row in facts.nodes.iter().filter(|row| row.ready != "True" || !row.pressures.is_empty() || row.cordoned) {
+    for row in
+        facts.nodes.iter().filter(|row| row.ready != "True" || !row.pressures.is_empty() || row.cordoned)
+    {
         add(&row.evidence, &row.quote);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::inert::inert;
 use crate::report::Risk;
 
 /// Longest command shown, in characters.
@@ -12,16 +13,47 @@ const MAX_COMMAND_CHARS: usize = 300;
 /// A shell does more with these than run one program.
 const SHELL_CHARS: &[char] = &[';', '|', '&', '`', '$', '<', '>', '\\', '\n', '\r'];
 const READING: &[&str] = &[
-    "get", "describe", "logs", "top", "explain", "events", "diff", "version", "api-resources", "cluster-info",
-    "status", "history", "list", "auth",
+    "get",
+    "describe",
+    "logs",
+    "top",
+    "explain",
+    "events",
+    "diff",
+    "version",
+    "api-resources",
+    "cluster-info",
+    "status",
+    "history",
+    "list",
+    "auth",
 ];
 /// These lose something that nothing brings back, or open a way in.
 const DANGEROUS: &[&str] = &[
-    "delete", "drain", "replace", "exec", "cp", "attach", "debug", "run", "port-forward", "proxy", "uninstall",
-    "prune", "taint", "certificate", "config", "edit", "--force", "--prune", "--all", "--grace-period=0",
+    "delete",
+    "drain",
+    "replace",
+    "exec",
+    "cp",
+    "attach",
+    "debug",
+    "run",
+    "port-forward",
+    "proxy",
+    "uninstall",
+    "prune",
+    "taint",
+    "certificate",
+    "config",
+    "edit",
+    "--force",
+    "--prune",
+    "--all",
+    "--grace-period=0",
 ];
 /// They would send credentials elsewhere, or act as somebody else.
-const FOREIGN_FLAGS: &[&str] = &["--server", "-s", "--token", "--kubeconfig", "--as", "--raw", "--kube-apiserver"];
+const FOREIGN_FLAGS: &[&str] =
+    &["--server", "-s", "--token", "--kubeconfig", "--as", "--raw", "--kube-apiserver"];
 
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled by the tests")]
 static LINK: LazyLock<Regex> = LazyLock::new(|| {
@@ -31,7 +63,7 @@ static LINK: LazyLock<Regex> = LazyLock::new(|| {
 
 /// One paragraph of at most `max_chars`: no control or invisible characters, and no link that leads anywhere.
 pub fn text(text: &str, max_chars: usize) -> String {
-    let plain = visible(text);
+    let plain = inert(text);
     let plain = plain.split_whitespace().collect::<Vec<_>>().join(" ");
     let plain = LINK.replace_all(&plain, |found: &regex::Captures<'_>| match (found.get(1), found.get(2)) {
         (Some(scheme), _) => format!("{}[:]//", scheme.as_str()),
@@ -45,24 +77,9 @@ pub fn text(text: &str, max_chars: usize) -> String {
     format!("{head}…")
 }
 
-/// Without characters that a reader does not see but a machine reads: Unicode tags, zero-width, bidi controls.
-pub fn visible(text: &str) -> String {
-    text.chars()
-        .filter(|c| !is_invisible(*c))
-        .map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c })
-        .collect()
-}
-
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-        | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
-}
-
 /// A command as it may be shown, and the least risk it has; None for what is no single kubectl or helm command.
 pub fn command(text: &str) -> Option<(String, Risk)> {
-    let command = visible(text.trim()).trim_matches('`').trim().to_owned();
+    let command = inert(text.trim()).trim_matches('`').trim().to_owned();
     let command = command.strip_prefix("$ ").unwrap_or(&command);
     if command.chars().count() > MAX_COMMAND_CHARS
         || command.contains(SHELL_CHARS)
@@ -83,7 +100,8 @@ pub fn command(text: &str) -> Option<(String, Risk)> {
     let dangerous = words.iter().any(|word| DANGEROUS.contains(word));
     let reading = words.iter().any(|word| READING.contains(word));
     let changing = words.iter().any(|word| {
-        ["undo", "restart", "set", "patch", "apply", "create", "scale", "rollback", "label", "annotate"].contains(word)
+        ["undo", "restart", "set", "patch", "apply", "create", "scale", "rollback", "label", "annotate"]
+            .contains(word)
     });
     let risk = match (dangerous, reading && !changing) {
         (true, _) => Risk::High,
