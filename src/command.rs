@@ -3,6 +3,7 @@
 
 mod demo;
 mod investigate;
+mod models;
 mod runbooks;
 
 use std::path::PathBuf;
@@ -51,6 +52,9 @@ pub enum Command {
     /// Check runbooks, or ask which one an alert would get
     #[command(subcommand)]
     Runbooks(runbooks::Runbooks),
+    /// Check the configured models
+    #[command(subcommand)]
+    Models(models::Models),
     /// Bring the database schema up to date and exit
     Migrate {
         #[command(flatten)]
@@ -81,6 +85,7 @@ impl Command {
             Self::Demo(options) => demo::run(options).await,
             Self::Investigate(options) => investigate::run(options).await,
             Self::Runbooks(command) => runbooks::run(command),
+            Self::Models(command) => models::run(command).await,
             Self::Migrate { config } => {
                 let settings = config.load()?;
                 telemetry::start_log(&settings.log)?;

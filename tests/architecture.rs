@@ -23,8 +23,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("settings", &[]),
     ("telemetry", &["settings"]),
     ("postgres", &["settings", "telemetry"]),
-    // Port.
+    // Ports.
     ("source", &["settings", "telemetry"]),
+    ("llm", &["settings", "telemetry"]),
     // Steps, in the order of the data but for `signature`: a runbook carries its signatures, so it imports them.
     ("webhook", &["settings", "telemetry"]),
     ("incident", &["settings", "telemetry", "source", "webhook"]),
@@ -104,6 +105,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "investigator",
             "app",
             "demo",
+            "llm",
         ],
     ),
     ("main", &["command"]),

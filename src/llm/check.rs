@@ -122,3 +122,81 @@ fn called(reply: &Reply) -> Option<bool> {
     let call = reply.turn.calls.iter().find(|call| call.name == TOOL)?;
     Some(serde_json::from_str(&call.arguments).is_ok_and(|arguments: Value| arguments["word"].is_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::stand_in::{Scripted, StandIn};
+
+    fn answer(message: &Value, usage: &Value) -> Scripted {
+        let choice = json!({"message": message, "finish_reason": "stop"});
+        Scripted::whole(200, json!({"choices": [choice], "usage": usage}).to_string())
+    }
+
+    fn calls(arguments: &str) -> Value {
+        json!({"tool_calls": [{"id": "a", "function": {"name": TOOL, "arguments": arguments}}]})
+    }
+
+    /// The report without its seconds, and what was asked.
+    async fn checked(script: Vec<Scripted>) -> (Checked, String, Vec<Value>) {
+        let server = StandIn::start(script).await;
+        let model = server.model("name: local, provider: openai, base_url: $URL, model: m");
+        let checked = check(&[model]).await.remove(0);
+        let text = Checked { took: Duration::from_millis(1_240), ..checked.clone() }.to_string();
+        (checked, text, server.asked().into_iter().map(|asked| asked.body).collect())
+    }
+
+    #[tokio::test]
+    async fn a_model_that_calls_when_forced_works() {
+        let usage = json!({"prompt_tokens": 90, "completion_tokens": 12});
+        let (checked, text, asked) = checked(vec![answer(&calls(r#"{"word": "ready"}"#), &usage)]).await;
+        assert!(checked.works());
+        insta::assert_snapshot!(text, @r"
+        local: works (1.2 s)
+          tools: calls a tool, also when forced to
+          usage: 90 tokens in, 12 out
+        ");
+        assert_eq!(asked[0]["tool_choice"]["function"]["name"], TOOL);
+        assert_eq!(asked[0]["messages"][1]["content"], "Say hello.");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ignores_the_forced_choice_is_found_out() {
+        let hello = answer(&json!({"content": "Hello!"}), &Value::Null);
+        let script = vec![hello.clone(), answer(&calls(r#"{"word": "ready"}"#), &Value::Null)];
+        let (checked, text, asked) = checked(script).await;
+        assert!(checked.works());
+        insta::assert_snapshot!(text, @r"
+        local: works (1.2 s)
+          tools: calls a tool, but its server ignores a forced choice
+          usage: not reported; budgets go by an estimate
+        ");
+        assert_eq!(asked[1]["tool_choice"], "auto");
+    }
+
+    #[tokio::test]
+    async fn a_model_that_cannot_call_tools_does_not_work() {
+        let hello = answer(&json!({"content": "Hello!"}), &Value::Null);
+        let (talks, text, _) = checked(vec![hello.clone(), hello]).await;
+        assert!(!talks.works());
+        insta::assert_snapshot!(text, @r"
+        local: does not work (1.2 s)
+          tools: calls no tool; is it a model for tools, and its server set up for them?
+          usage: not reported; budgets go by an estimate
+        ");
+        let (misfit, _, _) = checked(vec![answer(&calls("{\"word\": "), &Value::Null)]).await;
+        assert!(!misfit.works());
+        assert_eq!(misfit.answer.unwrap().tools, Tools::Misfit);
+    }
+
+    #[tokio::test]
+    async fn a_model_that_does_not_answer_says_why() {
+        let body = r#"{"error": {"message": "Incorrect API key provided"}}"#;
+        let (checked, text, _) = checked(vec![Scripted::whole(401, body)]).await;
+        assert!(!checked.works());
+        insta::assert_snapshot!(text, @r"
+        local: does not work (1.2 s)
+          local: HTTP 401: Incorrect API key provided
+        ");
+    }
+}

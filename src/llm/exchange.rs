@@ -190,12 +190,13 @@ impl Endpoint {
     /// A fault that may be shown: with the model's name, without secrets, one short line.
     pub fn clean(&self, fault: Fault) -> Fault {
         let clean = |detail: String| {
-            let mut text: String = detail.chars().take(MAX_READ_CHARS).collect();
+            let mut text = detail;
             for secret in self.secrets.iter().map(ExposeSecret::expose_secret) {
                 if secret.chars().count() >= MIN_SECRET_CHARS {
                     text = text.replace(secret, "[redacted:key]");
                 }
             }
+            let text: String = text.chars().take(MAX_READ_CHARS).collect();
             let text: Vec<String> = redact(&text)
                 .split(|c: char| c.is_whitespace() || c.is_control())
                 .filter(|word| !word.is_empty())

@@ -43,10 +43,7 @@ impl Decoder {
     pub fn push(&mut self, piece: &[u8]) -> Vec<Part> {
         self.buffer.extend_from_slice(piece);
         if self.form == Form::Unknown {
-            self.form = form(&self.buffer);
-            if self.form == Form::Unknown && self.buffer.iter().all(u8::is_ascii_whitespace) {
-                self.buffer.clear();
-            }
+            self.form = form(&mut self.buffer);
         }
         let mut events = Vec::new();
         if self.form == Form::Events {
@@ -89,9 +86,10 @@ fn line(buffer: &[u8], from: usize) -> Option<(usize, usize)> {
 impl Event {
     /// Takes one line; the blank one after data makes an event.
     fn take(&mut self, line: &[u8]) -> Option<String> {
-        let line = String::from_utf8_lossy(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line));
+        let line = String::from_utf8_lossy(line);
         if line.is_empty() {
-            return self.data.take();
+            // Some servers keep a connection alive with empty data.
+            return self.data.take().filter(|data| !data.trim().is_empty());
         }
         let (field, value) = line.split_once(':').unwrap_or((&line, ""));
         match field {
@@ -112,16 +110,22 @@ impl Event {
     }
 }
 
-/// The first byte that means something tells JSON and HTML from events: no field's name begins with it.
-fn form(bytes: &[u8]) -> Form {
-    if BYTE_ORDER_MARK.starts_with(bytes) {
-        return Form::Unknown;
+/// The first byte that means something tells JSON and HTML from events: no field's name begins with it. What
+/// comes before it is dropped.
+fn form(bytes: &mut Vec<u8>) -> Form {
+    loop {
+        let blanks = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let mark = if bytes[blanks..].starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        bytes.drain(..blanks + mark);
+        if mark == 0 {
+            break;
+        }
     }
-    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        None => Form::Unknown,
+    match bytes.first() {
+        // Nothing, or the beginning of a mark.
+        _ if BYTE_ORDER_MARK.starts_with(bytes) => Form::Unknown,
         Some(b'{' | b'[' | b'<' | b'"') => Form::Whole,
-        Some(_) => Form::Events,
+        _ => Form::Events,
     }
 }
 
@@ -159,7 +163,7 @@ mod tests {
         ] {
             assert_eq!(events(text), ["one", "two\nlines", "end"], "{text:?}");
         }
-        assert_eq!(events("data: one\n\ndata: tw"), ["one"], "what broke off is no event");
+        assert_eq!(events("data:\n\ndata: one\n\ndata: tw"), ["one"], "what broke off is no event");
     }
 
     #[test]

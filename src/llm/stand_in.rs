@@ -159,3 +159,18 @@ pub(super) fn question(text: &str) -> Request {
         max_output_tokens: 100,
     }
 }
+
+/// A whole body, one message or tool a line.
+pub(super) fn outline(body: &Value) -> String {
+    let mut lines = Vec::new();
+    for (key, value) in body.as_object().unwrap() {
+        match value.as_array() {
+            Some(items) => {
+                lines.push(format!("{key}:"));
+                lines.extend(items.iter().map(|item| format!("  {item}")));
+            }
+            None => lines.push(format!("{key}: {value}")),
+        }
+    }
+    lines.join("\n")
+}

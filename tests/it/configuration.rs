@@ -14,9 +14,37 @@ fn the_documented_settings_are_the_defaults() {
     assert_eq!(format!("{settings:#?}"), format!("{:#?}", Settings::default()));
 }
 
+/// The example of a list whose default is empty stands in comments: the text as it is without their marks.
+fn examples() -> String {
+    let text = read("config/whodunit.yaml");
+    let start = text.find("# models:\n").expect("config/whodunit.yaml shows no example of models");
+    text[start..]
+        .lines()
+        .map_while(|line| line.strip_prefix('#'))
+        .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
+        .collect()
+}
+
+#[test]
+fn the_commented_example_of_models_can_be_read_and_names_each_provider() {
+    let settings: Settings = serde_saphyr::from_str(&examples()).unwrap();
+    let providers: Vec<String> =
+        settings.models.iter().map(|model| format!("{:?}", model.provider)).collect();
+    assert_eq!(providers, ["Anthropic", "OpenAi", "OpenAi", "Bedrock"]);
+    // Values in the example that are defaults are the true ones: a model that says nothing has them.
+    let bare: Settings = serde_saphyr::from_str("models: [{name: a, provider: openai, model: m}]").unwrap();
+    let (bare, full) = (&bare.models[0], &settings.models[0]);
+    assert_eq!(
+        (bare.max_output_tokens, bare.idle_secs, bare.total_secs),
+        (full.max_output_tokens, full.idle_secs, full.total_secs)
+    );
+    let default = format!("# default: {}\n", bare.context_tokens);
+    assert!(examples().contains(&default), "the example says another default of context_tokens");
+}
+
 #[test]
 fn every_setting_is_documented() {
-    let documented = read("config/whodunit.yaml");
+    let documented = read("config/whodunit.yaml") + &examples();
     let source = read("src/settings.rs");
     let keys: Vec<&str> = source
         .lines()
@@ -25,9 +53,16 @@ fn every_setting_is_documented() {
         .filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
         .collect();
     assert!(keys.len() > 40, "found only {} keys in src/settings.rs", keys.len());
-    let missing: Vec<&&str> = keys
-        .iter()
-        .filter(|key| !documented.lines().any(|line| line.trim_start().starts_with(&format!("{key}:"))))
-        .collect();
+    let is_documented = |key: &str| {
+        let opens = |line: &str| {
+            let line = line.trim_start();
+            line.trim_start_matches("- ").starts_with(&format!("{key}:"))
+        };
+        // `{input: 3, output: 15}` documents its keys too.
+        let inline =
+            |line: &str| line.contains(&format!("{{{key}: ")) || line.contains(&format!(", {key}: "));
+        documented.lines().any(|line| opens(line) || (!line.trim_start().starts_with('#') && inline(line)))
+    };
+    let missing: Vec<&&str> = keys.iter().filter(|key| !is_documented(key)).collect();
     assert!(missing.is_empty(), "config/whodunit.yaml says nothing of {missing:?}");
 }

@@ -124,3 +124,46 @@ fn an_unknown_setting_ends_the_start_with_its_name_and_line() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(error.contains("whodunit.yaml") && error.contains("lisen") && error.contains('2'), "{error}");
 }
+
+/// `whodunit models check` with these settings: its exit code, and all it says.
+fn models_check(settings: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("whodunit.yaml");
+    std::fs::write(&file, settings).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_whodunit"));
+    let output = command.args(["models", "check", "--config"]).arg(&file).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn models_check_names_the_setting_that_is_wrong_and_the_model_that_is_away() {
+    let (code, text) = models_check("");
+    assert_eq!(code, Some(1));
+    assert!(text.contains("No model is configured"), "{text}");
+    let model = "name: a, provider: openai, model: m";
+    let (code, text) = models_check(&format!("models: [{{{model}, api_key_file: /nowhere/key}}]"));
+    assert_eq!(code, Some(1));
+    assert!(text.contains("models[0].api_key_file: cannot read /nowhere/key"), "{text}");
+    let (code, text) = models_check(&format!("models: [{{{model}, base_url: 'http://127.0.0.1:1'}}]"));
+    assert_eq!(code, Some(1));
+    assert!(text.contains("a: does not work") && text.contains("cannot connect"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn models_check_ends_with_0_when_one_model_works() {
+    let answer = serde_json::json!({"choices": [{"finish_reason": "tool_calls", "message": {"tool_calls": [
+        {"id": "a", "function": {"name": "report_ready", "arguments": "{\"word\": \"ready\"}"}}]}}]});
+    let router = axum::Router::new().fallback(async || axum::Json(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let settings = format!(
+        "models: [{{name: away, provider: openai, model: m, base_url: 'http://127.0.0.1:1'}},
+                  {{name: here, provider: openai, model: m, base_url: '{url}'}}]"
+    );
+    let (code, text) = tokio::task::spawn_blocking(move || models_check(&settings)).await.unwrap();
+    server.abort();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("away: does not work") && text.contains("here: works"), "{text}");
+}

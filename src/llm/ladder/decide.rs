@@ -15,11 +15,10 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// The longest wait for a model when another could answer instead.
 const LONGEST_WAIT_BEFORE_ANOTHER: Duration = Duration::from_secs(5);
-/// Faults in a row after which a model is rested, and for how long; it is still asked when no other is left.
+/// Faults in a row after which a model is rested (a refused key or a used-up quota: at once), and for how
+/// long; it is still asked when no other is left.
 const REST_AFTER_FAULTS: u32 = 3;
 const REST: Duration = Duration::from_secs(60);
-/// A key that is refused or a quota that is used up rarely comes back within minutes.
-const REST_WHEN_UNUSABLE: Duration = Duration::from_secs(300);
 
 /// Characters a token, before a model has told.
 const CHARS_PER_TOKEN: f64 = 3.5;
@@ -75,9 +74,7 @@ impl Standing {
         if let Fault::Transient { retry_after: Some(wait), .. } = fault {
             self.not_before = Some(now + *wait);
         }
-        if matches!(fault, Fault::Unusable { .. }) {
-            self.rests_until = Some(now + REST_WHEN_UNUSABLE);
-        } else if self.faults >= REST_AFTER_FAULTS {
+        if matches!(fault, Fault::Unusable { .. }) || self.faults >= REST_AFTER_FAULTS {
             self.rests_until = Some(now + REST);
         }
     }
