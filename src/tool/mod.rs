@@ -2,6 +2,9 @@
 //! scope and size before and after each call. Nothing here writes anything anywhere, and nothing that a tool
 //! returns can change what is allowed.
 
+pub mod prometheus;
+mod request;
+
 use std::time::Duration;
 
 use futures::future::BoxFuture;
