@@ -2,8 +2,11 @@
 //! scope and size before and after each call. Nothing here writes anything anywhere, and nothing that a tool
 //! returns can change what is allowed.
 
+pub mod loki;
+pub mod memory;
 pub mod prometheus;
 mod request;
+pub mod runbook;
 
 use std::time::Duration;
 

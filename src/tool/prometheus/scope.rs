@@ -58,6 +58,8 @@ pub fn narrow(promql: &str, namespaces: &[String]) -> Result<Scoped, Refusal> {
     walk(&mut tree, &mut |part| match part {
         Part::Selector(selector) => {
             narrowed += usize::from(narrow_selector(selector, namespaces)?);
+            // In the order in which they are written.
+            selector.matchers.matchers.sort_by_cached_key(ToString::to_string);
             Ok(())
         }
         // It joins series that no selector names.
