@@ -102,7 +102,7 @@ pub(super) fn time(text: &str, bounds: &Bounds) -> Result<DateTime<Utc>, Refusal
         Some(("", at)) => Some(at),
         Some((rest, at)) => distance(rest).and_then(|distance| at.checked_add_signed(distance)),
         None => match text.parse::<f64>() {
-            #[expect(clippy::cast_possible_truncation, reason = "a cast saturates, and from_timestamp checks")]
+            // A cast saturates, and what is no time is None.
             Ok(seconds) => DateTime::from_timestamp(seconds as i64, 0),
             Err(_) => DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc)),
         },

@@ -11,7 +11,7 @@ use super::super::request::count;
 use crate::source::loki::{Found, StreamLine};
 
 /// Templates that get a line of their own.
-const MAX_SHOWN: usize = 20;
+const MAX_SHOWN: usize = 14;
 /// Longest line shown; the ledger has it in full.
 const MAX_LINE_CHARS: usize = 300;
 /// Longest part of a line that decides its template.

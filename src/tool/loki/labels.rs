@@ -12,7 +12,7 @@ use crate::llm::ToolSchema;
 use crate::source::loki::Loki;
 
 /// Most values in an answer.
-const MAX_VALUES: usize = 150;
+const MAX_VALUES: usize = 100;
 
 /// `loki_labels`.
 pub struct Labels {

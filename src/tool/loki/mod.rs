@@ -8,8 +8,6 @@ mod selector;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 pub use labels::Labels;
 pub use query::Query;
 
@@ -20,8 +18,8 @@ use crate::source::loki::{Error, Loki};
 const GROUP: &str = "loki";
 
 /// All tools over one server.
-pub fn tools(client: &Loki) -> Vec<Arc<dyn Tool>> {
-    vec![Arc::new(Query::new(client.clone())), Arc::new(Labels::new(client.clone()))]
+pub fn tools(client: &Loki) -> Vec<Box<dyn Tool>> {
+    vec![Box::new(Query::new(client.clone())), Box::new(Labels::new(client.clone()))]
 }
 
 fn failed(error: &Error) -> Refusal {

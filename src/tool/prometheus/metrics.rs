@@ -15,7 +15,7 @@ use crate::source::http::quote;
 use crate::source::prometheus::Prometheus;
 
 /// Most names of metrics, or values of one label, in an answer.
-const MAX_NAMES: usize = 150;
+const MAX_NAMES: usize = 100;
 /// Values shown of each label of a metric.
 const MAX_EXAMPLES: usize = 4;
 /// Beginnings named when names are too many.

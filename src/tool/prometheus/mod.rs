@@ -13,8 +13,6 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 pub use metrics::Metrics;
 pub use query::{Instant, Range};
 pub use rule::AlertRule;
@@ -27,12 +25,12 @@ use crate::source::prometheus::{Error, Prometheus};
 const GROUP: &str = "prometheus";
 
 /// All tools over one server.
-pub fn tools(client: &Prometheus) -> Vec<Arc<dyn Tool>> {
+pub fn tools(client: &Prometheus) -> Vec<Box<dyn Tool>> {
     vec![
-        Arc::new(Instant::new(client.clone())),
-        Arc::new(Range::new(client.clone())),
-        Arc::new(AlertRule::new(client.clone())),
-        Arc::new(Metrics::new(client.clone())),
+        Box::new(Instant::new(client.clone())),
+        Box::new(Range::new(client.clone())),
+        Box::new(AlertRule::new(client.clone())),
+        Box::new(Metrics::new(client.clone())),
     ]
 }
 

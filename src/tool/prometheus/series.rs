@@ -12,6 +12,8 @@ use crate::source::prometheus::Series;
 pub const MAX_SERIES: usize = 1000;
 /// Most series that get a line of their own.
 const MAX_SHOWN: usize = 12;
+/// Labels that tell series apart and say nothing that others do not say better: not shown, but told of.
+const UNSAID: [&str; 3] = ["uid", "container_id", "image_id"];
 /// Labels named in a refusal.
 const MAX_LABELS_NAMED: usize = 5;
 
@@ -47,6 +49,8 @@ pub fn too_many(number: &str, widest: &str) -> String {
 struct Names {
     shared: String,
     own: Vec<String>,
+    /// Labels that differ and are not shown.
+    unsaid: String,
 }
 
 fn names(series: &[Series]) -> Names {
@@ -58,11 +62,15 @@ fn names(series: &[Series]) -> Names {
     let word = |labels: &mut dyn Iterator<Item = (&String, &String)>| {
         labels.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
     };
+    let is_said = |key: &str| !shared.contains_key(key) && !UNSAID.contains(&key);
     let own = |one: &Series| {
-        let text = word(&mut one.labels.iter().filter(|(key, _)| !shared.contains_key(*key)));
+        let text = word(&mut one.labels.iter().filter(|(key, _)| is_said(key)));
         if text.is_empty() { "{}".to_owned() } else { text }
     };
-    Names { own: series.iter().map(own).collect(), shared: word(&mut shared.iter()) }
+    let is_unsaid =
+        |label: &&str| !shared.contains_key(*label) && series.iter().any(|one| one.labels.contains_key(*label));
+    let unsaid = UNSAID.into_iter().filter(is_unsaid).collect::<Vec<_>>().join(", ");
+    Names { own: series.iter().map(own).collect(), shared: word(&mut shared.iter()), unsaid }
 }
 
 fn heading(series: &[Series], names: &Names) -> String {
@@ -71,7 +79,11 @@ fn heading(series: &[Series], names: &Names) -> String {
         (1, shared) => format!(": {shared}"),
         (_, shared) => format!("; all have {shared}"),
     };
-    format!("{}{shared}\n", count(series.len(), "series", "series"))
+    let unsaid = match names.unsaid.as_str() {
+        "" => String::new(),
+        labels => format!("; not shown: {labels}"),
+    };
+    format!("{}{shared}{unsaid}\n", count(series.len(), "series", "series"))
 }
 
 /// An instant answer, the highest values first.
@@ -94,12 +106,7 @@ pub fn instant(series: &[Series]) -> String {
     }
     if let Some(rest) = rows.get(MAX_SHOWN..).filter(|rest| !rest.is_empty()) {
         let (low, high) = (rest.last().map_or(f64::NAN, |row| row.0), rest[0].0);
-        text.push_str(&format!(
-            "left out: {} with lower values, {} to {}\n",
-            count(rest.len(), "series", "series"),
-            number(low),
-            number(high)
-        ));
+        text.push_str(&format!("left out: {}, {}\n", count(rest.len(), "series", "series"), span(low, high)));
     }
     text
 }
@@ -112,13 +119,14 @@ pub fn range(series: &[Series], window: Window, step_secs: u32) -> String {
         return "no series in this window\n".to_owned();
     }
     let names = names(series);
+    let (window, edges) = shape::edges(series, window, step_secs);
     let mut rows: Vec<Row<'_>> = series
         .iter()
         .zip(&names.own)
         .map(|(one, name)| (shape::moved(one, window, step_secs), one, name.as_str()))
         .collect();
     rows.sort_by(|one, other| other.0.order(&one.0).then(one.2.cmp(other.2)));
-    let mut text = heading(series, &names);
+    let mut text = format!("{}{edges}", heading(series, &names));
     let moving = rows.iter().filter(|row| row.0.any()).count();
     // With nothing moving, a few that stand still say what there is.
     let shown = if moving == 0 { rows.len().min(3) } else { moving.min(MAX_SHOWN) };
@@ -134,10 +142,14 @@ pub fn range(series: &[Series], window: Window, step_secs: u32) -> String {
         let values: Vec<f64> = still.iter().filter_map(|row| Some(row.1.samples.last()?.1)).collect();
         let low = values.iter().copied().fold(f64::INFINITY, f64::min);
         let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let at = if low < high { format!("{} to {}", number(low), number(high)) } else { number(high) };
-        text.push_str(&format!("left out: {} that never changed, at {at}\n", count(still.len(), "series", "series")));
+        let still = count(still.len(), "series", "series");
+        text.push_str(&format!("left out: {still} that never changed, {}\n", span(low, high)));
     }
     text
+}
+
+fn span(low: f64, high: f64) -> String {
+    if low < high { format!("at {} to {}", number(low), number(high)) } else { format!("at {}", number(high)) }
 }
 
 /// Everything that was read, for the ledger.

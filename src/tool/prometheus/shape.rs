@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 
 use super::super::request::Window;
 use crate::source::prometheus::Series;
@@ -210,6 +210,25 @@ fn quantile(mut values: Vec<f64>, quarters: usize) -> f64 {
     one + (other - one) * part
 }
 
+/// The part of a window in which any series has samples, and words for what lies outside of it: what is
+/// missing of all is said once.
+pub fn edges(series: &[Series], (from, to): Window, step_secs: u32) -> (Window, String) {
+    let firsts = series.iter().filter_map(|one| Some(one.samples.first()?.0));
+    let lasts = series.iter().filter_map(|one| Some(one.samples.last()?.0));
+    let (first, last) = (firsts.fold(f64::INFINITY, f64::min), lasts.fold(f64::NEG_INFINITY, f64::max));
+    let longest = f64::from(step_secs.max(1)) * GAP_STEPS;
+    let (mut window, mut words) = ((from, to), String::new());
+    if let Some(at) = instant(first).filter(|at| (*at - from).num_seconds() as f64 > longest) {
+        window.0 = at;
+        words.push_str(&format!("no series has samples before {}\n", clock(first)));
+    }
+    if let Some(at) = instant(last).filter(|at| (to - *at).num_seconds() as f64 > longest) {
+        window.1 = at;
+        words.push_str(&format!("no series has samples after {}\n", clock(last)));
+    }
+    (window, words)
+}
+
 /// Where samples are missing within the window.
 fn missing(samples: &[(f64, f64)], (from, to): Window, step_secs: u32) -> Vec<String> {
     let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Vec::new() };
@@ -242,10 +261,13 @@ fn first_few(all: &[String]) -> String {
 }
 
 /// Time of day; days are in the query's own line.
-#[expect(clippy::cast_possible_truncation, reason = "a cast saturates, and from_timestamp checks")]
 pub fn clock(unix: f64) -> String {
+    instant(unix).map_or_else(|| unix.to_string(), |at| at.format("%H:%M:%S").to_string())
+}
+
+fn instant(unix: f64) -> Option<DateTime<Utc>> {
+    // A cast saturates, and what is no time is None.
     DateTime::from_timestamp(unix as i64, 0)
-        .map_or_else(|| unix.to_string(), |at| at.format("%H:%M:%S").to_string())
 }
 
 /// Whole numbers in full, others with four digits that count.
@@ -259,7 +281,6 @@ pub fn number(value: f64) -> String {
     if value.abs() < 1e-5 || value.abs() >= 1e15 {
         return format!("{value:.3e}");
     }
-    #[expect(clippy::cast_possible_truncation, reason = "a logarithm of a finite number is small")]
     let decimals = usize::try_from(3 - value.abs().log10().floor() as i64).unwrap_or(0);
     let text = format!("{value:.decimals$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
