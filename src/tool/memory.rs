@@ -56,8 +56,7 @@ pub struct PastReport {
 }
 
 /// Looks them up, newest first; an error in words.
-pub type Lookup =
-    Arc<dyn Fn(PastQuery) -> BoxFuture<'static, Result<Vec<PastReport>, String>> + Send + Sync>;
+pub type Lookup = Arc<dyn Fn(PastQuery) -> BoxFuture<'static, Result<Vec<PastReport>, String>> + Send + Sync>;
 
 /// `past_investigations`.
 pub struct PastInvestigations {
@@ -115,7 +114,8 @@ fn query(asked: Arguments, bounds: &Bounds) -> Result<PastQuery, Refusal> {
             "at most {MAX_REPORTS} reports of {MAX_DAYS} days are told: {limit} of {days} days were asked for"
         )));
     }
-    let given = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let given =
+        |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let (workload, cause, text) = (given(asked.workload), given(asked.cause), given(asked.text));
     let own = || format!("{}/{}/{}", bounds.workload.namespace, bounds.workload.kind, bounds.workload.name);
     let nothing_said = workload.is_none() && cause.is_none() && text.is_none();
@@ -165,7 +165,8 @@ fn told(reports: &[PastReport], words: &str, cut: Cut) -> String {
         let length = report.statement.chars().count();
         let limit = if cut == Cut::Short { MAX_STATEMENT_CHARS } else { length };
         let statement: String = report.statement.chars().take(limit).collect();
-        let more = if length > limit { format!(" … {} more characters", length - limit) } else { String::new() };
+        let more =
+            if length > limit { format!(" … {} more characters", length - limit) } else { String::new() };
         text.push_str(&format!(
             "{} {} {}: {} {}: {statement}{more}\n",
             stamp(report.finished_at),
@@ -191,11 +192,7 @@ impl Tool for PastInvestigations {
         GROUP
     }
 
-    fn call<'a>(
-        &'a self,
-        arguments: &'a Value,
-        bounds: &'a Bounds,
-    ) -> BoxFuture<'a, Result<Found, Refusal>> {
+    fn call<'a>(&'a self, arguments: &'a Value, bounds: &'a Bounds) -> BoxFuture<'a, Result<Found, Refusal>> {
         Box::pin(self.ask(arguments, bounds))
     }
 }

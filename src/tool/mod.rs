@@ -7,6 +7,7 @@ pub mod memory;
 pub mod prometheus;
 mod request;
 pub mod runbook;
+pub mod tempo;
 
 use std::time::Duration;
 

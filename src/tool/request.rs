@@ -40,7 +40,8 @@ pub(super) fn failed(source: &str, error: &http::Error) -> Refusal {
 
 /// Prometheus wraps its message into JSON, Loki does not.
 fn own_words(message: &str) -> String {
-    let parsed: Option<Value> = message.find('{').and_then(|start| serde_json::from_str(&message[start..]).ok());
+    let parsed: Option<Value> =
+        message.find('{').and_then(|start| serde_json::from_str(&message[start..]).ok());
     let inner = parsed.as_ref().and_then(|body| body.get("error")).and_then(Value::as_str);
     inner.unwrap_or(message).trim().to_owned()
 }

@@ -41,8 +41,9 @@ impl RunbookRead {
     pub fn new(catalogue: Arc<Catalogue>, alerts: &[Alert], workload: &Workload) -> Self {
         let schema = ToolSchema {
             name: "runbook_read".to_owned(),
-            description: "Full text of the chosen runbook, or of another by name, in parts; names of those that fit."
-                .to_owned(),
+            description:
+                "Full text of the chosen runbook, or of another by name, in parts; names of those that fit."
+                    .to_owned(),
             parameters: json!({"type": "object", "additionalProperties": false, "properties": {
                 "name": {"type": "string", "description": "default: the chosen one"},
                 "part": {"type": "integer", "description": "1 is the first"}}}),
@@ -74,7 +75,11 @@ impl RunbookRead {
         };
         let mut text = format!("runbook {}, part {part} of {}\n{piece}\n", runbook.name, pieces.len());
         if part < pieces.len() {
-            text.push_str(&format!("left out: {} more parts; next is part {}\n", pieces.len() - part, part + 1));
+            text.push_str(&format!(
+                "left out: {} more parts; next is part {}\n",
+                pieces.len() - part,
+                part + 1
+            ));
         }
         if part == 1 {
             text.push_str(&self.others(Some(&runbook)));
@@ -141,7 +146,8 @@ fn pieces(text: &str) -> Vec<&str> {
         let room = &rest[..rest.floor_char_boundary(MAX_PIECE_BYTES)];
         // The last third is where a cut makes sense; an earlier one wastes a part.
         let late = |at: &usize| *at > MAX_PIECE_BYTES * 2 / 3;
-        let cut = ["\n#", "\n\n", "\n"].iter().find_map(|mark| room.rfind(mark).filter(late)).unwrap_or(room.len());
+        let cut =
+            ["\n#", "\n\n", "\n"].iter().find_map(|mark| room.rfind(mark).filter(late)).unwrap_or(room.len());
         let (piece, after) = rest.split_at(cut);
         pieces.push(piece);
         rest = after;
@@ -194,7 +200,9 @@ mod tests {
     async fn a_long_runbook_comes_in_parts_that_lose_nothing() {
         let mut tool = tool(None);
         let mut runbook = Catalogue::builtin().runbooks()[0].as_ref().clone();
-        runbook.text = (0..1000).map(|n| format!("{}line {n} é\n", if n % 40 == 0 { "\n## Head\n" } else { "" })).collect();
+        runbook.text = (0..1000)
+            .map(|n| format!("{}line {n} é\n", if n % 40 == 0 { "\n## Head\n" } else { "" }))
+            .collect();
         let whole = runbook.text.clone();
         assert_eq!((pieces(&whole).concat(), pieces(&whole).len()), (whole.clone(), 3));
         assert!(pieces(&whole).iter().all(|piece| piece.len() <= MAX_PIECE_BYTES));

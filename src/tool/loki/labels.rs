@@ -78,11 +78,7 @@ impl Tool for Labels {
         GROUP
     }
 
-    fn call<'a>(
-        &'a self,
-        arguments: &'a Value,
-        bounds: &'a Bounds,
-    ) -> BoxFuture<'a, Result<Found, Refusal>> {
+    fn call<'a>(&'a self, arguments: &'a Value, bounds: &'a Bounds) -> BoxFuture<'a, Result<Found, Refusal>> {
         Box::pin(self.ask(arguments, bounds))
     }
 }

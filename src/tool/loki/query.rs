@@ -49,8 +49,9 @@ impl Query {
     pub fn new(client: Loki) -> Self {
         let schema = ToolSchema {
             name: "loki_query".to_owned(),
-            description: "Log lines, repeated ones collapsed, trouble first. Default: 30 minutes around the onset."
-                .to_owned(),
+            description:
+                "Log lines, repeated ones collapsed, trouble first. Default: 30 minutes around the onset."
+                    .to_owned(),
             parameters: json!({"type": "object", "additionalProperties": false, "properties": {
                 "namespace": {"type": "string"},
                 "pod": {"type": "string", "description": "name, or its beginning: checkout-*"},
@@ -70,8 +71,7 @@ impl Query {
 
     async fn ask(&self, asked: &Value, bounds: &Bounds) -> Result<Found, Refusal> {
         let asked: Arguments = arguments(asked)?;
-        let span =
-            Span { minutes: asked.minutes, start: asked.start.as_deref(), end: asked.end.as_deref() };
+        let span = Span { minutes: asked.minutes, start: asked.start.as_deref(), end: asked.end.as_deref() };
         let window = window(span, bounds)?;
         let limit = asked.limit.unwrap_or(USUAL_LINES).max(1);
         if limit > MAX_LINES {
@@ -101,12 +101,7 @@ impl Query {
             }
             text.push_str(&digest::digest(&answer));
         }
-        Ok(Found {
-            source: GROUP.to_owned(),
-            full: digest::full(&answer),
-            query: answer.query,
-            digest: text,
-        })
+        Ok(Found { source: GROUP.to_owned(), full: digest::full(&answer), query: answer.query, digest: text })
     }
 
     /// What the limit left out.
@@ -149,11 +144,7 @@ impl Tool for Query {
         GROUP
     }
 
-    fn call<'a>(
-        &'a self,
-        arguments: &'a Value,
-        bounds: &'a Bounds,
-    ) -> BoxFuture<'a, Result<Found, Refusal>> {
+    fn call<'a>(&'a self, arguments: &'a Value, bounds: &'a Bounds) -> BoxFuture<'a, Result<Found, Refusal>> {
         Box::pin(self.ask(arguments, bounds))
     }
 }

@@ -61,10 +61,9 @@ fn namespace(asked: Option<&str>, bounds: &Bounds) -> Result<String, Refusal> {
     };
     match asked {
         Some(name) if own.is_empty() || own.iter().any(|own| own == name) => matcher("namespace", name),
-        Some(name) => Err(Refusal::Scope(format!(
-            "namespace `{name}`; this investigation reads {}",
-            own.join(", ")
-        ))),
+        Some(name) => {
+            Err(Refusal::Scope(format!("namespace `{name}`; this investigation reads {}", own.join(", "))))
+        }
         None if own.is_empty() => Ok("namespace=~\".+\"".to_owned()),
         None => match own.iter().find(|name| !is_name(name)) {
             Some(odd) => Err(Refusal::Scope(format!("`{odd}` is no namespace's name"))),
@@ -81,7 +80,8 @@ fn pods(asked: Option<&str>, bounds: &Bounds) -> Result<Vec<String>, Refusal> {
         let Some(pattern) = own_pods(&bounds.workload) else {
             return Err(Refusal::Scope(format!("{} has no pods of its own", bounds.workload.short())));
         };
-        let fits = |pod: &str| regex::Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|re| re.is_match(pod));
+        let fits =
+            |pod: &str| regex::Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|re| re.is_match(pod));
         if let Some(pod) = asked.filter(|pod| !pod.contains('*') && !fits(pod)) {
             return Err(Refusal::Scope(format!("pod `{pod}` is not one of {}", bounds.workload.short())));
         }
@@ -89,7 +89,9 @@ fn pods(asked: Option<&str>, bounds: &Bounds) -> Result<Vec<String>, Refusal> {
     }
     if let Some(pod) = asked {
         parts.push(match pod.strip_suffix('*') {
-            Some(beginning) => format!("pod=~{}", quote(&format!("{}.*", regex::escape(bounded(beginning)?)))),
+            Some(beginning) => {
+                format!("pod=~{}", quote(&format!("{}.*", regex::escape(bounded(beginning)?))))
+            }
             None => matcher("pod", pod)?,
         });
     }

@@ -49,7 +49,9 @@ async fn recorded_logs_read_well() {
     let client = recorded(None).await;
     let found = ask(&client, "loki_query", json!({}), &bounds(&["prod-api"])).await.unwrap();
     insta::assert_snapshot!("all", found.digest);
-    assert!(found.query.starts_with("GET /loki/api/v1/query_range?query=%7Bnamespace%3D%22prod-api%22%7D&start="));
+    assert!(
+        found.query.starts_with("GET /loki/api/v1/query_range?query=%7Bnamespace%3D%22prod-api%22%7D&start=")
+    );
     let asked = json!({"regex": "(?i)error", "minutes": 10});
     let found = ask(&client, "loki_query", asked, &bounds(&["prod-api"])).await.unwrap();
     insta::assert_snapshot!("errors", found.digest);
@@ -96,7 +98,9 @@ async fn whatever_is_asked_only_the_own_namespace_is_on_the_wire() {
         let refusal = ask(&client, "loki_query", asked, &bounds(&["shop"])).await.unwrap_err();
         assert!(matches!(refusal, Refusal::Scope(_)), "{refusal}");
     }
-    for asked in [json!({"labels": {"namespace": "other"}}), json!({"query": "{a=\"b\"}"}), json!({"regex": "("})] {
+    for asked in
+        [json!({"labels": {"namespace": "other"}}), json!({"query": "{a=\"b\"}"}), json!({"regex": "("})]
+    {
         let refusal = ask(&client, "loki_query", asked, &bounds(&["shop"])).await.unwrap_err();
         assert!(matches!(refusal, Refusal::Arguments(_)), "{refusal}");
     }
@@ -105,7 +109,8 @@ async fn whatever_is_asked_only_the_own_namespace_is_on_the_wire() {
 
 fn lines(number: usize, bytes: usize) -> Value {
     let at = |n: usize| format!("{}", 1_795_244_400_000_000_000 + n as i64);
-    let values: Vec<Value> = (0..number).map(|n| json!([at(n), format!("n {n} {}", "x".repeat(bytes))])).collect();
+    let values: Vec<Value> =
+        (0..number).map(|n| json!([at(n), format!("n {n} {}", "x".repeat(bytes))])).collect();
     json!({"status": "success", "data": {"resultType": "streams",
         "result": [{"stream": {"pod": "a", "container": "b"}, "values": values}]}})
 }
@@ -130,7 +135,8 @@ async fn what_a_limit_leaves_out_is_counted() {
     assert!(found.digest.contains("only the newest 20 of 1234567 lines were read"), "{}", found.digest);
     let found = ask(&client, "loki_query", json!({"limit": 21}), &bounds(&["shop"])).await.unwrap();
     assert!(!found.digest.contains("only the"), "{}", found.digest);
-    let refusal = ask(&client, "loki_query", json!({"limit": 100_000}), &bounds(&["shop"])).await.unwrap_err();
+    let refusal =
+        ask(&client, "loki_query", json!({"limit": 100_000}), &bounds(&["shop"])).await.unwrap_err();
     assert!(refusal.to_string().starts_with("too much: 100000 lines, at most 2000"), "{refusal}");
 }
 
@@ -138,7 +144,10 @@ async fn what_a_limit_leaves_out_is_counted() {
 async fn an_answer_that_is_too_large_is_refused_with_its_size() {
     let client = full_of(10, 1024 * 1024).await;
     let told = ask(&client, "loki_query", json!({}), &bounds(&["shop"])).await.unwrap_err().to_string();
-    assert!(told.starts_with("too much: 1234567 lines, and 500 of them are more than 8388608 bytes"), "{told}");
+    assert!(
+        told.starts_with("too much: 1234567 lines, and 500 of them are more than 8388608 bytes"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -157,7 +166,10 @@ async fn recorded_errors_are_told_in_loki_s_words() {
     for (file, expected) in [
         ("too-long-range", "(400): the query time range exceeds the limit (query length: 9600h0m0s"),
         ("limit-too-big", "(400): max entries limit per query exceeded"),
-        ("bad-syntax", "(400): parse error at line 1, col 22: syntax error: unexpected $end, expecting } or ,"),
+        (
+            "bad-syntax",
+            "(400): parse error at line 1, col 22: syntax error: unexpected $end, expecting } or ,",
+        ),
         ("404", "Loki refused the query (404): 404 page not found"),
     ] {
         let content = Recording::embedded().unwrap().file(&format!("loki/errors/{file}.json")).unwrap();

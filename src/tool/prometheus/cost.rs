@@ -66,10 +66,9 @@ fn ranges(expr: &Expr, span: Duration) -> Result<(), Refusal> {
             ranges(&node.rhs, span)
         }
         Expr::Call(node) => node.args.args.iter().try_for_each(|arg| ranges(arg, span)),
-        Expr::NumberLiteral(_)
-        | Expr::StringLiteral(_)
-        | Expr::VectorSelector(_)
-        | Expr::Extension(_) => Ok(()),
+        Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::VectorSelector(_) | Expr::Extension(_) => {
+            Ok(())
+        }
     }
 }
 

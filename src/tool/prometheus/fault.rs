@@ -24,7 +24,8 @@ pub fn told(promql: &str, message: &str) -> String {
 }
 
 fn place(promql: &str, message: &str) -> usize {
-    if message.contains("unclosed") || message.contains("unterminated") || message.contains("unexpected end") {
+    if message.contains("unclosed") || message.contains("unterminated") || message.contains("unexpected end")
+    {
         return scan(promql).last_open.unwrap_or(promql.len());
     }
     let named = ["'", "illegal regex for "].iter().find_map(|mark| {

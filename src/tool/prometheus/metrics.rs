@@ -40,8 +40,9 @@ impl Metrics {
     pub fn new(client: Prometheus) -> Self {
         let schema = ToolSchema {
             name: "prometheus_metrics".to_owned(),
-            description: "Names of metrics that match; or the labels of one metric; or the values of one label."
-                .to_owned(),
+            description:
+                "Names of metrics that match; or the labels of one metric; or the values of one label."
+                    .to_owned(),
             parameters: json!({"type": "object", "additionalProperties": false, "properties": {
                 "match": {"type": "string", "description": "part of a name, glob or regex: restarts, kube_pod_*"},
                 "metric": {"type": "string", "description": "its labels and type"},
@@ -97,18 +98,15 @@ impl Metrics {
             let told = self.client.label_values(label, &[text.as_str()], window).await;
             let told = told.map_err(|error| failed(&error))?;
             let digest = format!("{label} of {text}\n{}", list(&told.what, "values", label)?);
-            return Ok(Found {
-                source: GROUP.to_owned(),
-                query: told.query,
-                full: digest.clone(),
-                digest,
-            });
+            return Ok(Found { source: GROUP.to_owned(), query: told.query, full: digest.clone(), digest });
         }
         let told = self.client.label_sets(&text, window).await.map_err(|error| failed(&error))?;
         let mut digest = format!("{text}: {} series\n", told.what.len());
         let name = metric.split('{').next().unwrap_or_default().trim();
         // What the metric means is an extra; series are told without it.
-        if let Some(about) = self.client.metadata(name).await.ok().and_then(|told| told.what.into_iter().next()) {
+        if let Some(about) =
+            self.client.metadata(name).await.ok().and_then(|told| told.what.into_iter().next())
+        {
             digest.push_str(&format!("{}: {}\n", about.kind, about.help));
         }
         digest.push_str(&by_label(&told.what));
@@ -179,11 +177,7 @@ impl Tool for Metrics {
         GROUP
     }
 
-    fn call<'a>(
-        &'a self,
-        arguments: &'a Value,
-        bounds: &'a Bounds,
-    ) -> BoxFuture<'a, Result<Found, Refusal>> {
+    fn call<'a>(&'a self, arguments: &'a Value, bounds: &'a Bounds) -> BoxFuture<'a, Result<Found, Refusal>> {
         Box::pin(self.ask(arguments, bounds))
     }
 }

@@ -36,7 +36,8 @@ impl Instant {
     pub fn new(client: Prometheus) -> Self {
         let schema = ToolSchema {
             name: "prometheus_query".to_owned(),
-            description: "PromQL at one time. Highest values first. Other namespaces are not read.".to_owned(),
+            description: "PromQL at one time. Highest values first. Other namespaces are not read."
+                .to_owned(),
             parameters: json!({"type": "object", "additionalProperties": false, "required": ["query"], "properties": {
                 "query": {"type": "string", "description": "PromQL"},
                 "time": {"type": "string", "description": "RFC 3339, now (default), onset, onset-15m"}}}),
@@ -74,11 +75,7 @@ impl Tool for Instant {
         GROUP
     }
 
-    fn call<'a>(
-        &'a self,
-        arguments: &'a Value,
-        bounds: &'a Bounds,
-    ) -> BoxFuture<'a, Result<Found, Refusal>> {
+    fn call<'a>(&'a self, arguments: &'a Value, bounds: &'a Bounds) -> BoxFuture<'a, Result<Found, Refusal>> {
         Box::pin(self.ask(arguments, bounds))
     }
 }
@@ -118,8 +115,7 @@ impl Range {
 
     async fn ask(&self, asked: &Value, bounds: &Bounds) -> Result<Found, Refusal> {
         let asked: RangeArguments = arguments(asked)?;
-        let span =
-            Span { minutes: asked.minutes, start: asked.start.as_deref(), end: asked.end.as_deref() };
+        let span = Span { minutes: asked.minutes, start: asked.start.as_deref(), end: asked.end.as_deref() };
         let window = window(span, bounds)?;
         let scoped = scope::narrow(&asked.query, &bounds.namespaces)?;
         let step = asked.step_secs.unwrap_or_else(|| usual_step(window)).max(1);
@@ -151,11 +147,7 @@ impl Tool for Range {
         GROUP
     }
 
-    fn call<'a>(
-        &'a self,
-        arguments: &'a Value,
-        bounds: &'a Bounds,
-    ) -> BoxFuture<'a, Result<Found, Refusal>> {
+    fn call<'a>(&'a self, arguments: &'a Value, bounds: &'a Bounds) -> BoxFuture<'a, Result<Found, Refusal>> {
         Box::pin(self.ask(arguments, bounds))
     }
 }
@@ -166,11 +158,7 @@ pub(super) fn usual_step((from, to): Window) -> u32 {
 }
 
 /// Asks at a time; refuses what is too wide.
-pub(super) async fn instant(
-    client: &Prometheus,
-    promql: &str,
-    at: DateTime<Utc>,
-) -> Result<Answer, Refusal> {
+pub(super) async fn instant(client: &Prometheus, promql: &str, at: DateTime<Utc>) -> Result<Answer, Refusal> {
     bounded(client, promql, at, client.query(promql, at).await).await
 }
 

@@ -36,9 +36,10 @@ impl AlertRule {
     pub fn new(client: Prometheus) -> Self {
         let schema = ToolSchema {
             name: "prometheus_alert_rule".to_owned(),
-            description: "An alert's own rule: expression, for, labels, who fires, and the recent value of what \
+            description:
+                "An alert's own rule: expression, for, labels, who fires, and the recent value of what \
                           it compares."
-                .to_owned(),
+                    .to_owned(),
             parameters: json!({"type": "object", "additionalProperties": false, "required": ["alert"], "properties": {
                 "alert": {"type": "string", "description": "alertname"}}}),
         };
@@ -177,11 +178,7 @@ impl Tool for AlertRule {
         GROUP
     }
 
-    fn call<'a>(
-        &'a self,
-        arguments: &'a Value,
-        bounds: &'a Bounds,
-    ) -> BoxFuture<'a, Result<Found, Refusal>> {
+    fn call<'a>(&'a self, arguments: &'a Value, bounds: &'a Bounds) -> BoxFuture<'a, Result<Found, Refusal>> {
         Box::pin(self.ask(arguments, bounds))
     }
 }

@@ -131,10 +131,7 @@ fn depth(tree: &Expr) -> usize {
     deepest
 }
 
-fn walk(
-    expr: &mut Expr,
-    visit: &mut impl FnMut(Part<'_>) -> Result<(), Refusal>,
-) -> Result<(), Refusal> {
+fn walk(expr: &mut Expr, visit: &mut impl FnMut(Part<'_>) -> Result<(), Refusal>) -> Result<(), Refusal> {
     match expr {
         Expr::VectorSelector(selector) => visit(Part::Selector(selector)),
         Expr::MatrixSelector(matrix) => visit(Part::Selector(&mut matrix.vs)),

@@ -67,8 +67,9 @@ fn names(series: &[Series]) -> Names {
         let text = word(&mut one.labels.iter().filter(|(key, _)| is_said(key)));
         if text.is_empty() { "{}".to_owned() } else { text }
     };
-    let is_unsaid =
-        |label: &&str| !shared.contains_key(*label) && series.iter().any(|one| one.labels.contains_key(*label));
+    let is_unsaid = |label: &&str| {
+        !shared.contains_key(*label) && series.iter().any(|one| one.labels.contains_key(*label))
+    };
     let unsaid = UNSAID.into_iter().filter(is_unsaid).collect::<Vec<_>>().join(", ");
     Names { own: series.iter().map(own).collect(), shared: word(&mut shared.iter()), unsaid }
 }
@@ -133,8 +134,7 @@ pub fn range(series: &[Series], window: Window, step_secs: u32) -> String {
     for (_, one, name) in &rows[..shown] {
         text.push_str(&format!("{name}: {}\n", shape::line(one, window, step_secs)));
     }
-    let (left, still): (Vec<&Row<'_>>, Vec<&Row<'_>>) =
-        rows[shown..].iter().partition(|row| row.0.any());
+    let (left, still): (Vec<&Row<'_>>, Vec<&Row<'_>>) = rows[shown..].iter().partition(|row| row.0.any());
     if !left.is_empty() {
         text.push_str(&format!("left out: {} that moved less\n", count(left.len(), "series", "series")));
     }
@@ -149,7 +149,11 @@ pub fn range(series: &[Series], window: Window, step_secs: u32) -> String {
 }
 
 fn span(low: f64, high: f64) -> String {
-    if low < high { format!("at {} to {}", number(low), number(high)) } else { format!("at {}", number(high)) }
+    if low < high {
+        format!("at {} to {}", number(low), number(high))
+    } else {
+        format!("at {}", number(high))
+    }
 }
 
 /// Everything that was read, for the ledger.

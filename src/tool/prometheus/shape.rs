@@ -117,7 +117,8 @@ fn summary(values: &[(f64, f64)]) -> String {
 fn counter_words(values: &[(f64, f64)]) -> Vec<String> {
     let seconds = values.last().map_or(0.0, |v| v.0) - values.first().map_or(0.0, |v| v.0);
     let rise = increase(values);
-    let mut words = vec![format!("counter, rose by {} ({}/min)", number(rise), number(rise / seconds * 60.0))];
+    let mut words =
+        vec![format!("counter, rose by {} ({}/min)", number(rise), number(rise / seconds * 60.0))];
     let resets: Vec<String> = values.windows(2).filter(|p| p[1].1 < p[0].1).map(|p| clock(p[1].0)).collect();
     if !resets.is_empty() {
         words.push(format!("{} resets: {}", resets.len(), first_few(&resets)));
@@ -273,7 +274,14 @@ fn instant(unix: f64) -> Option<DateTime<Utc>> {
 /// Whole numbers in full, others with four digits that count.
 pub fn number(value: f64) -> String {
     if !value.is_finite() {
-        return if value.is_nan() { "NaN" } else if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+        return if value.is_nan() {
+            "NaN"
+        } else if value > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        }
+        .to_owned();
     }
     if value.fract().abs() <= 0.0 && value.abs() < 1e15 {
         return format!("{value:.0}");

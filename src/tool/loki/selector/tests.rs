@@ -101,7 +101,8 @@ fn read(text: &str) -> Option<Vec<(String, String, String)>> {
     while !rest.is_empty() {
         let at = rest.find('"')?;
         let (head, quoted) = rest.split_at(at);
-        let operator = head.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ' ' | ','));
+        let operator =
+            head.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ' ' | ','));
         let name = head.strip_suffix(operator)?.trim_matches([',', ' ']).to_owned();
         let mut escaped = false;
         let end = quoted.char_indices().skip(1).find(|(_, c)| {

@@ -18,15 +18,15 @@ fn every_selector_is_narrowed() {
         (r#"x{namespace=~".+"}"#, r#"x{namespace="shop",namespace=~".+"}"#),
         ("a or b", r#"a{namespace="shop"} or b{namespace="shop"}"#),
         ("sum by (pod) (rate(x[5m]))", r#"sum by (pod) (rate(x{namespace="shop"}[5m]))"#),
-        (
-            "max_over_time(rate(x[5m])[1h:1m])",
-            r#"max_over_time(rate(x{namespace="shop"}[5m])[1h:1m])"#,
-        ),
+        ("max_over_time(rate(x[5m])[1h:1m])", r#"max_over_time(rate(x{namespace="shop"}[5m])[1h:1m])"#),
         ("x offset 1h", r#"x{namespace="shop"} offset 1h"#),
         ("x[5m] @ end() offset -5m", r#"x{namespace="shop"}[5m] @ end() offset -5m"#),
         ("x @ 1795244645", r#"x{namespace="shop"} @ 1795244645.000"#),
         ("topk(scalar(count(a)), b)", r#"topk(scalar(count(a{namespace="shop"})), b{namespace="shop"})"#),
-        ("-(a + on (pod) group_left () b)", r#"-(a{namespace="shop"} + on (pod) group_left () b{namespace="shop"})"#),
+        (
+            "-(a + on (pod) group_left () b)",
+            r#"-(a{namespace="shop"} + on (pod) group_left () b{namespace="shop"})"#,
+        ),
         ("absent(x)", r#"absent(x{namespace="shop"})"#),
         ("vector(1)", "vector(1)"),
         // A relabelled result is made of narrowed series all the same.

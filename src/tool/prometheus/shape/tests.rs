@@ -21,10 +21,10 @@ fn noise(i: usize) -> f64 {
 
 #[test]
 fn a_level_that_jumps_has_its_moment() {
-    for (before, after, spread) in [(10.0, 20.0, 1.0), (1e-6, 5e-6, 1e-7), (100.0, 0.0, 3.0), (0.0, 1e9, 1e6)] {
-        let values: Vec<(f64, f64)> = (0..100)
-            .map(|i| (i as f64, if i < 60 { before } else { after } + noise(i) * spread))
-            .collect();
+    for (before, after, spread) in [(10.0, 20.0, 1.0), (1e-6, 5e-6, 1e-7), (100.0, 0.0, 3.0), (0.0, 1e9, 1e6)]
+    {
+        let values: Vec<(f64, f64)> =
+            (0..100).map(|i| (i as f64, if i < 60 { before } else { after } + noise(i) * spread)).collect();
         let change = change_point(&values).unwrap();
         assert!((change.at - 60.0).abs() < 1.1, "{change:?}");
         assert!((change.from - before).abs() <= spread && (change.to - after).abs() <= spread, "{change:?}");
@@ -67,10 +67,7 @@ fn few_steps_are_told_one_by_one() {
 #[test]
 fn a_counter_s_resets_are_no_fall() {
     let values: Vec<f64> = (0..40).map(|i| ((i % 20) * 10) as f64).collect();
-    assert_eq!(
-        told(&series("x_total", &values)),
-        "counter, rose by 380 (19.49/min); 1 resets: 07:10:00"
-    );
+    assert_eq!(told(&series("x_total", &values)), "counter, rose by 380 (19.49/min); 1 resets: 07:10:00");
     // The rate rises to the tenfold in the middle.
     let mut total = 0.0;
     let values: Vec<f64> = (0..60)
