@@ -15,6 +15,7 @@ use crate::alert::Alert;
 use crate::facts::{Facts, Observation};
 use crate::llm::Usage;
 use crate::report::Report;
+use crate::tool::memory::{PastQuery, PastReport};
 
 /// Whether a call may be made is decided for one run after the other: our advisory lock, and the key of it.
 const LOCK_CLASS: i32 = 0x77d1;
@@ -57,6 +58,39 @@ pub async fn last_report(
     .fetch_optional(connection)
     .await?;
     Ok(report.and_then(|report| serde_json::from_value(report).ok()))
+}
+
+/// Finished investigations that fit, newest first, each with the number of all that fit.
+///
+/// # Errors
+/// The database's.
+pub async fn past(executor: impl PgExecutor<'_>, query: &PastQuery) -> Result<Vec<PastReport>, sqlx::Error> {
+    sqlx::query_as!(
+        PastReport,
+        r#"select id::text as "id!", finished_at as "finished_at!", workload, alert_name as alert,
+                  outcome as "outcome!", cause_id as cause,
+                  coalesce(report #>> '{cause,statement}', summary, '') as "statement!",
+                  count(*) over () as "total!"
+           from investigations
+           where state = 'done' and outcome is not null and cluster = $1
+             and (cardinality($2::text[]) = 0 or namespace = any($2))
+             and ($3::text is null or right(workload, length($3) + 1) = '/' || $3)
+             and ($4::text is null or cause_id = $4)
+             and ($5::text is null or search @@ websearch_to_tsquery('english', $5))
+             and finished_at > $6 and finished_at <= $7
+           order by finished_at desc, id desc
+           limit $8"#,
+        query.cluster,
+        &query.namespaces,
+        query.workload,
+        query.cause,
+        query.text,
+        query.since,
+        query.until,
+        query.limit
+    )
+    .fetch_all(executor)
+    .await
 }
 
 /// Finishes the investigation: report and ledger in the caller's transaction. `false`: the lease is lost and

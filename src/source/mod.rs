@@ -5,3 +5,4 @@ pub mod http;
 pub mod kubernetes;
 pub mod loki;
 pub mod prometheus;
+pub mod tempo;

@@ -5,7 +5,13 @@
 pub mod arguments;
 pub mod bounded;
 pub mod kubernetes;
+pub mod loki;
+pub mod memory;
 mod nearest;
+pub mod prometheus;
+mod request;
+pub mod runbook;
+pub mod tempo;
 mod toolbox;
 
 use std::time::Duration;
