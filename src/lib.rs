@@ -4,6 +4,7 @@
 // Papers: what is handed from room to room.
 pub mod alert;
 pub mod facts;
+pub mod inert;
 pub mod redact;
 pub mod report;
 pub mod workload;

@@ -74,6 +74,17 @@ pub struct Report {
     /// What could not be looked at, and why. Silence about a source would read as "nothing there".
     #[serde(default)]
     pub gaps: Vec<Gap>,
+    /// What the agent claimed and could not prove: no part of the result, and not hidden either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unproven: Vec<Unproven>,
+}
+
+/// A claim without evidence that holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unproven {
+    pub statement: String,
+    /// What it lacks.
+    pub why: String,
 }
 
 impl Report {

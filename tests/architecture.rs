@@ -7,7 +7,7 @@ mod source;
 
 use source::{File, Found};
 
-const PAPERS: [&str; 5] = ["alert", "workload", "facts", "report", "redact"];
+const PAPERS: [&str; 6] = ["alert", "workload", "facts", "inert", "report", "redact"];
 
 /// What each room may import, beside the papers, which every room may. A room is a top-level module of `src`.
 /// Steps may import ports and earlier steps; only conductors join them.
@@ -16,6 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("alert", &[]),
     ("workload", &[]),
     ("facts", &[]),
+    ("inert", &[]),
     ("report", &[]),
     ("redact", &[]),
     // What the composition root needs. `telemetry` names every metric, so every step may have it.
@@ -115,6 +116,7 @@ const PURE: &[&str] = &[
     "src/alert.rs",
     "src/workload.rs",
     "src/facts.rs",
+    "src/inert.rs",
     "src/report.rs",
     "src/redact.rs",
     "src/incident/decide.rs",

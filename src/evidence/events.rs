@@ -63,7 +63,7 @@ pub fn rows(
     (rows, probes)
 }
 
-fn row(event: &Event, now: DateTime<Utc>) -> EventFact {
+pub fn row(event: &Event, now: DateTime<Utc>) -> EventFact {
     let series = event.series.as_ref();
     let event_time = event.event_time.as_ref().and_then(units::micro_time);
     let last_observed =
@@ -90,7 +90,7 @@ fn row(event: &Event, now: DateTime<Utc>) -> EventFact {
     }
 }
 
-fn line(row: &EventFact, now: DateTime<Utc>) -> String {
+pub fn line(row: &EventFact, now: DateTime<Utc>) -> String {
     let at = row.last_at.map(|at| clock(at, now)).unwrap_or_default();
     let times = if row.count > 1 { format!(" ×{}", row.count) } else { String::new() };
     let kind = row.kind.to_lowercase();

@@ -105,8 +105,7 @@ async fn container_logs(
     now: DateTime<Utc>,
 ) -> (Vec<LogRead>, Vec<Gap>) {
     let read = |previous| async move {
-        let query =
-            LogQuery { container: row.name.clone(), previous, tail_lines: sources.log_tail_lines.max(1) };
+        let query = LogQuery::tail(row.name.clone(), previous, sources.log_tail_lines);
         (previous, scoped.log(&row.namespace, &row.pod, &query).await)
     };
     let current = read(false);

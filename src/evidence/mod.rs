@@ -5,10 +5,10 @@
 mod batch;
 mod blast_radius;
 mod claims;
-mod classify;
+pub(crate) mod classify;
 mod containers;
 mod dependencies;
-mod events;
+pub(crate) mod events;
 mod fetch;
 mod focus;
 mod follow_up;
@@ -16,14 +16,14 @@ mod ledger;
 mod logs;
 mod nodes;
 mod objects;
-mod pods;
-mod references;
-mod rollout;
+pub(crate) mod pods;
+pub(crate) mod references;
+pub(crate) mod rollout;
 mod scaling;
 mod services;
-mod template;
+pub(crate) mod template;
 mod timeline;
-mod units;
+pub(crate) mod units;
 
 pub use fetch::gather;
 

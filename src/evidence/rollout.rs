@@ -2,7 +2,7 @@
 //! changed. Deployments by their ReplicaSets, StatefulSets and DaemonSets by ControllerRevisions. Pure.
 
 use chrono::{DateTime, Utc};
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
@@ -18,14 +18,14 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 
 /// One revision of a template.
-struct Revision {
-    name: String,
-    number: i64,
-    change_cause: String,
-    created_at: Option<DateTime<Utc>>,
-    ready: i64,
-    desired: i64,
-    template: Value,
+pub struct Revision {
+    pub name: String,
+    pub number: i64,
+    pub change_cause: String,
+    pub created_at: Option<DateTime<Utc>>,
+    pub ready: i64,
+    pub desired: i64,
+    pub template: Value,
 }
 
 pub fn rows(objects: &Objects, focus: &Focus<'_>, ledger: &mut Ledger) -> Vec<RolloutFact> {
@@ -137,7 +137,7 @@ fn lags(metadata: &ObjectMeta, observed: Option<i64>) -> bool {
     matches!((metadata.generation, observed), (Some(generation), Some(observed)) if observed < generation)
 }
 
-fn is_owned(metadata: &ObjectMeta, kind: &str, name: &str) -> bool {
+pub fn is_owned(metadata: &ObjectMeta, kind: &str, name: &str) -> bool {
     controller(metadata).is_some_and(|owner| owner.kind == kind && owner.name == name)
 }
 
@@ -145,7 +145,7 @@ fn annotation(metadata: &ObjectMeta, key: &str) -> String {
     metadata.annotations.as_ref().and_then(|annotations| annotations.get(key)).cloned().unwrap_or_default()
 }
 
-fn set_revision(set: &ReplicaSet) -> Revision {
+pub fn set_revision(set: &ReplicaSet) -> Revision {
     Revision {
         name: name_of(&set.metadata).to_owned(),
         number: annotation(&set.metadata, REVISION).parse().unwrap_or(0),
@@ -157,24 +157,23 @@ fn set_revision(set: &ReplicaSet) -> Revision {
     }
 }
 
-fn take_controller_revisions(objects: &Objects, row: &mut RolloutFact) {
-    let own = objects.revisions.items.iter().filter(|r| is_owned(&r.metadata, &row.kind, &row.name));
-    let revisions = own.map(|revision| Revision {
+/// ControllerRevisions do not count pods.
+pub fn controller_revision(revision: &ControllerRevision) -> Revision {
+    let template = revision.data.0.pointer("/spec/template").cloned();
+    Revision {
         name: name_of(&revision.metadata).to_owned(),
         number: revision.revision.unwrap_or(0),
         change_cause: clean(&annotation(&revision.metadata, CHANGE_CAUSE)),
         created_at: revision.metadata.creation_timestamp.as_ref().and_then(units::time),
         ready: 0,
         desired: 0,
-        template: revision
-            .data
-            .0
-            .pointer("/spec/template")
-            .cloned()
-            .map(without_patch)
-            .unwrap_or(Value::Null),
-    });
-    take_revisions(row, revisions.collect());
+        template: template.map(without_patch).unwrap_or(Value::Null),
+    }
+}
+
+fn take_controller_revisions(objects: &Objects, row: &mut RolloutFact) {
+    let own = objects.revisions.items.iter().filter(|r| is_owned(&r.metadata, &row.kind, &row.name));
+    take_revisions(row, own.map(controller_revision).collect());
     // ControllerRevisions do not count pods: the controller's own status has to do.
     (row.new_desired, row.new_ready) = (row.desired, row.ready.min(row.updated));
     row.old_ready = (row.ready - row.new_ready).max(0);

@@ -48,6 +48,7 @@ pub fn conclude(facts: &Facts, judgement: Judgement) -> Report {
         runbook,
         cost: Cost { seconds, ..Cost::default() },
         gaps,
+        unproven: Vec::new(),
         cause,
         findings,
     }

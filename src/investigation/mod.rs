@@ -1,7 +1,16 @@
 //! The queue of investigations, and facts and findings becoming a report: `queue` claims, `conclude` judges
-//! what was found, `verify` checks every quote, `store` keeps the result. It never talks to people.
+//! what was found, `agent` asks a model what no signature explains, `concluding` and `guards` check what it
+//! says against the ledger, `verify` checks every quote, `store` keeps the result. It never talks to people.
 
+pub mod advice;
+pub mod agent;
+pub mod budget;
 pub mod conclude;
+pub mod concluding;
+pub mod guards;
+pub mod journal;
+pub mod ledger;
+pub mod prompt;
 pub mod queue;
 pub mod store;
 pub mod verify;

@@ -122,6 +122,11 @@ impl Catalogue {
         choose(&self.runbooks, alerts, workload)
     }
 
+    /// Every runbook that concerns these alerts and this workload, in the order of reading.
+    pub fn fitting(&self, alerts: &[Alert], workload: &Workload) -> Vec<Shared> {
+        self.runbooks.iter().filter(|runbook| applies(runbook, alerts, workload)).cloned().collect()
+    }
+
     /// The signatures to judge with: all built-in ones, and those of folder runbooks that match. A folder's
     /// signature replaces a built-in one of the same id.
     pub fn signatures(&self, alerts: &[Alert], workload: &Workload) -> Vec<Signature> {

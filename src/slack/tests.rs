@@ -106,6 +106,7 @@ fn found() -> Report {
         },
         cost: Cost { seconds: 0.83, ..Cost::default() },
         gaps: vec![gap("loki", "logs of user-service", "not configured")],
+        unproven: vec![],
     }
 }
 
@@ -148,6 +149,7 @@ fn inconclusive() -> Report {
             what: "traces of checkout".to_owned(),
             why: "no answer within 10 s".to_owned(),
         }],
+        unproven: vec![],
     }
 }
 

@@ -23,6 +23,9 @@ pub enum Error {
     BadQuery { status: u16, message: String },
     #[error("no answer within {} s", .0.as_secs_f64())]
     Timeout(Duration),
+    /// Reading stopped at this many bytes.
+    #[error("answer larger than {0} bytes")]
+    TooLarge(usize),
     #[error("unavailable: {0}")]
     Unavailable(String),
 }
@@ -77,7 +80,7 @@ impl Server {
         while let Some(chunk) = chunks.next().await {
             bytes.extend_from_slice(&chunk.map_err(|error| unavailable(&error))?);
             if bytes.len() > MAX_ANSWER_BYTES {
-                return Err(Error::Unavailable(format!("answer larger than {MAX_ANSWER_BYTES} bytes")));
+                return Err(Error::TooLarge(MAX_ANSWER_BYTES));
             }
         }
         if status.is_success() {
@@ -121,7 +124,7 @@ pub(super) fn encode(value: &str) -> String {
 }
 
 /// A value between double quotes in PromQL or LogQL, quotes included. Both read Go's string escapes.
-pub(super) fn quote(value: &str) -> String {
+pub(crate) fn quote(value: &str) -> String {
     let mut quoted = String::with_capacity(value.len() + 2);
     quoted.push('"');
     for c in value.chars() {

@@ -38,6 +38,45 @@ pub struct ActiveAlert {
     pub active_at: Option<DateTime<Utc>>,
 }
 
+/// An alerting rule as Prometheus evaluates it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct AlertRule {
+    pub name: String,
+    /// PromQL.
+    pub query: String,
+    /// How long the condition must hold, in seconds.
+    #[serde(default)]
+    pub duration: f64,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    pub state: String,
+    #[serde(default)]
+    pub health: String,
+    #[serde(default, rename = "lastError")]
+    pub last_error: String,
+    #[serde(default)]
+    pub alerts: Vec<ActiveAlert>,
+}
+
+/// What a metric is, by its exporter.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Metadata {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default)]
+    pub help: String,
+}
+
+/// An answer that is no series, and the request that anyone can repeat.
+#[derive(Debug, Clone)]
+pub struct Told<T> {
+    pub what: T,
+    pub query: String,
+}
+
 #[derive(Deserialize)]
 struct Envelope<T> {
     data: T,
@@ -105,6 +144,61 @@ impl Prometheus {
         Ok(parse::<Alerts>(&body.bytes)?.alerts)
     }
 
+    /// All alerting rules.
+    pub async fn alert_rules(&self) -> Result<Told<Vec<AlertRule>>, Error> {
+        #[derive(Deserialize)]
+        struct Groups {
+            groups: Vec<Group>,
+        }
+        #[derive(Deserialize)]
+        struct Group {
+            rules: Vec<AlertRule>,
+        }
+        let told: Told<Groups> = self.told("/api/v1/rules", &[("type", "alert")]).await?;
+        let what = told.what.groups.into_iter().flat_map(|group| group.rules).collect();
+        Ok(Told { what, query: told.query })
+    }
+
+    /// Values of a label over the series that any of these selectors names.
+    pub async fn label_values(
+        &self,
+        label: &str,
+        selectors: &[&str],
+        window: (DateTime<Utc>, DateTime<Utc>),
+    ) -> Result<Told<Vec<String>>, Error> {
+        let (start, end) = (window.0.timestamp().to_string(), window.1.timestamp().to_string());
+        let mut parameters: Vec<(&str, &str)> = selectors.iter().map(|one| ("match[]", *one)).collect();
+        parameters.extend([("start", start.as_str()), ("end", end.as_str())]);
+        // A label is part of the path.
+        self.told(&format!("/api/v1/label/{}/values", encode(label)), &parameters).await
+    }
+
+    /// Labels of the series of a selector.
+    pub async fn label_sets(
+        &self,
+        selector: &str,
+        window: (DateTime<Utc>, DateTime<Utc>),
+    ) -> Result<Told<Vec<BTreeMap<String, String>>>, Error> {
+        let (start, end) = (window.0.timestamp().to_string(), window.1.timestamp().to_string());
+        self.told("/api/v1/series", &[("match[]", selector), ("start", &start), ("end", &end)]).await
+    }
+
+    /// Type and help of a metric; several when exporters disagree.
+    pub async fn metadata(&self, metric: &str) -> Result<Told<Vec<Metadata>>, Error> {
+        let told: Told<BTreeMap<String, Vec<Metadata>>> =
+            self.told("/api/v1/metadata", &[("metric", metric)]).await?;
+        Ok(Told { what: told.what.into_values().flatten().collect(), query: told.query })
+    }
+
+    async fn told<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Told<T>, Error> {
+        let body = self.0.get(path, parameters).await?;
+        Ok(Told { what: parse(&body.bytes)?, query: request(path, parameters) })
+    }
+
     async fn series(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer, Error> {
         let body = self.0.get(path, parameters).await?;
         let series = match parse::<Data>(&body.bytes)? {
@@ -113,10 +207,13 @@ impl Prometheus {
             Data::Scalar(value) => vec![one(BTreeMap::new(), &[value])],
             Data::String(_) => Vec::new(),
         };
-        let encoded = parameters.iter().map(|(key, value)| format!("{key}={}", encode(value)));
-        let query = format!("GET {path}?{}", encoded.collect::<Vec<_>>().join("&"));
-        Ok(Answer { series, query, milliseconds: body.milliseconds })
+        Ok(Answer { series, query: request(path, parameters), milliseconds: body.milliseconds })
     }
+}
+
+fn request(path: &str, parameters: &[(&str, &str)]) -> String {
+    let encoded = parameters.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value)));
+    format!("GET {path}?{}", encoded.collect::<Vec<_>>().join("&"))
 }
 
 fn one(labels: BTreeMap<String, String>, values: &[(f64, String)]) -> Series {

@@ -2,7 +2,18 @@
 //! scope and size before and after each call. Nothing here writes anything anywhere, and nothing that a tool
 //! returns can change what is allowed.
 
+pub mod arguments;
+pub mod bounded;
+pub mod kubernetes;
+pub mod loki;
 pub mod mcp;
+pub mod memory;
+mod nearest;
+pub mod prometheus;
+mod request;
+pub mod runbook;
+pub mod tempo;
+mod toolbox;
 
 use std::time::Duration;
 
@@ -11,6 +22,8 @@ use serde_json::Value;
 
 use crate::llm::ToolSchema;
 use crate::workload::Workload;
+
+pub use toolbox::{DIGEST_BYTES, FULL_BYTES, Outcome, SCHEMAS_BYTES, Status, Toolbox};
 
 /// What a run may look at. Decided by code from the alert and its runbook, never by a model.
 #[derive(Debug, Clone)]

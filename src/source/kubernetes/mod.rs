@@ -4,9 +4,11 @@
 
 mod connect;
 mod error;
+pub mod kinds;
 mod path;
 mod read;
 mod scope;
+mod untyped;
 
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use moka::future::Cache;
 pub use error::Error;
 pub use read::{Answer, ListQuery, Listing, LogQuery};
 pub use scope::{Requested, Scope, Scoped};
+pub use untyped::Page;
 
 /// How long an owner stays known. Owners do not change during a storm; deleted ones are soon forgotten.
 const OWNER_TTL: Duration = Duration::from_secs(60);

@@ -39,7 +39,7 @@ pub(super) fn of_kind(kind: &str, namespace: &str, name: &str) -> Option<Result<
     Some(build(prefix, plural, namespace, name))
 }
 
-fn build(prefix: &str, plural: &str, namespace: &str, name: &str) -> Result<String, Error> {
+pub(super) fn build(prefix: &str, plural: &str, namespace: &str, name: &str) -> Result<String, Error> {
     let mut path = prefix.to_owned();
     if !namespace.is_empty() {
         path.push_str("/namespaces/");

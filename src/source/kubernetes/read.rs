@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use http::header::{ACCEPT, DATE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -26,9 +26,9 @@ const MAX_LOG_BYTES: i64 = 256 * 1024;
 
 const METADATA_ONLY: &str =
     "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;q=0.8";
-const METADATA_LIST_ONLY: &str =
+pub(super) const METADATA_LIST_ONLY: &str =
     "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;q=0.8";
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
 /// An answer beside the request that anyone can repeat and the time it took.
 #[derive(Debug, Clone)]
@@ -74,14 +74,26 @@ pub struct LogQuery {
     pub container: String,
     /// The instance before the current one.
     pub previous: bool,
+    /// 0 or less: from `since` on, as much as `limit_bytes` holds.
     pub tail_lines: i64,
+    pub since: Option<DateTime<Utc>>,
+    /// Reading stops here, even within a line.
+    pub limit_bytes: i64,
 }
 
-struct Raw {
+impl LogQuery {
+    /// The last lines of a log.
+    pub fn tail(container: impl Into<String>, previous: bool, tail_lines: i64) -> Self {
+        let (container, since) = (container.into(), None);
+        Self { container, previous, tail_lines: tail_lines.max(1), since, limit_bytes: MAX_LOG_BYTES }
+    }
+}
+
+pub(super) struct Raw {
     body: Vec<u8>,
     date: Option<DateTime<Utc>>,
-    query: String,
-    milliseconds: u64,
+    pub(super) query: String,
+    pub(super) milliseconds: u64,
 }
 
 #[derive(Deserialize)]
@@ -142,13 +154,16 @@ impl Client {
     /// A container's log with the kubelet's timestamps; empty where the container never wrote.
     pub async fn log(&self, namespace: &str, pod: &str, query: &LogQuery) -> Result<Answer<String>, Error> {
         let path = path::of::<k8s_openapi::api::core::v1::Pod>(namespace, path::segment(pod)?)? + "/log";
-        let (tail, limit) = (query.tail_lines.max(1).to_string(), MAX_LOG_BYTES.to_string());
-        let mut parameters = vec![
-            ("container", path::segment(&query.container)?),
-            ("tailLines", tail.as_str()),
-            ("limitBytes", limit.as_str()),
-            ("timestamps", "true"),
-        ];
+        let (tail, limit) = (query.tail_lines.to_string(), query.limit_bytes.max(1).to_string());
+        let since = query.since.map(|since| since.to_rfc3339_opts(SecondsFormat::Secs, true));
+        let mut parameters = vec![("container", path::segment(&query.container)?)];
+        if query.tail_lines > 0 {
+            parameters.push(("tailLines", tail.as_str()));
+        }
+        if let Some(since) = &since {
+            parameters.push(("sinceTime", since.as_str()));
+        }
+        parameters.extend([("limitBytes", limit.as_str()), ("timestamps", "true")]);
         if query.previous {
             parameters.push(("previous", "true"));
         }
@@ -241,7 +256,12 @@ impl Client {
     }
 
     /// The one place where a request leaves: checked, GET, bounded in time and size.
-    async fn send(&self, path: &str, parameters: &[(&str, &str)], accept: &str) -> Result<Raw, Error> {
+    pub(super) async fn send(
+        &self,
+        path: &str,
+        parameters: &[(&str, &str)],
+        accept: &str,
+    ) -> Result<Raw, Error> {
         path::check(path)?;
         let uri = with_query(path, parameters);
         let query = format!("GET {uri}");
@@ -274,7 +294,7 @@ impl Client {
     }
 }
 
-fn parse<T: DeserializeOwned>(raw: &Raw) -> Result<T, Error> {
+pub(super) fn parse<T: DeserializeOwned>(raw: &Raw) -> Result<T, Error> {
     serde_json::from_slice(&raw.body)
         .map_err(|error| Error::Unavailable(format!("answer is not what was asked for: {error}")))
 }

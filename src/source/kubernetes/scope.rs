@@ -17,6 +17,7 @@ pub enum Scope {
         namespace: String,
     },
     Namespace(String),
+    Namespaces(Vec<String>),
     Cluster,
 }
 
@@ -25,6 +26,7 @@ impl Scope {
     pub fn allows(&self, namespace: &str) -> bool {
         match self {
             Self::Cluster => true,
+            Self::Namespaces(names) => names.iter().any(|own| !namespace.is_empty() && own == namespace),
             Self::Namespace(own) | Self::Workload { namespace: own } => {
                 !namespace.is_empty() && own == namespace
             }
@@ -48,11 +50,13 @@ pub struct Scoped<'a> {
     client: &'a Client,
     scope: Scope,
     pods: BTreeSet<String>,
+    own_pods_only: bool,
 }
 
 impl<'a> Scoped<'a> {
     pub(super) fn new(client: &'a Client, scope: Scope) -> Self {
-        Self { client, scope, pods: BTreeSet::new() }
+        let own_pods_only = matches!(scope, Scope::Workload { .. });
+        Self { client, scope, pods: BTreeSet::new(), own_pods_only }
     }
 
     /// Names the workload's pods, whose logs the scope `Workload` allows.
@@ -60,6 +64,17 @@ impl<'a> Scoped<'a> {
     pub fn with_pods(mut self, pods: impl IntoIterator<Item = String>) -> Self {
         self.pods.extend(pods);
         self
+    }
+
+    /// Lets logs through only of these pods, as the scope `Workload` does.
+    #[must_use]
+    pub fn only_pods(mut self, pods: impl IntoIterator<Item = String>) -> Self {
+        self.own_pods_only = true;
+        self.with_pods(pods)
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        self.client
     }
 
     pub fn scope(&self) -> &Scope {
@@ -106,7 +121,7 @@ impl<'a> Scoped<'a> {
 
     pub async fn log(&self, namespace: &str, pod: &str, query: &LogQuery) -> Result<Answer<String>, Error> {
         self.admit(namespace, "log")?;
-        if matches!(self.scope, Scope::Workload { .. }) && !self.pods.contains(pod) {
+        if self.own_pods_only && !self.pods.contains(pod) {
             return Err(Error::Refused(format!("pod {pod} is not one of the workload's")));
         }
         self.client.log(namespace, pod, query).await
@@ -142,7 +157,7 @@ impl<'a> Scoped<'a> {
         Ok(Answer { value: sums, query: answer.query, milliseconds: answer.milliseconds })
     }
 
-    fn admit(&self, namespace: &str, what: &str) -> Result<(), Error> {
+    pub(super) fn admit(&self, namespace: &str, what: &str) -> Result<(), Error> {
         if self.scope.allows(namespace) {
             return Ok(());
         }

@@ -115,7 +115,7 @@ async fn secrets_are_refused_before_anything_is_sent() {
 #[tokio::test]
 async fn a_scope_refuses_other_namespaces_and_foreign_logs() {
     let (client, seen) = client().await;
-    let log = LogQuery { container: "c".to_owned(), previous: false, tail_lines: 10 };
+    let log = LogQuery::tail("c", false, 10);
     let narrow =
         client.scoped(Scope::Workload { namespace: "shop".to_owned() }).with_pods(["a-1".to_owned()]);
     assert!(matches!(narrow.get::<Service>("prod-api", "x").await, Err(Error::Refused(_))));

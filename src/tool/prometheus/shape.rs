@@ -1,0 +1,298 @@
+//! The shape of one series over a window: how far it moved, when it changed, where samples are missing. Robust
+//! against single odd samples: medians, not means; spreads have a floor, so that noise of nothing is no change. Pure.
+
+use std::cmp::Ordering;
+
+use chrono::{DateTime, Utc};
+
+use super::super::request::Window;
+use crate::source::prometheus::Series;
+
+/// A series with at most this many changes of value is told change by change.
+const MAX_STEPS_TOLD: usize = 5;
+/// Points that a series is thinned to before its change is looked for.
+const MAX_POINTS: usize = 240;
+/// Fewest points on either side of a change.
+const MIN_SIDE: usize = 3;
+/// A change is as many spreads wide at least.
+const MIN_SPREADS: f64 = 3.0;
+/// A change is this part of the larger level at least: less is noise, however steady the rest.
+const MIN_RELATIVE: f64 = 0.05;
+/// Spread in interquartile ranges, as a normal distribution has it.
+const IQR_PER_SPREAD: f64 = 1.349;
+/// A gap is longer than this many steps.
+const GAP_STEPS: f64 = 1.5;
+/// Gaps and resets told with their times.
+const MAX_GAPS_TOLD: usize = 3;
+
+/// How far a series moved, for the order of lines.
+#[derive(Debug, Clone, Copy)]
+pub struct Moved {
+    distance: f64,
+    /// It begins late, ends early or has gaps.
+    broken: bool,
+}
+
+impl Moved {
+    pub fn any(&self) -> bool {
+        self.broken || self.distance > 0.0
+    }
+
+    pub fn order(&self, other: &Self) -> Ordering {
+        self.distance.total_cmp(&other.distance).then(self.broken.cmp(&other.broken))
+    }
+}
+
+pub fn moved(series: &Series, window: Window, step_secs: u32) -> Moved {
+    let values = finite(series);
+    let distance = if is_counter(series) {
+        increase(&values)
+    } else {
+        let low = values.iter().map(|v| v.1).fold(f64::INFINITY, f64::min);
+        let high = values.iter().map(|v| v.1).fold(f64::NEG_INFINITY, f64::max);
+        (high - low).max(0.0)
+    };
+    Moved { distance, broken: !missing(&series.samples, window, step_secs).is_empty() }
+}
+
+/// What one series did.
+pub fn line(series: &Series, window: Window, step_secs: u32) -> String {
+    let values = finite(series);
+    let mut words = Vec::new();
+    match values.as_slice() {
+        [] if series.samples.is_empty() => return "no samples".to_owned(),
+        [] => words.push("only NaN or infinite".to_owned()),
+        values => words.extend(levels(series, values)),
+    }
+    let odd = series.samples.len() - values.len();
+    if odd > 0 && !values.is_empty() {
+        words.push(format!("{odd} samples are NaN or infinite"));
+    }
+    words.extend(missing(&series.samples, window, step_secs));
+    words.join("; ")
+}
+
+fn levels(series: &Series, values: &[(f64, f64)]) -> Vec<String> {
+    let mut words = Vec::new();
+    let last = values.last().map_or(f64::NAN, |v| v.1);
+    let steps: Vec<(f64, f64, f64)> = values
+        .windows(2)
+        .filter(|pair| (pair[0].1 - pair[1].1).abs() > 0.0)
+        .map(|pair| (pair[1].0, pair[0].1, pair[1].1))
+        .collect();
+    let counter = is_counter(series);
+    if steps.is_empty() {
+        words.push(format!("always {}", number(last)));
+    } else if steps.len() <= MAX_STEPS_TOLD {
+        let told = |(at, from, to): &(f64, f64, f64)| {
+            let reset = if counter && to < from { " (reset)" } else { "" };
+            format!("{} → {} at {}{reset}", number(*from), number(*to), clock(*at))
+        };
+        words.push(steps.iter().map(told).collect::<Vec<_>>().join(", "));
+    } else if counter {
+        words.extend(counter_words(values));
+    } else {
+        words.push(summary(values));
+        words.extend(change_point(values).map(|change| change.words()));
+    }
+    words
+}
+
+fn summary(values: &[(f64, f64)]) -> String {
+    let of = |pick: fn(&f64, &f64) -> Ordering| values.iter().copied().max_by(|a, b| pick(&a.1, &b.1));
+    let high = of(|a, b| a.total_cmp(b)).unwrap_or_default();
+    let low = of(|a, b| b.total_cmp(a)).unwrap_or_default();
+    format!(
+        "min {} ({}) median {} max {} ({}) last {}",
+        number(low.1),
+        clock(low.0),
+        number(median(values.iter().map(|v| v.1).collect())),
+        number(high.1),
+        clock(high.0),
+        number(values.last().map_or(f64::NAN, |v| v.1))
+    )
+}
+
+/// A counter only rises; where it falls it began anew. What it stood at says nothing, its rise does.
+fn counter_words(values: &[(f64, f64)]) -> Vec<String> {
+    let seconds = values.last().map_or(0.0, |v| v.0) - values.first().map_or(0.0, |v| v.0);
+    let rise = increase(values);
+    let mut words =
+        vec![format!("counter, rose by {} ({}/min)", number(rise), number(rise / seconds * 60.0))];
+    let resets: Vec<String> = values.windows(2).filter(|p| p[1].1 < p[0].1).map(|p| clock(p[1].0)).collect();
+    if !resets.is_empty() {
+        words.push(format!("{} resets: {}", resets.len(), first_few(&resets)));
+    }
+    let rates: Vec<(f64, f64)> = values
+        .windows(2)
+        .map(|pair| (pair[1].0, increase(pair) / (pair[1].0 - pair[0].0).max(1e-3) * 60.0))
+        .collect();
+    words.extend(change_point(&rates).map(|change| format!("rate a minute {}", change.words())));
+    words
+}
+
+fn is_counter(series: &Series) -> bool {
+    let name = series.labels.get("__name__").map(String::as_str).unwrap_or_default();
+    ["_total", "_count", "_sum", "_bucket"].iter().any(|end| name.ends_with(end))
+}
+
+/// The rise of a counter, resets understood.
+fn increase(values: &[(f64, f64)]) -> f64 {
+    values.windows(2).map(|p| if p[1].1 < p[0].1 { p[1].1 } else { p[1].1 - p[0].1 }).sum()
+}
+
+fn finite(series: &Series) -> Vec<(f64, f64)> {
+    series.samples.iter().copied().filter(|(_, value)| value.is_finite()).collect()
+}
+
+/// When a series went from one level to another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Change {
+    pub at: f64,
+    pub from: f64,
+    pub to: f64,
+}
+
+impl Change {
+    fn words(&self) -> String {
+        format!("changed about {}: median {} → {}", clock(self.at), number(self.from), number(self.to))
+    }
+}
+
+/// The split whose two medians leave the least deviation, when they lie further apart than spreads explain.
+pub fn change_point(values: &[(f64, f64)]) -> Option<Change> {
+    let values = thin(values);
+    let side = |part: &[(f64, f64)]| part.iter().map(|v| v.1).collect::<Vec<_>>();
+    let cost = |split: usize| -> f64 {
+        let (before, after) = (side(&values[..split]), side(&values[split..]));
+        deviation(&before) + deviation(&after)
+    };
+    let splits = MIN_SIDE..=values.len().checked_sub(MIN_SIDE)?;
+    let split = splits.min_by(|one, other| cost(*one).total_cmp(&cost(*other)))?;
+    let (before, after) = (side(&values[..split]), side(&values[split..]));
+    let spread = iqr(&before).max(iqr(&after)) / IQR_PER_SPREAD;
+    let (from, to) = (median(before), median(after));
+    let floor = (MIN_RELATIVE * from.abs().max(to.abs())).max(f64::EPSILON);
+    let wide = (to - from).abs() >= floor && (to - from).abs() >= MIN_SPREADS * spread;
+    wide.then(|| Change { at: values[split].0, from, to })
+}
+
+/// Medians of equal parts.
+fn thin(values: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let each = values.len().div_ceil(MAX_POINTS).max(1);
+    values.chunks(each).map(|part| (part[0].0, median(part.iter().map(|v| v.1).collect()))).collect()
+}
+
+fn deviation(values: &[f64]) -> f64 {
+    let middle = median(values.to_vec());
+    values.iter().map(|value| (value - middle).abs()).sum()
+}
+
+fn median(values: Vec<f64>) -> f64 {
+    quantile(values, 2)
+}
+
+fn iqr(values: &[f64]) -> f64 {
+    quantile_of(values, 3) - quantile_of(values, 1)
+}
+
+fn quantile_of(values: &[f64], quarters: usize) -> f64 {
+    quantile(values.to_vec(), quarters)
+}
+
+fn quantile(mut values: Vec<f64>, quarters: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let at = values.len().saturating_sub(1) * quarters;
+    let (low, rest) = (at / 4, at % 4);
+    let (Some(one), Some(other)) = (values.get(low), values.get(low + usize::from(rest > 0))) else {
+        return f64::NAN;
+    };
+    let part = [0.0, 0.25, 0.5, 0.75][rest];
+    one + (other - one) * part
+}
+
+/// The part of a window in which any series has samples, and words for what lies outside of it: what is
+/// missing of all is said once.
+pub fn edges(series: &[Series], (from, to): Window, step_secs: u32) -> (Window, String) {
+    let firsts = series.iter().filter_map(|one| Some(one.samples.first()?.0));
+    let lasts = series.iter().filter_map(|one| Some(one.samples.last()?.0));
+    let (first, last) = (firsts.fold(f64::INFINITY, f64::min), lasts.fold(f64::NEG_INFINITY, f64::max));
+    let longest = f64::from(step_secs.max(1)) * GAP_STEPS;
+    let (mut window, mut words) = ((from, to), String::new());
+    if let Some(at) = instant(first).filter(|at| (*at - from).num_seconds() as f64 > longest) {
+        window.0 = at;
+        words.push_str(&format!("no series has samples before {}\n", clock(first)));
+    }
+    if let Some(at) = instant(last).filter(|at| (to - *at).num_seconds() as f64 > longest) {
+        window.1 = at;
+        words.push_str(&format!("no series has samples after {}\n", clock(last)));
+    }
+    (window, words)
+}
+
+/// Where samples are missing within the window.
+fn missing(samples: &[(f64, f64)], (from, to): Window, step_secs: u32) -> Vec<String> {
+    let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Vec::new() };
+    let longest = f64::from(step_secs.max(1)) * GAP_STEPS;
+    let [from, to] = [from, to].map(|at| at.timestamp() as f64);
+    let mut words = Vec::new();
+    if first.0 - from > longest {
+        words.push(format!("first sample {}", clock(first.0)));
+    }
+    let gaps: Vec<String> = samples
+        .windows(2)
+        .filter(|pair| pair[1].0 - pair[0].0 > longest)
+        .map(|pair| format!("{}–{}", clock(pair[0].0), clock(pair[1].0)))
+        .collect();
+    if !gaps.is_empty() {
+        words.push(format!("no samples {}", first_few(&gaps)));
+    }
+    if to - last.0 > longest {
+        words.push(format!("no sample after {}", clock(last.0)));
+    }
+    words
+}
+
+fn first_few(all: &[String]) -> String {
+    let shown = all.iter().take(MAX_GAPS_TOLD).cloned().collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(MAX_GAPS_TOLD) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Time of day; days are in the query's own line.
+pub fn clock(unix: f64) -> String {
+    instant(unix).map_or_else(|| unix.to_string(), |at| at.format("%H:%M:%S").to_string())
+}
+
+fn instant(unix: f64) -> Option<DateTime<Utc>> {
+    // A cast saturates, and what is no time is None.
+    DateTime::from_timestamp(unix as i64, 0)
+}
+
+/// Whole numbers in full, others with four digits that count.
+pub fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return if value.is_nan() {
+            "NaN"
+        } else if value > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        }
+        .to_owned();
+    }
+    if value.fract().abs() <= 0.0 && value.abs() < 1e15 {
+        return format!("{value:.0}");
+    }
+    if value.abs() < 1e-5 || value.abs() >= 1e15 {
+        return format!("{value:.3e}");
+    }
+    let decimals = usize::try_from(3 - value.abs().log10().floor() as i64).unwrap_or(0);
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests;
