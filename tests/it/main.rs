@@ -6,6 +6,7 @@ mod configuration;
 mod end_to_end;
 mod house;
 mod intake;
+mod memory;
 mod program;
 mod prometheus;
 mod queue;
