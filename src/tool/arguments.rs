@@ -95,7 +95,7 @@ fn formed(value: Value, wanted: &str) -> Value {
                 .trim()
                 .parse::<f64>()
                 .ok()
-                .and_then(|n| serde_json::Number::from_f64(n))
+                .and_then(serde_json::Number::from_f64)
                 .map(Value::Number),
         },
         // 100.0 is a whole number to every model.

@@ -9,6 +9,7 @@ mod end_to_end;
 mod hostile;
 mod house;
 mod intake;
+mod memory;
 mod overload;
 mod program;
 mod prometheus;
