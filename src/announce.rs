@@ -105,6 +105,26 @@ impl Audience {
         Ok(())
     }
 
+    /// An incident of a guessed workload turned out to be about another's: both threads say so.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn joined(
+        &self,
+        transaction: &mut PgConnection,
+        guessed: &Record,
+        into: Uuid,
+    ) -> Result<(), sqlx::Error> {
+        let Some(other) = store::read(&mut *transaction, &[into]).await?.pop() else { return Ok(()) };
+        let note = blocks::joined(&guessed.workload, &other.workload);
+        let turn = format!("joined:{}", Utc::now().timestamp_micros());
+        outbox::enqueue_resolved(&mut *transaction, guessed.id, &turn, &self.channel, &note).await?;
+        let parent = blocks::parent(&view(guessed, None), Standing::Joined(&other.workload));
+        outbox::enqueue_update(&mut *transaction, guessed.id, &turn, &self.channel, &parent).await?;
+        let note = blocks::taken_in(&guessed.workload, &guessed.alert_names);
+        outbox::enqueue_resolved(&mut *transaction, into, &turn, &self.channel, &note).await.map(|_| ())
+    }
+
     /// The trouble is over: a note in the thread, and the parent says so.
     ///
     /// # Errors

@@ -164,6 +164,8 @@ impl Intake {
                 Placed { workload: resolved.workload, alert, confident: resolved.confident }
             })
             .buffered(RESOLVE_CONCURRENCY)
+            // Labels found the workload as they are; from here on nothing of them is needed but what is kept.
+            .map(without_secrets)
             .collect()
             .await
     }
@@ -193,6 +195,12 @@ impl Intake {
         }
         Ok(book)
     }
+}
+
+fn without_secrets(mut placed: Placed) -> Placed {
+    placed.alert.redact();
+    placed.workload = placed.workload.redacted();
+    placed
 }
 
 fn changed(book: &Book, change: Change) -> Vec<Uuid> {

@@ -6,6 +6,7 @@ mod private_key;
 mod rules;
 mod secret_object;
 mod value;
+mod wrapped;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,8 @@ use std::ops::Range;
 
 /// A pass can lay bare what the next one finds (a token inside a connection string); more never help.
 const MAX_PASSES: usize = 4;
+/// Shorter than what any rule needs that looks for small letters alone.
+const MAX_PLAIN_BYTES: usize = 14;
 /// How every replacement starts; what starts so already is left alone.
 const MARK: &str = "[redacted:";
 
@@ -34,6 +37,9 @@ pub fn redact(text: &str) -> Cow<'_, str> {
 /// As `redact`, with the number of replacements, for the audit trail.
 pub fn redact_and_count(text: &str) -> Redacted<'_> {
     let mut redacted = Redacted { text: Cow::Borrowed(text), secrets: 0 };
+    if is_plain_word(text) {
+        return redacted;
+    }
     for _ in 0..MAX_PASSES {
         let before = redacted.secrets;
         redacted.cut(secret_object::spans(&redacted.text));
@@ -41,11 +47,26 @@ pub fn redact_and_count(text: &str) -> Redacted<'_> {
             redacted.cut(rule.spans(&redacted.text));
         }
         redacted.cut(private_key::spans(&redacted.text));
+        redacted.cut(wrapped::spans(&redacted.text));
         if redacted.secrets == before {
             break;
         }
     }
     redacted
+}
+
+/// Replaces the secrets in the value beside a key, as in a label or a variable. A telling key makes all of a
+/// value secret, however many words it has; elsewhere the value is looked at as any text.
+pub fn redact_pair<'t>(key: &str, value: &'t str) -> Cow<'t, str> {
+    if rules::is_telling(key) && value::is_secret_for(key, value) {
+        return Cow::Owned(format!("{MARK}credential]"));
+    }
+    redact(value)
+}
+
+/// Most labels are a short word or two: no rule matches so little without a sign, a digit or a capital.
+fn is_plain_word(text: &str) -> bool {
+    text.len() <= MAX_PLAIN_BYTES && text.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'.'))
 }
 
 /// A secret's place in a text.

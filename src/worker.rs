@@ -23,11 +23,12 @@ use crate::slack;
 use crate::telemetry;
 use crate::workload::Workload;
 
+mod guess;
+
 /// NOTIFY and our own intake wake the loop; this is for lost wake-ups and for waits that end.
 const POLL: Duration = Duration::from_millis(250);
 /// A database that is away is asked again after this.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
-const RESOLVE_DEADLINE: Duration = Duration::from_secs(5);
 /// Heartbeats within one lease.
 const HEARTBEATS: u32 = 3;
 /// Vanished workers and stale incidents are looked for this often.
@@ -159,7 +160,7 @@ impl Worker {
         drop(connection);
         let workload = match (incident.confident, alerts.first()) {
             (false, Some(alert)) => {
-                let resolved = self.resolver.resolve(alert, RESOLVE_DEADLINE).await;
+                let resolved = self.resolver.resolve(alert, guess::RESOLVE_DEADLINE).await;
                 if !resolved.confident {
                     incident.workload.clone()
                 } else if self.correct(claim, &incident, &resolved.workload).await? {
@@ -182,35 +183,6 @@ impl Worker {
             tracing::info!(investigation = %claim.id, %workload, outcome, seconds, "investigated");
         }
         Ok(if finished { Worked::Finished } else { Worked::Lost })
-    }
-
-    /// The key was guessed when the webhook came. `false`: the incident has joined another one.
-    async fn correct(
-        &self,
-        claim: &Claim,
-        incident: &incidents::Record,
-        workload: &Workload,
-    ) -> anyhow::Result<bool> {
-        let mut transaction = self.pool.begin().await?;
-        let corrected = incidents::correct(&mut transaction, incident, workload).await?;
-        if let incidents::Corrected::Merged(other) = corrected {
-            let why = format!("the alerts are about {workload}, whose incident {other} was open already");
-            queue::supersede(&mut *transaction, claim, &why).await?;
-            let again = queue::Waiting {
-                incident_id: other,
-                workload: workload.clone(),
-                alert_name: claim.alert_name.clone(),
-                reason: "alerts of a guessed workload joined this incident".to_owned(),
-                priority: incident.severity as i32,
-                after: Duration::ZERO,
-            };
-            queue::enqueue(&mut *transaction, &[again]).await?;
-            if let Some(audience) = &self.audience {
-                audience.resolved(&mut transaction, &[incident.id]).await?;
-            }
-        }
-        transaction.commit().await?;
-        Ok(corrected == incidents::Corrected::Kept)
     }
 
     async fn finish(
@@ -270,9 +242,16 @@ impl Worker {
     }
 
     async fn keep_house(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut guesses_checked = Instant::now();
         while shutdown.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await.is_some() {
             if let Err(error) = self.tidy().await {
                 tracing::warn!(%error, "housekeeping failed; it will be tried again");
+            }
+            if guesses_checked.elapsed() >= guess::INTERVAL {
+                guesses_checked = Instant::now();
+                if let Err(error) = self.check_guesses().await {
+                    tracing::warn!(error = format!("{error:#}"), "guessed workloads could not be checked");
+                }
             }
         }
     }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::redact::redact;
+
 /// Longer parts are cut. Kubernetes' own names have at most 253 bytes, names of clusters (EKS ARNs) may have more.
 const MAX_PART_BYTES: usize = 512;
 
@@ -35,6 +37,14 @@ impl Workload {
             kind: bounded(kind.into()),
             name: bounded(name.into()),
         }
+    }
+
+    /// The same workload without secrets: names may come from labels, which hold anything. Always the same for
+    /// the same workload, so it is a key as good as the first.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        let part = |text: &str| redact(text).into_owned();
+        Self::new(part(&self.cluster), part(&self.namespace), part(&self.kind), part(&self.name))
     }
 
     /// `cluster/namespace/Kind/name`, the key of dedup and of the API.

@@ -101,11 +101,12 @@ async fn subject(
         };
         let alerts = webhook::parse(Source::Manual, &bytes, Utc::now())
             .map_err(|rejection| anyhow::anyhow!("{}: {rejection}", file.display()))?;
-        let Some(alert) = alerts.into_iter().find(Alert::is_firing) else {
+        let Some(mut alert) = alerts.into_iter().find(Alert::is_firing) else {
             bail!("{} holds no firing alert", file.display());
         };
         let resolved = app::resolver(settings, sources).resolve(&alert, RESOLVE_DEADLINE).await;
-        return Ok((resolved.workload, vec![alert]));
+        alert.redact();
+        return Ok((resolved.workload.redacted(), vec![alert]));
     } else {
         bail!("say what to investigate: --alert, --workload, --namespace or --node");
     };

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::focus::Focus;
 use super::follow_up::second_round;
+use super::ledger::clean;
 use super::objects::{Objects, Read};
 use super::{Sources, facts_from};
 use crate::alert::Alert;
@@ -41,7 +42,7 @@ pub async fn gather(sources: &Sources, scope: Scope, workload: &Workload, alerts
 }
 
 pub(super) fn gap(source: &str, what: &str, why: &str) -> Gap {
-    Gap { source: source.to_owned(), what: what.to_owned(), why: why.to_owned() }
+    Gap { source: source.to_owned(), what: clean(what), why: clean(why) }
 }
 
 async fn first_round(scoped: &Scoped<'_>, workload: &Workload) -> Objects {
@@ -60,6 +61,12 @@ async fn first_round(scoped: &Scoped<'_>, workload: &Workload) -> Objects {
 }
 
 async fn node_objects(scoped: &Scoped<'_>, node: &str) -> Objects {
+    // A label's text: a comma would start another selector.
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+    if node.is_empty() || !node.bytes().all(plain) {
+        let gaps = vec![gap("kubernetes", "pods of the node", "the alert's label is no name of a node")];
+        return Objects { gaps, ..Objects::default() };
+    }
     let query = ListQuery::fields(format!("spec.nodeName={node}"));
     let none = ListQuery::default();
     let (pods, events) =

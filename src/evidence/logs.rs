@@ -7,6 +7,7 @@ use super::classify::{self, Judgement};
 use super::ledger::Ledger;
 use super::objects::{LogRead, Objects};
 use crate::facts::ContainerFact;
+use crate::redact::redact;
 
 /// Last lines of one log that are kept as an observation.
 const KEPT_LINES: usize = 100;
@@ -53,8 +54,10 @@ pub fn digest(objects: &Objects, containers: &mut [ContainerFact], ledger: &mut 
 }
 
 fn store(log: &LogRead, ledger: &mut Ledger) -> Digest {
+    // As a whole, before it falls into lines: a key may span many of them, and no line tells of it alone.
+    let text = redact(&log.text);
     let mut lines: Vec<(Option<DateTime<Utc>>, &str)> =
-        log.text.lines().filter(|line| !line.trim().is_empty()).map(|line| (time_of(line), line)).collect();
+        text.lines().filter(|line| !line.trim().is_empty()).map(|line| (time_of(line), line)).collect();
     lines.sort_by_key(|(at, _)| *at);
     let skipped = lines.len().saturating_sub(KEPT_LINES);
     let page = ledger.open(&log.source, &log.query, log.milliseconds);

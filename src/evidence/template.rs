@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::ledger::clean;
 use crate::facts::Change;
+use crate::redact::{redact, redact_pair};
 
 /// Most changes that are kept; a rewrite of everything is no clue.
 const MAX_CHANGES: usize = 40;
@@ -153,9 +154,9 @@ fn leaf(path: &str, value: &Value) -> String {
     if name.is_empty() {
         return clean(&text);
     }
-    let prefix = format!("{name}=");
-    let redacted = clean(&format!("{prefix}{text}"));
-    redacted.strip_prefix(&prefix).map_or_else(|| redacted.clone(), str::to_owned)
+    // Where a value comes from is no value: `secret db-credentials key password` stays.
+    let is_reference = value.get("valueFrom").is_some();
+    clean(&if is_reference { redact(&text) } else { redact_pair(name, &text) })
 }
 
 fn variable(entry: &Map<String, Value>) -> String {

@@ -3,5 +3,6 @@
 
 pub mod book;
 pub mod decide;
+pub mod guess;
 pub mod resolve;
 pub mod store;

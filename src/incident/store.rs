@@ -84,7 +84,10 @@ pub async fn receive(
 }
 
 /// Takes the workloads' locks in one order, so that two requests never wait for each other.
-async fn lock(transaction: &mut PgConnection, workloads: &[String]) -> Result<DateTime<Utc>, sqlx::Error> {
+pub(super) async fn lock(
+    transaction: &mut PgConnection,
+    workloads: &[String],
+) -> Result<DateTime<Utc>, sqlx::Error> {
     let buckets: BTreeSet<i32> = workloads.iter().map(|key| bucket(key)).collect();
     let buckets: Vec<i32> = buckets.into_iter().collect();
     let row = sqlx::query!(
@@ -149,64 +152,6 @@ pub async fn read(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<Rec
             resolved_at: row.resolved_at,
         })
         .collect())
-}
-
-/// What became of an incident whose workload was guessed first and is known now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Corrected {
-    /// The incident has its right key.
-    Kept,
-    /// Another incident of that workload was open: this one's alerts joined it, and this one is over.
-    Merged(Uuid),
-}
-
-/// Gives an incident the workload that the cluster named.
-///
-/// # Errors
-/// The database's.
-pub async fn correct(
-    transaction: &mut PgConnection,
-    incident: &Record,
-    workload: &Workload,
-) -> Result<Corrected, sqlx::Error> {
-    let (old, new) = (incident.workload.key(), workload.key());
-    lock(transaction, &[old.clone(), new.clone()]).await?;
-    let other = if old == new {
-        None
-    } else {
-        sqlx::query_scalar!("select id from incidents where workload = $1 and state = 'open'", new)
-            .fetch_optional(&mut *transaction)
-            .await?
-    };
-    let Some(other) = other else {
-        sqlx::query!(
-            "with corrected as (
-               update incidents set workload = $2, cluster = $3, namespace = $4, kind = $5, name = $6,
-                      confident = true, updated_at = now() where id = $1)
-             update investigations set workload = $2, cluster = $3, namespace = $4
-             where incident_id = $1 and state in ('queued', 'running')",
-            incident.id,
-            new,
-            workload.cluster,
-            workload.namespace,
-            workload.kind,
-            workload.name
-        )
-        .execute(transaction)
-        .await?;
-        return Ok(Corrected::Kept);
-    };
-    sqlx::query!(
-        "with moved as (update alerts set incident_id = $2 where incident_id = $1 returning 1),
-              over as (update incidents set state = 'resolved', resolved_at = now(), updated_at = now()
-                       where id = $1)
-         update incidents set alerts = alerts + (select count(*) from moved), updated_at = now() where id = $2",
-        incident.id,
-        other
-    )
-    .execute(transaction)
-    .await?;
-    Ok(Corrected::Merged(other))
 }
 
 /// Closes open incidents that heard nothing for `after`: resolved webhooks may never come. At most `limit`.

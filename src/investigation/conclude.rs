@@ -10,6 +10,8 @@ use super::verify::verify;
 
 /// Next steps shown: a reader of two minutes does not do more.
 const MAX_NEXT_STEPS: usize = 5;
+/// What Kubernetes allows.
+const MAX_NAMESPACE_BYTES: usize = 63;
 
 /// What the report is made of beside the facts.
 pub struct Judgement {
@@ -100,6 +102,12 @@ fn confidence(
     }
 }
 
+/// A namespace may come from a label, which holds anything; people paste commands into a shell.
+fn is_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !text.is_empty() && text.len() <= MAX_NAMESPACE_BYTES && text.bytes().all(plain) && !text.starts_with('-')
+}
+
 fn next_steps(facts: &Facts, findings: &[Finding], gaps: &[Gap], runbook: &RunbookUse) -> Vec<NextStep> {
     let mut steps: Vec<NextStep> = Vec::new();
     for step in findings.iter().filter(|one| one.role == Role::Primary).flat_map(|one| &one.next_steps) {
@@ -119,7 +127,7 @@ fn next_steps(facts: &Facts, findings: &[Finding], gaps: &[Gap], runbook: &Runbo
                 String::new(),
             ));
         }
-        if !facts.workload.namespace.is_empty() {
+        if is_name(&facts.workload.namespace) {
             steps.push(text(
                 "Look at the newest events of the namespace.",
                 format!("kubectl -n {} get events --sort-by=.lastTimestamp", facts.workload.namespace),

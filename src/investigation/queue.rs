@@ -212,12 +212,12 @@ pub async fn fail(
     })
 }
 
-/// Ends a claim whose incident has joined another one.
+/// Ends a claim whose incident has joined another one; `false`: the lease is lost, and the caller rolls back.
 ///
 /// # Errors
 /// The database's.
-pub async fn supersede(executor: impl PgExecutor<'_>, claim: &Claim, why: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+pub async fn supersede(executor: impl PgExecutor<'_>, claim: &Claim, why: &str) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
         "update investigations set state = 'cancelled', finished_at = now(), lease_until = null, error = $3
          where id = $1 and attempt = $2 and state = 'running'",
         claim.id,
@@ -226,7 +226,7 @@ pub async fn supersede(executor: impl PgExecutor<'_>, claim: &Claim, why: &str) 
     )
     .execute(executor)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// How many wait.

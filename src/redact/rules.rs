@@ -11,7 +11,7 @@ use super::{Span, value};
 const SECRET_GROUPS: [&str; 5] = ["s", "dq", "sq", "eq", "un"];
 
 /// A key whose value is secret, up to its last letter: `DB_PASSWORD`, `apiKey`, `client-key-data`.
-const KEY: &str = r"(?P<key>[A-Za-z0-9_.\-]*(?:password|passwd|passphrase|passcode|pwd|[_\-]pass|secret|token|jwt|bearer|(?:api|access|secret|private|auth|encryption|signing|master|account|license|storage|webhook|shared[_\-]?access)[_\-]?key(?:[_\-]?base|[_\-]?data)?|client[_\-]key[_\-]data|secret[_\-]?id)(?:[_\-]?(?:hash|b64|base64|value|[0-9]))?)";
+const KEY: &str = r"(?P<key>[A-Za-z0-9_.\-]*(?:password|passwd|passphrase|passcode|pwd|[_\-]pass|secret|token|jwt|bearer|(?:api|access|secret|private|auth|encryption|signing|master|account|license|storage|webhook|shared[_\-]?access)[_\-]?key(?:[_\-]?base|[_\-]?data)?|client[_\-]key[_\-]data|secret[_\-]?id|dockerconfigjson|dockercfg)(?:[_\-]?(?:hash|b64|base64|value|[0-9]))?)";
 /// A value in quotes of some kind.
 const QUOTED: &str = r#"\\"(?P<eq>[^"\\\n]+)\\"|"(?P<dq>(?:[^"\\\n]|\\.)+)"|'(?P<sq>[^'\n]+)'"#;
 
@@ -46,6 +46,17 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
 /// The rules that match somewhere in a text.
 pub(super) fn matching(text: &str) -> impl Iterator<Item = &'static Compiled> + use<> {
     TABLE.any.matches(text).into_iter().filter_map(|index| TABLE.compiled.get(index))
+}
+
+/// A key as long as this is none.
+const MAX_KEY_BYTES: usize = 256;
+
+/// A whole key whose value is secret.
+static TELLING: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!("(?i)^{KEY}$")).ok());
+
+/// Whether a key says that its value is secret.
+pub(super) fn is_telling(key: &str) -> bool {
+    key.len() <= MAX_KEY_BYTES && TELLING.as_ref().is_some_and(|telling| telling.is_match(key))
 }
 
 impl Compiled {
@@ -112,6 +123,11 @@ fn value_in_prose(captures: &Captures<'_>, secret: &str) -> bool {
     value::is_secret_in_prose(key(captures), secret)
 }
 
+/// Beside "password" without a sign between them.
+fn word_in_prose(_: &Captures<'_>, secret: &str) -> bool {
+    value::is_secret_in_prose("password", secret)
+}
+
 fn header_value(captures: &Captures<'_>, secret: &str) -> bool {
     match captures.name("scheme") {
         Some(_) => !value::is_placeholder(secret),
@@ -170,7 +186,7 @@ const TOKENS: &[(&str, &str)] = &[
     ("aws-key", r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b"),
     ("gcp-key", r"\bAIza[0-9A-Za-z_\-]{35}|\bya29\.[0-9A-Za-z_\-]{20,}|\bGOCSPX-[0-9A-Za-z_\-]{28}"),
     ("azure-key", r"[0-9]Q~[A-Za-z0-9_~.\-]{31,34}"),
-    ("github-token", r"\bgh[pousr]_[A-Za-z0-9]{36,}|\bgithub_pat_[A-Za-z0-9_]{22,}"),
+    ("github-token", r"\bgh[pousr]_[A-Za-z0-9]{16,}|\bgithub_pat_[A-Za-z0-9_]{22,}"),
     (
         "gitlab-token",
         r"\bgl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|soat|ffct|oas)-[A-Za-z0-9_.\-]{20,}|\bGR1348941[A-Za-z0-9_\-]{20,}",
@@ -182,7 +198,7 @@ const TOKENS: &[(&str, &str)] = &[
         r"\bdiscord(?:app)?\.com/api/webhooks/(?P<s>[0-9]+/[A-Za-z0-9_\-]{20,})|\bwebhook\.office\.com/webhookb2/(?P<un>[A-Za-z0-9@/_\-]{30,})",
     ),
     ("stripe-key", r"\b[rs]k_(?:live|test|prod)_[A-Za-z0-9]{10,}|\bwhsec_[A-Za-z0-9+/=]{20,}"),
-    ("npm-token", r"\bnpm_[A-Za-z0-9]{36,}"),
+    ("npm-token", r"\bnpm_[A-Za-z0-9]{30,}"),
     ("pypi-token", r"\bpypi-[A-Za-z0-9_\-]{50,}"),
     ("rubygems-token", r"\brubygems_[a-f0-9]{48}\b"),
     ("docker-token", r"\bdckr_(?:pat|oat)_[A-Za-z0-9_\-]{20,}"),
@@ -247,6 +263,27 @@ fn places() -> Vec<Rule> {
             not_placeholder,
         ),
         rule("password", r"(?i)\b(?:identified\s+by|password)\s+'(?P<s>[^'\n]+)'", not_placeholder),
+        rule(
+            "password",
+            r#"\b(?:mysql|mysqldump|mysqladmin|mariadb|mariadb-dump)\b[^\n|;]*?\s-p(?P<s>[^\s"'\-][^\s"']*)"#,
+            not_placeholder,
+        ),
+        rule(
+            "password",
+            r#"\b(?:sshpass\s+-p|redis-cli\b[^\n|;]*?\s-a|docker\s+login\b[^\n|;]*?\s-p)\s*["']?(?P<s>[^\s"']+)"#,
+            not_placeholder,
+        ),
+        rule("password", r#"\s-pass(?:in|out)?\s+pass:(?P<s>[^\s"']+)"#, not_placeholder),
+        rule("password", r"(?i)\blogin\s+\S+\s+password\s+(?P<s>\S+)", not_placeholder),
+        rule("password", r"(?i)\b(?:with|using|the)\s+password\s+(?P<s>[^\s:=]+)", word_in_prose),
+        rule("password-hash", r"\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}", always),
+        rule("password-hash", r"\$(?:[156y]|argon2(?:id?|d))\$[^\s:\x22']{20,}", always),
+        rule("unseal-key", r"(?i)\b(?:unseal|recovery)\s+key\s+[0-9]+:\s*(?P<s>[A-Za-z0-9+/=]{30,})", always),
+        rule(
+            "credential",
+            r#"(?i)\b(?P<key>(?:api|access|secret|private|auth|encryption|signing|master|account|license)\s+key)\s*(?:is\s|[:=])\s*["']?(?P<s>[^\s"',;]+)"#,
+            value_in_prose,
+        ),
         rule(
             "signature",
             r"[?&;](?:sig|X-Amz-Signature|X-Goog-Signature)=(?P<s>[A-Za-z0-9%+/=_\-]{20,})",

@@ -75,8 +75,10 @@ fn set(tree: &mut Value, key: &str, text: &str) -> anyhow::Result<()> {
         let Value::Object(map) = place else { bail!("{key}: what stands before `{part}` is no section") };
         place = map.entry(part).or_insert(Value::Null);
     }
-    // Numbers, booleans, lists and maps are written as in YAML; anything else is text.
-    let value: Option<Value> = serde_saphyr::from_str(text).ok();
+    // Numbers, booleans, lists and maps are written as in YAML; anything else is text. Nobody comments a
+    // variable: `#alerts` is a channel.
+    let commented = text.starts_with('#') || (text.contains(" #") && !text.starts_with(['[', '{']));
+    let value: Option<Value> = if commented { None } else { serde_saphyr::from_str(text).ok() };
     *place = value.unwrap_or_else(|| Value::String(text.to_owned()));
     Ok(())
 }
@@ -107,12 +109,14 @@ mod tests {
         let env = [
             ("WHODUNIT_SERVER__LISTEN", "0.0.0.0:9"),
             ("WHODUNIT_API__TOKENS", "[a, b]"),
+            ("WHODUNIT_SLACK__CHANNEL", "#alerts-lab"),
             ("WHODUNIT_CONFIG", "ignored"),
         ];
         let settings = parse("server: {listen: '127.0.0.1:1', drain_secs: 7}\n", &env).unwrap();
         assert_eq!(settings.server.listen.to_string(), "0.0.0.0:9");
         assert_eq!(settings.server.drain_secs, 7);
         assert_eq!(settings.api.tokens.len(), 2);
+        assert_eq!(settings.slack.channel, "#alerts-lab");
         let error = parse("", &[("WHODUNIT_SERVER__LISEN", "1")]).unwrap_err().to_string();
         assert!(error.contains("lisen") && error.contains("WHODUNIT_"), "{error}");
     }

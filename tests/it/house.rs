@@ -1,6 +1,5 @@
 //! What the tests live in: one private Postgres a test run, one database a test, and the whole service
 //! between the recorded cluster and a Slack stand-in.
-#![expect(dead_code, reason = "each test uses the part of the house that it needs")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -88,8 +87,11 @@ pub async fn pool() -> PgPool {
 pub struct HouseOptions {
     pub webhook_token: Option<String>,
     pub without_slack: bool,
-    /// Changes the settings last.
+    /// Another cluster than the recorded one.
+    pub recording: Option<Recording>,
     pub settle_secs: u64,
+    /// Changes the settings last.
+    pub adjust: Option<fn(&mut Settings)>,
     pub max_attempts: Option<u32>,
 }
 
@@ -99,6 +101,7 @@ pub struct House {
     pub slack: Arc<SlackStandIn>,
     pub kubernetes: Arc<KubernetesStandIn>,
     pub http: reqwest::Client,
+    settings: Settings,
     app: Option<App>,
     stand_ins: CancellationToken,
 }
@@ -107,7 +110,7 @@ impl House {
     pub async fn start(options: HouseOptions) -> Self {
         whodunit::app::install_tls();
         let (pool, url) = database().await;
-        let recording = Recording::embedded().unwrap();
+        let recording = options.recording.as_ref().unwrap_or_else(|| Recording::embedded().unwrap());
         let stand_ins = CancellationToken::new();
         let kubernetes = Arc::new(KubernetesStandIn::new(recording).unwrap());
         let (listener, kubernetes_url) = listen().await;
@@ -133,10 +136,45 @@ impl House {
         if let Some(attempts) = options.max_attempts {
             settings.worker.max_attempts = attempts;
         }
+        if let Some(adjust) = options.adjust {
+            adjust(&mut settings);
+        }
+        let base_url = String::new();
+        let mut house =
+            Self { base_url, pool, slack, kubernetes, http: http(), settings, app: None, stand_ins };
+        house.restart().await;
+        house
+    }
+
+    /// Ends the service where it runs, and starts it again on the same rows, cluster and Slack.
+    pub async fn restart(&mut self) {
+        self.stop().await;
         let (listener, base_url) = listen().await;
         let metrics = telemetry::recorder().unwrap().handle();
-        let app = App::start(settings, listener, metrics).await.unwrap();
-        Self { base_url, pool, slack, kubernetes, http: http(), app: Some(app), stand_ins }
+        self.app = Some(App::start(self.settings.clone(), listener, metrics).await.unwrap());
+        self.base_url = base_url;
+    }
+
+    /// Every row of every table, as text.
+    pub async fn rows(&self) -> Vec<String> {
+        let tables: Vec<String> = sqlx::query_scalar(
+            "select table_name::text from information_schema.tables where table_schema = 'public'",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .unwrap();
+        assert!(tables.len() >= 6, "{tables:?}");
+        let mut rows = Vec::new();
+        for table in tables {
+            let all = format!("select '{table}: ' || t::text from {table} t");
+            rows.extend(
+                sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(all))
+                    .fetch_all(&self.pool)
+                    .await
+                    .unwrap(),
+            );
+        }
+        rows
     }
 
     /// Posts a body as Alertmanager does; the answer's status and JSON.

@@ -2,10 +2,14 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod api;
+mod canary;
 mod configuration;
+mod copy;
 mod end_to_end;
+mod hostile;
 mod house;
 mod intake;
+mod overload;
 mod program;
 mod prometheus;
 mod queue;

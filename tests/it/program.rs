@@ -12,14 +12,19 @@ use serde_json::Value;
 use crate::house::{PATIENCE, http, recorded_webhooks};
 
 /// `whodunit serve` on a data folder of its own, with no cluster and no Slack.
-struct Program {
-    child: Child,
-    url: String,
+pub struct Program {
+    pub child: Child,
+    pub url: String,
 }
 
 impl Program {
     fn start(data_dir: &Path) -> Self {
-        let mut child = command(data_dir).stderr(Stdio::piped()).spawn().unwrap();
+        Self::run(command(data_dir))
+    }
+
+    /// Starts it, and returns once it serves.
+    pub fn run(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let (found, url) = mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         // Read on, so that the pipe never fills.
@@ -40,7 +45,7 @@ impl Program {
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
-    async fn post(&self, body: Vec<u8>) -> u16 {
+    pub async fn post(&self, body: Vec<u8>) -> u16 {
         let request = http().post(format!("{}/webhooks/alertmanager", self.url)).body(body);
         request.send().await.unwrap().status().as_u16()
     }
@@ -59,7 +64,8 @@ impl Drop for Program {
     }
 }
 
-fn command(data_dir: &Path) -> Command {
+/// `whodunit serve` as most of these tests need it; a later variable of the same name wins.
+pub fn command(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_whodunit"));
     command.arg("serve").stdout(Stdio::null());
     command.env("NO_COLOR", "1");

@@ -12,8 +12,8 @@ mod status;
 mod tests;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Result;
@@ -31,6 +31,9 @@ use self::objects::{Cluster, Resource};
 use super::recording::Recording;
 use super::serve::{Faults, serve};
 
+/// Requests kept for tests to look at; later ones are only counted.
+const MAX_ASKED: usize = 100_000;
+
 /// The recording's API server. Build it, keep the `Arc`, spawn `serve`.
 pub struct KubernetesStandIn {
     cluster: Cluster,
@@ -39,6 +42,7 @@ pub struct KubernetesStandIn {
     faults: Faults,
     requests: AtomicU64,
     writes: AtomicU64,
+    asked: Mutex<Vec<String>>,
 }
 
 /// What goes back, before the headers that every answer has.
@@ -68,6 +72,7 @@ impl KubernetesStandIn {
             faults: Faults::default(),
             requests: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            asked: Mutex::default(),
         })
     }
 
@@ -85,6 +90,11 @@ impl KubernetesStandIn {
     /// Requests received so far.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Method, path and query of each request so far, the first `MAX_ASKED` of them.
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Requests that were not a GET; all of them were refused.
@@ -201,6 +211,12 @@ impl Query {
 async fn receive(State(stand_in): State<Arc<KubernetesStandIn>>, request: Request) -> Response {
     stand_in.requests.fetch_add(1, Ordering::Relaxed);
     let uri = request.uri().path_and_query().map_or("/", |uri| uri.as_str());
+    {
+        let mut asked = stand_in.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.len() < MAX_ASKED {
+            asked.push(format!("{} {uri}", request.method()));
+        }
+    }
     let answer = match stand_in.faults.meet(uri).await {
         Some(code) => status::injected(code),
         None => stand_in.answer(request.method(), uri, request.headers()),

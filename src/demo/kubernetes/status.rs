@@ -33,6 +33,7 @@ pub(super) fn method_not_allowed() -> Answer {
 /// What a test asked for with `Fault::Status`.
 pub(super) fn injected(code: u16) -> Answer {
     let (reason, message) = match code {
+        403 => ("Forbidden", "the recorded role may not read this"),
         410 => ("Expired", "The provided continue parameter is too old to display a consistent list result."),
         429 => (
             "TooManyRequests",

@@ -14,6 +14,7 @@ pub use hint::{Hint, cluster_of, from_labels};
 pub use shape::owner_of_pod;
 
 use crate::alert::Alert;
+use crate::redact::redact;
 use crate::source::kubernetes::Client;
 use crate::source::prometheus::Prometheus;
 use crate::workload::Workload;
@@ -49,8 +50,10 @@ impl Resolver {
             let walk = walk::Walk { client, prometheus: self.prometheus.as_ref(), cluster, now: Utc::now() };
             match tokio::time::timeout(deadline, walk.follow(&hint)).await {
                 Ok(Ok(resolved)) => return resolved,
-                Ok(Err(error)) => tracing::debug!(%error, ?hint, "workload not confirmed by the cluster"),
-                Err(_elapsed) => tracing::debug!(?hint, "workload not confirmed in time"),
+                Ok(Err(error)) => {
+                    tracing::debug!(error = %shown(&error), hint = %shown(&hint), "workload not confirmed by the cluster")
+                }
+                Err(_elapsed) => tracing::debug!(hint = %shown(&hint), "workload not confirmed in time"),
             }
         }
         Resolved { workload: unasked(&hint, cluster), confident: false }
@@ -60,6 +63,11 @@ impl Resolver {
     pub fn guess(&self, alert: &Alert) -> Workload {
         unasked(&from_labels(alert, &self.cluster), cluster_of(alert, &self.cluster))
     }
+}
+
+/// For the log: labels and answers may hold anything.
+fn shown(what: &impl std::fmt::Debug) -> String {
+    redact(&format!("{what:?}")).into_owned()
 }
 
 /// The workload as labels and names alone have it.

@@ -1,6 +1,7 @@
 //! True and false positives of every rule. All secrets are made up; their prefixes are joined at compile
 //! time, so that no scanner takes them for real ones.
 
+mod figures;
 mod properties;
 
 use super::*;

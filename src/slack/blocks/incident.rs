@@ -39,6 +39,8 @@ pub enum Standing<'a> {
     Reported(&'a Report),
     /// The last investigation ended without a report.
     GaveUp,
+    /// Its alerts are about this workload, whose incident has a thread of its own.
+    Joined(&'a Workload),
     Resolved {
         at: DateTime<Utc>,
         report: Option<&'a Report>,
@@ -72,6 +74,36 @@ pub fn resolved(incident: &IncidentView<'_>, at: DateTime<Utc>) -> Message {
     page.message(&format!("Resolved: {}, at {}, after {took}.", incident.workload.short(), words::moment(at)))
 }
 
+/// The note in the thread of an incident whose workload was only guessed, and guessed wrong.
+pub fn joined(guessed: &Workload, other: &Workload) -> Message {
+    let mut page = Page::default();
+    page.section(&[
+        format!(
+            "*Joined another incident:* the cluster did not answer when these alerts came, so their workload was \
+             taken from their labels: {}. They are about {}.",
+            code(&guessed.short(), MAX_NAME),
+            code(&other.short(), MAX_NAME)
+        ),
+        "They still fire. What is found, and their end, stand in that incident's thread.".to_owned(),
+    ]);
+    page.message(&format!(
+        "Joined another incident: {} turned out to be {}. See its thread.",
+        guessed.short(),
+        other.short()
+    ))
+}
+
+/// The note in the thread of the incident that such alerts joined.
+pub fn taken_in(guessed: &Workload, alerts: &[String]) -> Message {
+    let mut page = Page::default();
+    page.section(&[format!(
+        "*More alerts belong here:* {}. Their own thread, opened for {}, was opened by mistake and ends.",
+        alert_names(alerts),
+        code(&guessed.short(), MAX_NAME)
+    )]);
+    page.message(&format!("More alerts belong here: those of {}.", guessed.short()))
+}
+
 /// Severity first while it matters, as a word in brackets that reads the same in every colour.
 fn headline(incident: &IncidentView<'_>, standing: Standing<'_>) -> String {
     let (severity, word) = (incident.severity.as_str(), standing_word(standing));
@@ -87,6 +119,7 @@ fn standing_word(standing: Standing<'_>) -> &'static str {
         Standing::FiringAgain => "Firing again",
         Standing::Reported(report) => words::verdict(report.outcome),
         Standing::GaveUp => "Could not investigate",
+        Standing::Joined(_) => "Joined another incident",
         Standing::Resolved { .. } => "Resolved",
     }
 }
@@ -100,6 +133,11 @@ fn said(incident: &IncidentView<'_>, standing: Standing<'_>) -> String {
         }
         Standing::Reported(report) => verdict(report),
         Standing::GaveUp => "*Could not investigate:* the reason stands in this thread.".to_owned(),
+        Standing::Joined(other) => format!(
+            "*Joined another incident:* these alerts are about {}. They still fire; what is found stands in its \
+             thread.",
+            code(&other.short(), MAX_NAME)
+        ),
         Standing::Resolved { at, report } => {
             let took = words::span(at - incident.opened_at);
             let resolved = format!("*Resolved* at {}, after {took}.", words::moment(at));

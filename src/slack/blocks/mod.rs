@@ -6,7 +6,7 @@ mod incident;
 mod summary;
 
 pub(in crate::slack) use escape::clean;
-pub use incident::{IncidentView, Standing, parent, resolved};
+pub use incident::{IncidentView, Standing, joined, parent, resolved, taken_in};
 pub use summary::{gave_up, summary, unchanged};
 
 use serde::{Deserialize, Serialize};
