@@ -11,6 +11,7 @@ use axum::Router;
 use axum::error_handling::HandleErrorLayer;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
+use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -23,14 +24,18 @@ use crate::evidence::Sources;
 use crate::incident::decide::Rules;
 use crate::incident::resolve::Resolver;
 use crate::intake::{self, Intake};
-use crate::investigator::Investigator;
+use crate::investigation::store as investigations;
+use crate::investigator::{Investigator, Reasoner};
+use crate::llm::{self, Ladder};
 use crate::postgres::{self, Database};
 use crate::runbook::Catalogue;
 use crate::settings::{self, Settings};
 use crate::slack;
 use crate::source::kubernetes;
-use crate::source::{loki::Loki, prometheus::Prometheus};
+use crate::source::{loki::Loki, prometheus::Prometheus, tempo::Tempo};
 use crate::telemetry;
+use crate::tool::memory::PastInvestigations;
+use crate::tool::{self, Tool};
 use crate::webhook::Guard;
 use crate::worker::Worker;
 
@@ -71,8 +76,9 @@ impl App {
             [&settings.webhooks.alertmanager, &settings.webhooks.robusta, &settings.webhooks.grafana];
         let [alertmanager, robusta, grafana] = guards.map(Guard::new);
         let tokens = api_tokens(&settings.api)?;
-        let investigator = Arc::new(Investigator::new(sources, catalogue));
         let database = Database::open(&settings.database).await?;
+        let reasoner = reasoner(&settings, &sources, &http, Some(&database.pool))?;
+        let investigator = Arc::new(Investigator::new(sources, catalogue, reasoner));
         let audience = slack.as_ref().map(|_| Audience {
             channel: settings.slack.channel.clone(),
             public_url: settings.server.public_url.clone(),
@@ -205,6 +211,41 @@ pub async fn sources(settings: &Settings, http: &reqwest::Client) -> anyhow::Res
         loki: Loki::new(http.clone(), &settings.loki)?,
         log_tail_lines: settings.kubernetes.log_tail_lines,
     })
+}
+
+/// What asks the models, over the tools of everything that is configured; None without a model. `pool` is for
+/// what earlier investigations found.
+///
+/// # Errors
+/// A model's setting that cannot work, by its name.
+pub fn reasoner(
+    settings: &Settings,
+    sources: &Sources,
+    http: &reqwest::Client,
+    pool: Option<&PgPool>,
+) -> anyhow::Result<Option<Reasoner>> {
+    let ladder = Ladder::new(llm::connect(&settings.models, http)?);
+    if ladder.is_empty() {
+        tracing::info!("no models: what no signature explains ends inconclusive");
+        return Ok(None);
+    }
+    let tempo = Tempo::new(http.clone(), &settings.tempo)?;
+    let mut tools: Vec<Box<dyn Tool>> = Vec::new();
+    tools.extend(sources.kubernetes.iter().flat_map(tool::kubernetes::tools));
+    tools.extend(sources.prometheus.iter().flat_map(tool::prometheus::tools));
+    tools.extend(sources.loki.iter().flat_map(tool::loki::tools));
+    tools.extend(tempo.iter().flat_map(tool::tempo::tools));
+    if let Some(pool) = pool {
+        let pool = pool.clone();
+        tools.push(Box::new(PastInvestigations::new(Arc::new(move |query| {
+            let pool = pool.clone();
+            Box::pin(
+                async move { investigations::past(&pool, &query).await.map_err(|error| error.to_string()) },
+            )
+        }))));
+    }
+    let tools = tools.into_iter().map(Arc::from).collect();
+    Ok(Some(Reasoner { ladder, tools, settings: settings.agent.clone() }))
 }
 
 pub fn resolver(settings: &Settings, sources: &Sources) -> Resolver {

@@ -1,5 +1,6 @@
 //! One investigation without queue or people: workload and alerts in, report and ledger out. Joins runbook,
-//! evidence, signature and investigation; `worker` and the command line call it. It stores nothing.
+//! evidence, signature and investigation; what no signature explains goes to the agent, if there is a model.
+//! `worker` and the command line call it. It stores nothing but the agent's steps, in the journal it is given.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,20 +10,47 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alert::Alert;
 use crate::evidence::{self, Sources};
-use crate::facts::Observation;
+use crate::facts::{Facts, Observation};
+use crate::investigation::agent::{self, Means, Opening};
+use crate::investigation::budget::Limits;
 use crate::investigation::conclude::{Judgement, conclude};
+use crate::investigation::journal::Journal;
+use crate::investigation::ledger::Ledger;
+use crate::investigation::prompt::Case;
+use crate::investigation::store::Left;
+use crate::llm::Ladder;
 use crate::report::Report;
 use crate::runbook::{self, Catalogue, Choice};
-use crate::signature;
+use crate::settings;
+use crate::signature::{self, Found};
 use crate::source::kubernetes::Scope;
 use crate::telemetry;
+use crate::tool::runbook::RunbookRead;
+use crate::tool::{Bounds, Tool, Toolbox};
 use crate::workload::Workload;
 
 /// Runbook folders are looked through this often; a changed file is in force a few seconds later.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Kept of an attempt's time for what comes after the agent: the report, and storing it.
+const REPORT_TIME: Duration = Duration::from_secs(10);
+/// Groups that every runbook allows: they hold what its author and we wrote.
+const ALWAYS_ALLOWED: [&str; 2] = ["runbook", "memory"];
+/// Hex digits of the word that marks data in one run.
+const FENCE_DIGITS: usize = 16;
+
+/// What asks a model.
+pub struct Reasoner {
+    pub ladder: Ladder,
+    /// Shared by all runs.
+    pub tools: Vec<Arc<dyn Tool>>,
+    pub settings: settings::Agent,
+}
+
 pub struct Investigator {
     sources: Sources,
+    /// None: no model is configured.
+    reasoner: Option<Reasoner>,
     catalogue: watch::Sender<Arc<Catalogue>>,
     /// Faults of runbook files, one line each, for `/readyz`.
     faults: watch::Sender<Vec<String>>,
@@ -35,9 +63,9 @@ pub struct Investigated {
 }
 
 impl Investigator {
-    pub fn new(sources: Sources, catalogue: Catalogue) -> Self {
+    pub fn new(sources: Sources, catalogue: Catalogue, reasoner: Option<Reasoner>) -> Self {
         let faults = watch::Sender::new(told(&catalogue));
-        Self { sources, catalogue: watch::Sender::new(Arc::new(catalogue)), faults }
+        Self { sources, reasoner, catalogue: watch::Sender::new(Arc::new(catalogue)), faults }
     }
 
     pub fn faults(&self) -> watch::Receiver<Vec<String>> {
@@ -49,22 +77,56 @@ impl Investigator {
         Arc::clone(&self.catalogue.borrow())
     }
 
-    /// Never fails: a source that does not answer is a gap in the report.
-    pub async fn investigate(&self, workload: &Workload, alerts: &[Alert]) -> Investigated {
+    /// A source that does not answer is a gap in the report, a model that does not answer as well. It ends
+    /// within `deadline`, and goes on with what an earlier attempt left in the journal.
+    ///
+    /// # Errors
+    /// Only the journal's.
+    pub async fn investigate(
+        &self,
+        workload: &Workload,
+        alerts: &[Alert],
+        journal: &Journal,
+        deadline: Duration,
+    ) -> anyhow::Result<Investigated> {
         let started = Instant::now();
         let catalogue = self.catalogue();
         let choice = catalogue.choose(alerts, workload);
-        let facts = evidence::gather(&self.sources, scope(&choice, workload), workload, alerts).await;
+        let scope = scope(&choice, workload);
+        let left = if self.reasoner.is_some() { journal.take_over().await? } else { None };
+        let (facts, left) = match left {
+            Some(Left { facts, opening, ledger }) => (facts, Some((opening, ledger))),
+            None => (evidence::gather(&self.sources, scope.clone(), workload, alerts).await, None),
+        };
         let found = signature::find(&facts, &catalogue.signatures(alerts, workload));
+        let run = match &self.reasoner {
+            Some(reasoner) if !found.explained => {
+                let subject =
+                    Subject { alerts, catalogue, choice: &choice, facts: &facts, found: &found, scope };
+                let left_time = deadline.saturating_sub(started.elapsed() + REPORT_TIME);
+                Some(reasoner.reason(&subject, left, journal, left_time).await?)
+            }
+            _ => None,
+        };
+        let mut gaps = found.gaps;
+        if let Some(run) = &run {
+            gaps.extend(run.ledger.gaps());
+        }
         let judgement = Judgement {
             findings: found.findings,
             explained: found.explained,
-            gaps: found.gaps,
+            gaps,
             runbook: choice.as_used(),
             seconds: started.elapsed().as_secs_f64(),
         };
         let report = conclude(&facts, judgement);
-        Investigated { report, observations: facts.observations }
+        Ok(match run {
+            None => Investigated { report, observations: facts.observations },
+            Some(run) => {
+                let observations = run.ledger.observations.clone();
+                Investigated { report: run.report(report, facts.observations.len()), observations }
+            }
+        })
     }
 
     /// Takes changed runbooks in until `shutdown`. A file that became bad keeps its last good revision.
@@ -86,6 +148,102 @@ impl Investigator {
             }
         }
     }
+}
+
+/// What a run is about.
+struct Subject<'s> {
+    alerts: &'s [Alert],
+    catalogue: Arc<Catalogue>,
+    choice: &'s Choice,
+    facts: &'s Facts,
+    found: &'s Found,
+    scope: Scope,
+}
+
+impl Reasoner {
+    async fn reason(
+        &self,
+        subject: &Subject<'_>,
+        left: Option<(Opening, Ledger)>,
+        journal: &Journal,
+        time: Duration,
+    ) -> anyhow::Result<agent::Ran> {
+        let runbook = subject.choice.runbook.as_deref();
+        let toolbox = self.toolbox(subject, runbook);
+        let budget = runbook.map(|runbook| runbook.budget).unwrap_or_default();
+        let before = left.as_ref().map_or(0, |(_, ledger)| ledger.milliseconds());
+        let limits = Limits::new(&self.settings, budget).within(Duration::from_millis(before) + time);
+        let (opening, ledger) = match left {
+            Some(left) => left,
+            None => {
+                let case = Case {
+                    alerts: subject.alerts,
+                    facts: subject.facts,
+                    findings: &subject.found.findings,
+                    gaps: &subject.found.gaps,
+                    runbook,
+                };
+                let opening = agent::opening(&case, &toolbox, &limits, &fence_word());
+                journal.begin(&opening, subject.facts).await?;
+                let observations = subject.facts.observations.clone();
+                (opening, Ledger { observations, steps: Vec::new() })
+            }
+        };
+        let bounds = subject.bounds();
+        let means = Means {
+            ladder: &self.ladder,
+            toolbox: &toolbox,
+            bounds: &bounds,
+            journal,
+            limits,
+            usd_per_day: self.settings.usd_per_day,
+        };
+        agent::run(means, opening, ledger).await
+    }
+
+    /// The tools that the runbook's header allows.
+    fn toolbox(&self, subject: &Subject<'_>, runbook: Option<&runbook::Runbook>) -> Toolbox {
+        let mut tools: Vec<Box<dyn Tool>> = Vec::with_capacity(self.tools.len() + 1);
+        for tool in &self.tools {
+            tools.push(Box::new(Arc::clone(tool)));
+        }
+        let catalogue = Arc::clone(&subject.catalogue);
+        tools.push(Box::new(RunbookRead::new(catalogue, subject.alerts, &subject.facts.workload)));
+        let allowed = runbook.map(|runbook| runbook.tools.as_slice()).unwrap_or_default();
+        let all = runbook::Tool::ALL.iter().all(|tool| allowed.contains(tool));
+        let allowed: Vec<&str> = if allowed.is_empty() || all {
+            Vec::new()
+        } else {
+            allowed.iter().map(|tool| tool.as_str()).chain(ALWAYS_ALLOWED).collect()
+        };
+        Toolbox::new(tools, &allowed, Duration::from_secs(self.settings.tool_secs))
+    }
+}
+
+impl Subject<'_> {
+    fn bounds(&self) -> Bounds {
+        let now = self.facts.observed_at;
+        let firing = self.alerts.iter().filter(|alert| alert.is_firing());
+        let (namespaces, own_pods_only) = match &self.scope {
+            Scope::Cluster => (Vec::new(), false),
+            Scope::Namespace(namespace) => (vec![namespace.clone()], false),
+            Scope::Namespaces(namespaces) => (namespaces.clone(), false),
+            Scope::Workload { namespace } => (vec![namespace.clone()], true),
+        };
+        Bounds {
+            workload: self.facts.workload.clone(),
+            namespaces,
+            own_pods_only,
+            onset: firing.map(|alert| alert.starts_at).min().unwrap_or(now),
+            now,
+        }
+    }
+}
+
+/// Nobody who writes into a cluster can know it.
+fn fence_word() -> String {
+    let word = uuid::Uuid::now_v7().simple().to_string();
+    word[word.len() - FENCE_DIGITS..].to_owned()
 }
 
 fn told(catalogue: &Catalogue) -> Vec<String> {

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::announce::{Audience, Ending};
 use crate::incident::{resolve, store as incidents};
+use crate::investigation::journal::Journal;
 use crate::investigation::queue::{self, Claim, Failure};
 use crate::investigation::store;
 use crate::investigator::{Investigated, Investigator};
@@ -168,7 +169,9 @@ impl Worker {
             }
             _ => incident.workload.clone(),
         };
-        let investigated = self.investigator.investigate(&workload, &alerts).await;
+        let journal = Journal::Postgres { pool: self.pool.clone(), claim: claim.clone() };
+        let deadline = Duration::from_secs(self.settings.deadline_secs).saturating_sub(started.elapsed());
+        let investigated = self.investigator.investigate(&workload, &alerts, &journal, deadline).await?;
         let finished = self.finish(claim, &workload, &investigated).await?;
         let seconds = started.elapsed().as_secs_f64();
         metrics::histogram!(telemetry::INVESTIGATION_SECONDS).record(seconds);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use chrono::Utc;
@@ -10,6 +11,7 @@ use clap::{Args, ValueEnum};
 use super::Config;
 use crate::alert::{Alert, Source};
 use crate::app;
+use crate::investigation::journal::Journal;
 use crate::investigator::Investigator;
 use crate::report::Outcome;
 use crate::runbook::Catalogue;
@@ -20,7 +22,7 @@ use crate::{telemetry, webhook};
 
 /// Exit code for "nothing explains it": scripts can tell it from a failure.
 const INCONCLUSIVE: u8 = 3;
-const RESOLVE_DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
+const RESOLVE_DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Args)]
 #[command(group = clap::ArgGroup::new("what").required(true))]
@@ -57,10 +59,13 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let settings = options.config.load()?;
     telemetry::start_log(&settings.log)?;
     app::install_tls();
-    let sources = app::sources(&settings, &app::http_client()?).await?;
+    let http = app::http_client()?;
+    let sources = app::sources(&settings, &http).await?;
     let (workload, alerts) = subject(&options, &settings, &sources).await?;
-    let investigator = Investigator::new(sources, Catalogue::load(&settings.runbooks));
-    let report = investigator.investigate(&workload, &alerts).await.report;
+    let reasoner = app::reasoner(&settings, &sources, &http, None)?;
+    let deadline = Duration::from_secs(settings.worker.deadline_secs);
+    let investigator = Investigator::new(sources, Catalogue::load(&settings.runbooks), reasoner);
+    let report = investigator.investigate(&workload, &alerts, &Journal::Nowhere, deadline).await?.report;
     match options.output {
         Output::Text => print!("{}", text::report(&workload, &report)),
         Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),

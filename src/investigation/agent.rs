@@ -16,6 +16,7 @@ use super::prompt::{self, Fence};
 use crate::facts::Observation;
 use crate::llm::{Fault, Ladder, Reply, Request, Stop, ToolCall, ToolChoice, Turn, Usage};
 use crate::redact::redact;
+use crate::report::{Cost, Report};
 use crate::tool::{Bounds, Outcome, Toolbox};
 use crate::workload::Workload;
 
@@ -95,6 +96,29 @@ pub struct Ran {
     pub ended: Ended,
     pub draft: Option<Draft>,
     pub ledger: Ledger,
+}
+
+impl Ran {
+    /// The report, over one that was written from facts and findings alone.
+    pub fn report(self, base: Report, observations_of_facts: usize) -> Report {
+        let spent = self.ledger.spent();
+        let mut report = match self.draft {
+            Some(draft) => draft.report(base),
+            None => {
+                let read = self.ledger.observations.get(observations_of_facts..).unwrap_or_default();
+                concluding::without_conclusion(base, &self.ended.why(), read)
+            }
+        };
+        report.cost = Cost {
+            steps: spent.steps,
+            input_tokens: spent.usage.input,
+            cached_tokens: spent.usage.cached,
+            output_tokens: spent.usage.output,
+            usd: spent.usd,
+            ..report.cost
+        };
+        report
+    }
 }
 
 struct Run<'m> {

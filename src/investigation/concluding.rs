@@ -24,6 +24,9 @@ const MAX_NAME_CHARS: usize = 253;
 const MAX_QUOTES: usize = 12;
 const MAX_RULED_OUT: usize = 8;
 const MAX_NEXT_STEPS: usize = 5;
+/// Observations named when there is no conclusion.
+const MAX_READ_SHOWN: usize = 4;
+const MAX_QUERY_CHARS: usize = 90;
 
 /// What the tool takes.
 pub fn schema() -> ToolSchema {
@@ -358,6 +361,22 @@ impl Draft {
             _ => Confidence::Low,
         }
     }
+}
+
+/// The report of a run that gave no conclusion: what signatures found, what else was read, and why it ended.
+pub fn without_conclusion(base: Report, why: &str, read: &[Observation]) -> Report {
+    let mut summary = format!("{} The investigator gave no conclusion: {}", base.summary, sentence(why));
+    if !read.is_empty() {
+        let shown: Vec<String> = read
+            .iter()
+            .take(MAX_READ_SHOWN)
+            .map(|one| format!("{} ({})", one.id, advice::text(&one.query, MAX_QUERY_CHARS)))
+            .collect();
+        let rest = read.len().saturating_sub(MAX_READ_SHOWN);
+        let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+        summary += &format!(" Read on the way: {}{more}.", shown.join(", "));
+    }
+    Report { summary, ..base }
 }
 
 fn category_id(category: Category) -> &'static str {

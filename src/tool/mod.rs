@@ -78,3 +78,18 @@ pub trait Tool: Send + Sync {
     /// `arguments` is a JSON object, not yet checked against the schema.
     fn call<'a>(&'a self, arguments: &'a Value, bounds: &'a Bounds) -> BoxFuture<'a, Result<Found, Refusal>>;
 }
+
+/// One tool serves many runs.
+impl<T: Tool + ?Sized> Tool for std::sync::Arc<T> {
+    fn schema(&self) -> &ToolSchema {
+        (**self).schema()
+    }
+
+    fn group(&self) -> &str {
+        (**self).group()
+    }
+
+    fn call<'a>(&'a self, arguments: &'a Value, bounds: &'a Bounds) -> BoxFuture<'a, Result<Found, Refusal>> {
+        (**self).call(arguments, bounds)
+    }
+}
