@@ -23,8 +23,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("settings", &[]),
     ("telemetry", &["settings"]),
     ("postgres", &["settings", "telemetry"]),
-    // Port.
+    // Ports; what a model may ask uses the digests of `evidence`.
     ("source", &["settings", "telemetry"]),
+    ("llm", &["settings", "telemetry"]),
+    ("tool", &["settings", "telemetry", "source", "llm", "evidence"]),
     // Steps, in the order of the data but for `signature`: a runbook carries its signatures, so it imports them.
     ("webhook", &["settings", "telemetry"]),
     ("incident", &["settings", "telemetry", "source", "webhook"]),
