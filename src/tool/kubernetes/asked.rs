@@ -403,7 +403,7 @@ mod tests {
     #[test]
     fn what_is_not_clear_is_asked_back() {
         for (kind, name, namespace, words) in [
-            ("deploymnt", "x", "", "Did you mean deployments?"),
+            ("deploymnt", "x", "", "Did you mean deploy?"),
             ("all", "", "", "cannot be read here"),
             ("pods,svc", "", "", "one kind at a time"),
             ("pod", "deploy/x", "", "is it a Pod or a Deployment?"),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::reach::Reach;
+use super::reach::{Reach, direct_owner};
 use crate::source::kubernetes::kinds::{Kind, kind};
 use crate::source::kubernetes::{ListQuery, Owner};
 use crate::tool::Refusal;
@@ -48,6 +48,14 @@ pub async fn family(
     if workload.name == "Service" && query.labels.is_empty() {
         return Ok(Family { pods: Vec::new(), members, more: false });
     }
+    // A set whose pods cannot be made has no pods, and says so in its own events.
+    if let Some(below) = below(workload) {
+        let sets = reach.objects(below, namespace, &query).await?.value.items;
+        let own = sets.iter().filter(|set| {
+            direct_owner(set).is_some_and(|owner| owner.kind == workload.name && owner.name == name)
+        });
+        members.extend(own.map(|set| (below.name.to_owned(), super::table::name(set).to_owned())));
+    }
     let answer = reach.objects(pod, namespace, &query).await?;
     let mut pods = Vec::new();
     for pod in answer.value.items {
@@ -62,6 +70,15 @@ pub async fn family(
         pods.push(pod);
     }
     Ok(Family { pods, members, more: answer.value.more })
+}
+
+/// The kind between a workload and its pods.
+fn below(workload: &Kind) -> Option<&'static Kind> {
+    match workload.name {
+        "Deployment" | "Rollout" => kind("ReplicaSet"),
+        "CronJob" => kind("Job"),
+        _ => None,
+    }
 }
 
 /// `app=catalog,tier=web`; "" where a label selector cannot say it, so that ownership alone decides.

@@ -31,6 +31,8 @@ const FEWER: i64 = 5;
 /// Pods of a workload, and containers of a pod, that one call reads.
 const MAX_PODS: usize = 2;
 const MAX_CONTAINERS: usize = 2;
+/// What the digests of one call may take together; the rest of the answer is titles and notes.
+const DIGEST_BYTES: usize = 4_800;
 const AROUND_SECS: i64 = 60;
 const MAX_AROUND_SECS: i64 = 3_600;
 const MAX_PATTERN_BYTES: usize = 200;
@@ -112,7 +114,10 @@ pub async fn answer(reach: &Reach<'_>, arguments: Arguments) -> Result<Found, Re
         let title = format!("{} {container} ({which}, pod is {})", name(pod), pod_status(pod));
         match read {
             Ok(read) => {
-                digests.push(format!("{title}: {}", section(&read, &choice)));
+                digests.push(format!(
+                    "{title}: {}",
+                    section(&read, &choice, DIGEST_BYTES / wanted.len().max(1))
+                ));
                 fulls.push(format!("{title}\n{}", full(&read.lines)));
                 queries.push(read.query);
             }
@@ -307,11 +312,13 @@ async fn read(
     Ok(Read { lines: choice.lines(&answer.value), query: answer.query, cut })
 }
 
-fn section(read: &Read, choice: &Choice) -> String {
+fn section(read: &Read, choice: &Choice, max_bytes: usize) -> String {
     let mut text = match (read.lines.first(), read.lines.last()) {
         (Some(first), Some(last)) => {
-            let span = first.at.zip(last.at).map(|(from, to)| format!(" {}–{}", clock(from), clock(to)));
-            format!("{} lines{}", read.lines.len(), span.unwrap_or_default())
+            let span = first.at.zip(last.at).filter(|(from, to)| from != to);
+            let span = span.map(|(from, to)| format!(" {}–{}", clock(from), clock(to)));
+            let lines = if read.lines.len() == 1 { "line" } else { "lines" };
+            format!("{} {lines}{}", read.lines.len(), span.unwrap_or_default())
         }
         _ => "no lines".to_owned(),
     };
@@ -326,7 +333,11 @@ fn section(read: &Read, choice: &Choice) -> String {
     if read.lines.is_empty() && !choice.previous {
         text.push_str("; previous: true reads the instance before");
     }
-    if read.lines.is_empty() { text } else { format!("{text}\n{}", log_digest::digest(&read.lines)) }
+    if read.lines.is_empty() {
+        text
+    } else {
+        format!("{text}\n{}", log_digest::digest(&read.lines, max_bytes))
+    }
 }
 
 fn full(lines: &[Line]) -> String {
