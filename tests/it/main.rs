@@ -1,6 +1,7 @@
 //! One integration binary.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod agent;
 mod api;
 mod canary;
 mod configuration;
@@ -9,6 +10,7 @@ mod end_to_end;
 mod hostile;
 mod house;
 mod intake;
+mod model;
 mod overload;
 mod program;
 mod prometheus;
