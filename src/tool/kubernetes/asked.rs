@@ -183,7 +183,7 @@ fn segments(word: &str) -> Vec<&str> {
         })
     };
     // A version stands first or behind its group; further back it is a name.
-    match all.iter().take(2).position(|part| is_version(part)) {
+    match all.iter().take(2).position(is_version) {
         Some(at) if at + 1 < all.len() => all[at + 1..].to_vec(),
         _ => all,
     }
