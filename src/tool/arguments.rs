@@ -91,12 +91,9 @@ fn formed(value: Value, wanted: &str) -> Value {
     let fitting = match (wanted, &value) {
         ("integer" | "number", Value::String(text)) => match text.trim().parse::<i64>() {
             Ok(number) => Some(number.into()),
-            Err(_) => text
-                .trim()
-                .parse::<f64>()
-                .ok()
-                .and_then(|n| serde_json::Number::from_f64(n))
-                .map(Value::Number),
+            Err(_) => {
+                text.trim().parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::Number)
+            }
         },
         // 100.0 is a whole number to every model.
         ("integer", Value::Number(number)) => {

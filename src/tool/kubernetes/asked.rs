@@ -183,7 +183,7 @@ fn segments(word: &str) -> Vec<&str> {
         })
     };
     // A version stands first or behind its group; further back it is a name.
-    match all.iter().take(2).position(|part| is_version(part)) {
+    match all.iter().take(2).position(is_version) {
         Some(at) if at + 1 < all.len() => all[at + 1..].to_vec(),
         _ => all,
     }
@@ -403,7 +403,7 @@ mod tests {
     #[test]
     fn what_is_not_clear_is_asked_back() {
         for (kind, name, namespace, words) in [
-            ("deploymnt", "x", "", "Did you mean deployments?"),
+            ("deploymnt", "x", "", "Did you mean deploy?"),
             ("all", "", "", "cannot be read here"),
             ("pods,svc", "", "", "one kind at a time"),
             ("pod", "deploy/x", "", "is it a Pod or a Deployment?"),

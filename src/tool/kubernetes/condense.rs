@@ -19,11 +19,15 @@ const MAX_ENTRIES: usize = 40;
 const MAX_DEPTH: usize = 24;
 
 /// Fields that say nothing about how a workload is doing.
-const NOISE: [&str; 22] = [
+const NOISE: [&str; 29] = [
+    "allocatedResources",
     "apiVersion",
+    "bootID",
     "clusterIPs",
     "containerID",
     "creationTimestamp",
+    "daemonEndpoints",
+    "declaredFeatures",
     "defaultMode",
     "generateName",
     "hostIPs",
@@ -33,12 +37,15 @@ const NOISE: [&str; 22] = [
     "ipFamilyPolicy",
     "lastProbeTime",
     "lastHeartbeatTime",
+    "machineID",
     "observedGeneration",
     "podIPs",
     "preemptionPolicy",
     "resourceVersion",
     "selfLink",
     "serviceAccount",
+    "systemUUID",
+    "terminatingReplicas",
     "terminationMessagePath",
     "terminationMessagePolicy",
     "uid",
@@ -66,7 +73,9 @@ const DEFAULTS: [(&str, &str); 17] = [
 ];
 
 /// Parts of a container's status that repeat its spec.
-const STATUS_REPEATS: [&str; 5] = ["volumeMounts", "resources", "allocatedResources", "user", "image"];
+const STATUS_REPEATS: [&str; 4] = ["volumeMounts", "resources", "user", "image"];
+/// What stands for "never" in a container that did not start.
+const NEVER: &str = "1970-01-01T00:00:00Z";
 
 pub fn lines(kind: &Kind, object: &Value, now: DateTime<Utc>) -> Vec<String> {
     let mut out = vec![head(kind, object, now)];
@@ -144,6 +153,7 @@ fn cleaned_map(map: &Map<String, Value>, key: &str, depth: usize) -> Map<String,
     let is_noise = |name: &str, value: &Value| {
         let text = scalar(value);
         NOISE.contains(&name)
+            || text == NEVER
             || DEFAULTS.iter().any(|(field, default)| *field == name && *default == text)
             || is_status && STATUS_REPEATS.contains(&name)
             // Of a pod; of an init container it makes a sidecar.

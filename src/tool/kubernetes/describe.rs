@@ -13,10 +13,11 @@ use crate::evidence::events::line;
 use crate::source::kubernetes::kinds::{Kind, kind};
 use crate::tool::{Found, Refusal};
 
-/// Lines of the object itself; the rest of it is `kubernetes_get`'s.
-const MAX_OBJECT_LINES: usize = 70;
+/// Most bytes of the object itself; the rest of it is `kubernetes_get`'s.
+const MAX_OBJECT_BYTES: usize = 2_600;
 const MAX_PODS: usize = 12;
 const MAX_EVENT_LINES: usize = 15;
+const MAX_EVENT_BYTES: usize = 2_000;
 
 pub async fn answer(reach: &Reach<'_>, arguments: Arguments) -> Result<Found, Refusal> {
     let asked = arguments.asked()?;
@@ -24,9 +25,14 @@ pub async fn answer(reach: &Reach<'_>, arguments: Arguments) -> Result<Found, Re
     let answer = reach.object(asked.kind, &namespace, &asked.name).await?;
     let object = &answer.value;
     let mut lines = condense::lines(asked.kind, object, reach.bounds.now);
-    if lines.len() > MAX_OBJECT_LINES {
-        let rest = lines.len() - MAX_OBJECT_LINES;
-        lines.truncate(MAX_OBJECT_LINES);
+    let sums = lines.iter().scan(0, |bytes, line| {
+        *bytes += line.len() + 1;
+        Some(*bytes)
+    });
+    let fitting = sums.take_while(|bytes| *bytes <= MAX_OBJECT_BYTES).count();
+    if fitting < lines.len() {
+        let rest = lines.len() - fitting;
+        lines.truncate(fitting);
         lines.push(format!("… {rest} more lines; kubernetes_get shows them"));
     }
     let mut full = pretty(object);
@@ -45,7 +51,7 @@ pub async fn answer(reach: &Reach<'_>, arguments: Arguments) -> Result<Found, Re
         Ok(read) if read.rows.is_empty() => lines.push("events: none".to_owned()),
         Ok(read) => {
             lines.push("events:".to_owned());
-            lines.push(events::digested(&read.rows, reach.bounds.now, MAX_EVENT_LINES));
+            lines.push(events::digested(&read.rows, reach.bounds.now, MAX_EVENT_LINES, MAX_EVENT_BYTES));
             full.push('\n');
             full.push_str(
                 &read.rows.iter().map(|row| line(row, reach.bounds.now)).collect::<Vec<_>>().join("\n"),

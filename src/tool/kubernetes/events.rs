@@ -15,10 +15,14 @@ use super::{found, since};
 use crate::evidence::events::{line, row};
 use crate::facts::EventFact;
 use crate::source::kubernetes::ListQuery;
+use crate::tool::bounded::cut;
 use crate::tool::{Found, Refusal};
 
 /// Most lines of one answer; Warnings and newer ones come first.
 const MAX_LINES: usize = 40;
+/// And most bytes of them, well below what a digest may have.
+const MAX_BYTES: usize = 5_000;
+const MAX_LINE_CHARS: usize = 420;
 /// Names of further objects that one line carries.
 const MAX_NAMES: usize = 4;
 /// Nodes have no namespace; their events are in this one.
@@ -87,7 +91,7 @@ pub async fn answer(reach: &Reach<'_>, arguments: Arguments) -> Result<Found, Re
         digest.push_str("; the API server keeps them for about an hour");
     }
     digest.push('\n');
-    digest.push_str(&digested(&rows, reach.bounds.now, MAX_LINES));
+    digest.push_str(&digested(&rows, reach.bounds.now, MAX_LINES, MAX_BYTES));
     Ok(found(read.query, digest, full.join("\n")))
 }
 
@@ -130,10 +134,11 @@ async fn read(reach: &Reach<'_>, namespace: &str, query: &ListQuery) -> Result<R
 }
 
 /// Lines in order of time: one for each thing that was said, however many objects it was said of.
-pub fn digested(rows: &[EventFact], now: DateTime<Utc>, max_lines: usize) -> String {
+pub fn digested(rows: &[EventFact], now: DateTime<Utc>, max_lines: usize, max_bytes: usize) -> String {
     let mut groups: BTreeMap<(&str, &str, &str, String), Vec<&EventFact>> = BTreeMap::new();
     for row in rows {
-        let key = (row.kind.as_str(), row.level.as_str(), row.reason.as_str(), template(&row.message));
+        let words = template(&row.message.replace(&row.name, "it"));
+        let key = (row.kind.as_str(), row.level.as_str(), row.reason.as_str(), words);
         groups.entry(key).or_default().push(row);
     }
     let total = groups.len();
@@ -141,11 +146,21 @@ pub fn digested(rows: &[EventFact], now: DateTime<Utc>, max_lines: usize) -> Str
     let newest = |group: &[&EventFact]| group.last().and_then(|row| row.last_at);
     let is_warning = |group: &[&EventFact]| group.first().is_some_and(|row| row.level == "Warning");
     groups.sort_by_key(|group| (!is_warning(group), std::cmp::Reverse(newest(group))));
-    groups.truncate(max_lines);
-    groups.sort_by_key(|group| newest(group));
-    let mut lines: Vec<String> = groups.iter().filter_map(|group| said(group, now)).collect();
-    if total > groups.len() {
-        lines.push(format!("{} more kinds of events, normal or older, are left out", total - groups.len()));
+    let mut bytes = 0;
+    let mut lines: Vec<(Option<DateTime<Utc>>, String)> = Vec::new();
+    for group in groups.iter().take(max_lines) {
+        let Some(line) = said(group, now) else { continue };
+        bytes += line.len() + 1;
+        if bytes > max_bytes {
+            break;
+        }
+        lines.push((newest(group), line));
+    }
+    let left = total - lines.len();
+    lines.sort_by_key(|(at, _)| *at);
+    let mut lines: Vec<String> = lines.into_iter().map(|(_, line)| line).collect();
+    if left > 0 {
+        lines.push(format!("{left} more kinds of events, normal or older, are left out"));
     }
     lines.join("\n")
 }
@@ -157,7 +172,8 @@ fn said(group: &[&EventFact], now: DateTime<Utc>) -> Option<String> {
         rest.iter().map(|row| row.name.as_str()).filter(|name| *name != last.name).collect();
     others.sort_unstable();
     others.dedup();
-    let mut text = line(last, now);
+    let sum = EventFact { count: group.iter().map(|row| row.count).sum(), ..(*last).clone() };
+    let mut text = cut(&line(&sum, now), MAX_LINE_CHARS).into_owned();
     if !others.is_empty() {
         let more = others.len().saturating_sub(MAX_NAMES);
         let names = others.iter().take(MAX_NAMES).copied().collect::<Vec<_>>().join(", ");

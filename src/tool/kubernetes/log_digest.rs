@@ -19,7 +19,11 @@ const MAX_LINE_CHARS: usize = 300;
 /// How much of a line decides whether it is of the same kind as another.
 const TEMPLATE_CHARS: usize = 160;
 /// A word with digits in it that is at least this long is an id.
-const MIN_ID_CHARS: usize = 8;
+const LONG_ID_CHARS: usize = 9;
+/// Also a shorter one, with digits among its letters as in a pod's name.
+const SHORT_ID_CHARS: usize = 5;
+/// `ms`, `GiB`
+const MAX_UNIT_CHARS: usize = 3;
 
 /// One line of a log, redacted, without the kubelet's time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,28 +63,51 @@ pub fn lines(text: &str) -> Vec<Line> {
     keyed.into_iter().map(|(_, line)| line).collect()
 }
 
-pub fn digest(lines: &[Line]) -> String {
+/// At most about `max_bytes`; what says most comes first when room is short.
+pub fn digest(lines: &[Line], max_bytes: usize) -> String {
     let groups = groups(lines);
-    if lines.len() <= SHORT_LINES && groups.len() * 2 > lines.len() {
-        return lines.iter().map(shown).collect::<Vec<_>>().join("\n");
+    if lines.is_empty() {
+        return String::new();
+    }
+    let all = lines.iter().map(shown).collect::<Vec<_>>().join("\n");
+    if lines.len() <= SHORT_LINES && groups.len() * 2 > lines.len() && all.len() <= max_bytes {
+        return all;
     }
     let mut out = Vec::new();
     let classes = classes(&groups);
     if !classes.is_empty() {
         out.push(format!("failures by class: {classes}"));
     }
-    let mut kept: Vec<&Group<'_>> = groups.iter().collect();
-    kept.sort_by_key(|group| (std::cmp::Reverse(group.weight), group.count));
-    let left = kept.split_off(kept.len().min(MAX_GROUPS));
-    kept.sort_by_key(|group| group.first);
-    out.extend(kept.iter().map(|group| counted(group)));
+    let mut by_weight: Vec<&Group<'_>> = groups.iter().collect();
+    by_weight.sort_by_key(|group| (std::cmp::Reverse(group.weight), group.count));
+    let room = max_bytes / 3 * 2;
+    let fitting = within(by_weight.iter().map(|group| counted(group)), room).min(MAX_GROUPS);
+    let left = by_weight.split_off(fitting);
+    by_weight.sort_by_key(|group| group.first);
+    out.extend(by_weight.iter().map(|group| counted(group)));
     if !left.is_empty() {
         let sum: usize = left.iter().map(|group| group.count).sum();
         out.push(format!("{} more kinds of lines ({sum} lines) left out; grep finds them", left.len()));
     }
-    out.push(format!("the last {LAST_LINES} lines:"));
-    out.extend(lines.iter().skip(lines.len().saturating_sub(LAST_LINES)).map(shown));
+    let last: Vec<&Line> = lines.iter().rev().take(LAST_LINES).collect();
+    let last = &last[..within(last.iter().map(|line| shown(line)), max_bytes - room)];
+    let mut kinds: Vec<String> = last.iter().map(|line| template(&line.text)).collect();
+    kinds.dedup();
+    // Of one kind, they were told above.
+    if kinds.len() > 1 {
+        out.push(format!("the last {} lines:", last.len()));
+        out.extend(last.iter().rev().map(|line| shown(line)));
+    }
     out.join("\n")
+}
+
+/// How many of these texts fit, at least one.
+fn within(texts: impl Iterator<Item = String>, max_bytes: usize) -> usize {
+    let sums = texts.scan(0, |sum, text| {
+        *sum += text.len() + 1;
+        Some(*sum)
+    });
+    sums.take_while(|sum| *sum <= max_bytes).count().max(1)
 }
 
 fn groups(lines: &[Line]) -> Vec<Group<'_>> {
@@ -105,7 +132,7 @@ pub fn template(text: &str) -> String {
     let mut out = String::with_capacity(TEMPLATE_CHARS);
     for word in text.split_inclusive(|c: char| !c.is_alphanumeric()) {
         let digits = word.chars().filter(char::is_ascii_digit).count();
-        if digits > 0 && word.chars().count() > MIN_ID_CHARS {
+        if digits > 0 && is_id(word) {
             out.push('#');
             out.extend(word.chars().last().filter(|c| !c.is_alphanumeric()));
         } else if digits > 0 {
@@ -126,6 +153,17 @@ pub fn template(text: &str) -> String {
         }
     }
     out
+}
+
+/// `7f3a9c0399e1`, `x2nj2`; neither `worker12` nor `300ms`.
+fn is_id(word: &str) -> bool {
+    let word = word.trim_end_matches(|c: char| !c.is_alphanumeric());
+    let digits: Vec<bool> = word.chars().map(|c| c.is_ascii_digit()).collect();
+    let changes = digits.windows(2).filter(|pair| pair.first() != pair.last()).count();
+    let unit = word.trim_start_matches(|c: char| c.is_ascii_digit()).chars().count();
+    let is_measure = digits.first() == Some(&true) && changes <= 1 && unit <= MAX_UNIT_CHARS;
+    let is_mixed = changes > 1 || changes == 1 && digits.first() == Some(&true);
+    !is_measure && (digits.len() >= LONG_ID_CHARS || digits.len() >= SHORT_ID_CHARS && is_mixed)
 }
 
 /// `refused 120, timeout 3`
@@ -171,6 +209,8 @@ mod tests {
 
     use super::*;
 
+    const ROOM: usize = 6_000;
+
     fn log(count: usize, text: impl Fn(usize) -> String) -> String {
         let start: DateTime<Utc> = "2026-11-21T07:00:00Z".parse().unwrap();
         let line = |n: usize| {
@@ -190,8 +230,8 @@ mod tests {
             }
             n => format!("level=info msg=\"GET /items\" id=7f3a9c{n:04}e1 took={n}ms"),
         });
-        let digest = digest(&lines(&text));
-        let start: Vec<&str> = digest.lines().take(6).collect();
+        let digest = digest(&lines(&text), ROOM);
+        let start: Vec<&str> = digest.lines().collect();
         assert_eq!(
             start,
             [
@@ -200,19 +240,32 @@ mod tests {
                 "40× 07:00:03–07:06:33 level=error msg=\"dial tcp 10.0.0.393:5432: connect: connection refused\"",
                 "07:00:17 config loaded from /etc/app/app.yaml",
                 "07:04:10 FATAL: relation \"products\" does not exist",
-                "the last 6 lines:",
             ],
             "{digest}"
         );
-        assert_eq!(digest.lines().count(), 6 + LAST_LINES);
+        let small = super::digest(&lines(&text), 400);
+        assert!(small.len() <= 600 && small.contains("FATAL: relation"), "{small}");
+        assert!(small.contains("more kinds of lines"), "{small}");
+    }
+
+    #[test]
+    fn numbers_and_ids_make_no_difference() {
+        for (one, other) in [
+            ("Created pod: checkout-9c8489d65-q98sc", "Created pod: checkout-66f478c98f-x2nj2"),
+            ("took 99ms at 10.0.0.7:5432", "took 1200ms at 10.0.12.9:5432"),
+            ("id=7f3a9c0399e1 done", "id=1c02ff7a91b4 done"),
+        ] {
+            assert_eq!(template(one), template(other));
+        }
+        assert_ne!(template("worker12 failed"), template("server12 failed"));
     }
 
     #[test]
     fn a_short_log_stays_as_it_is_in_order_of_time() {
         let text =
             "2026-11-21T06:59:51.4398Z FATAL: it broke\n  at main\n2026-11-21T06:59:51.4301Z starting\n";
-        assert_eq!(digest(&lines(text)), "06:59:51 starting\n06:59:51 FATAL: it broke\n  at main");
-        assert_eq!(digest(&lines("")), "");
+        assert_eq!(digest(&lines(text), ROOM), "06:59:51 starting\n06:59:51 FATAL: it broke\n  at main");
+        assert_eq!(digest(&lines(""), ROOM), "");
     }
 
     #[test]
@@ -221,7 +274,7 @@ mod tests {
             .map(|n| char::from_u32(97 + n % 26).unwrap().to_string().repeat(1 + n as usize / 26))
             .collect();
         let text = log(200, |n| format!("step {}", words[n]));
-        let digest = digest(&lines(&text));
+        let digest = digest(&lines(&text), ROOM);
         assert!(digest.contains("168 more kinds of lines (168 lines) left out"), "{digest}");
         assert_eq!(digest.lines().count(), MAX_GROUPS + 2 + LAST_LINES);
     }
@@ -232,7 +285,7 @@ mod tests {
         fn nothing_is_made_up(parts in proptest::collection::vec("[a-c0-9 ]{1,6}", 0..80)) {
             let text = log(parts.len(), |n| parts[n].clone());
             let lines = lines(&text);
-            for shown in digest(&lines).lines() {
+            for shown in digest(&lines, ROOM).lines() {
                 let known = lines.iter().any(|line| shown.ends_with(&line.text));
                 prop_assert!(known || shown.contains("lines") || shown.starts_with("failures"), "{shown}");
             }

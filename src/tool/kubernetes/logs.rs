@@ -31,6 +31,8 @@ const FEWER: i64 = 5;
 /// Pods of a workload, and containers of a pod, that one call reads.
 const MAX_PODS: usize = 2;
 const MAX_CONTAINERS: usize = 2;
+/// What the digests of one call may take together; the rest of the answer is titles and notes.
+const DIGEST_BYTES: usize = 4_800;
 const AROUND_SECS: i64 = 60;
 const MAX_AROUND_SECS: i64 = 3_600;
 const MAX_PATTERN_BYTES: usize = 200;
@@ -71,6 +73,8 @@ struct Choice {
 /// One container's log as it was read.
 struct Read {
     lines: Vec<Line>,
+    /// It is the log of the instance before.
+    previous: bool,
     query: String,
     /// The newest lines are missing.
     cut: bool,
@@ -108,15 +112,21 @@ pub async fn answer(reach: &Reach<'_>, arguments: Arguments) -> Result<Found, Re
     }
     let (mut digests, mut fulls, mut queries) = (Vec::new(), Vec::new(), Vec::new());
     for ((pod, container), read) in wanted.iter().zip(reads) {
-        let which = if choice.previous { "previous" } else { "current" };
-        let title = format!("{} {container} ({which}, pod is {})", name(pod), pod_status(pod));
+        let title = |previous: bool| {
+            let which = if previous { "previous" } else { "current" };
+            format!("{} {container} ({which}, pod is {})", name(pod), pod_status(pod))
+        };
         match read {
             Ok(read) => {
-                digests.push(format!("{title}: {}", section(&read, &choice)));
+                let title = title(read.previous);
+                digests.push(format!(
+                    "{title}: {}",
+                    section(&read, &choice, DIGEST_BYTES / wanted.len().max(1))
+                ));
                 fulls.push(format!("{title}\n{}", full(&read.lines)));
                 queries.push(read.query);
             }
-            Err(refusal) => digests.push(format!("{title}: not read, {refusal}")),
+            Err(refusal) => digests.push(format!("{}: not read, {refusal}", title(choice.previous))),
         }
     }
     digests.extend(notes);
@@ -272,10 +282,18 @@ fn containers(pod: &Value, wanted: Option<&str>) -> Result<(Vec<String>, Vec<Str
     Ok((chosen, rest))
 }
 
-fn is_troubled(pod: &Value, container: &str) -> bool {
+fn status<'v>(pod: &'v Value, container: &str) -> Option<&'v Value> {
     let statuses = |part: &str| pod["status"][part].as_array().into_iter().flatten();
     let mut statuses = statuses("initContainerStatuses").chain(statuses("containerStatuses"));
-    let Some(status) = statuses.find(|status| status["name"] == container) else { return false };
+    statuses.find(|status| status["name"] == container)
+}
+
+fn restarts(pod: &Value, container: &str) -> i64 {
+    status(pod, container).and_then(|status| status["restartCount"].as_i64()).unwrap_or(0)
+}
+
+fn is_troubled(pod: &Value, container: &str) -> bool {
+    let Some(status) = status(pod, container) else { return false };
     let state = &status["state"];
     let waits = &state["waiting"]["reason"];
     let ended_well = state["terminated"]["exitCode"] == 0;
@@ -303,15 +321,26 @@ async fn read(
         query.tail_lines /= FEWER;
         answer = scoped.log(namespace, name(pod), &query).await.map_err(|error| told(&error))?;
     }
+    // A container that has just been started again has nothing to say yet; its death is in the log before.
+    if answer.value.trim().is_empty() && !choice.previous && restarts(pod, container) > 0 {
+        query.previous = true;
+        match scoped.log(namespace, name(pod), &query).await {
+            Ok(before) if !before.value.trim().is_empty() => answer = before,
+            _ => query.previous = false,
+        }
+    }
     let cut = is_cut(&answer.value, query.limit_bytes);
-    Ok(Read { lines: choice.lines(&answer.value), query: answer.query, cut })
+    let lines = choice.lines(&answer.value);
+    Ok(Read { lines, previous: query.previous, query: answer.query, cut })
 }
 
-fn section(read: &Read, choice: &Choice) -> String {
+fn section(read: &Read, choice: &Choice, max_bytes: usize) -> String {
     let mut text = match (read.lines.first(), read.lines.last()) {
         (Some(first), Some(last)) => {
-            let span = first.at.zip(last.at).map(|(from, to)| format!(" {}–{}", clock(from), clock(to)));
-            format!("{} lines{}", read.lines.len(), span.unwrap_or_default())
+            let span = first.at.zip(last.at).filter(|(from, to)| from != to);
+            let span = span.map(|(from, to)| format!(" {}–{}", clock(from), clock(to)));
+            let lines = if read.lines.len() == 1 { "line" } else { "lines" };
+            format!("{} {lines}{}", read.lines.len(), span.unwrap_or_default())
         }
         _ => "no lines".to_owned(),
     };
@@ -323,10 +352,14 @@ fn section(read: &Read, choice: &Choice) -> String {
             " (the log is longer than what is read at once: newer lines are missing, narrow since or around)",
         );
     }
-    if read.lines.is_empty() && !choice.previous {
-        text.push_str("; previous: true reads the instance before");
+    if read.previous && !choice.previous {
+        text.push_str(" (the current instance has written nothing)");
     }
-    if read.lines.is_empty() { text } else { format!("{text}\n{}", log_digest::digest(&read.lines)) }
+    if read.lines.is_empty() {
+        text
+    } else {
+        format!("{text}\n{}", log_digest::digest(&read.lines, max_bytes))
+    }
 }
 
 fn full(lines: &[Line]) -> String {

@@ -148,7 +148,8 @@ impl<'a> Reach<'a> {
     }
 }
 
-fn direct_owner(object: &Value) -> Option<Owner> {
+/// The controller of an object.
+pub fn direct_owner(object: &Value) -> Option<Owner> {
     let references = object["metadata"]["ownerReferences"].as_array()?;
     let owner = references.iter().find(|owner| owner["controller"] == true)?;
     let text = |key: &str| owner[key].as_str().unwrap_or_default().to_owned();
