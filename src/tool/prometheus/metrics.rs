@@ -68,7 +68,7 @@ impl Metrics {
         let named = format!("{{__name__=~{}}}", quote(&anywhere(pattern)?));
         let mut selectors = vec![scope::narrow(&named, &bounds.namespaces)?.promql];
         if !bounds.namespaces.is_empty() {
-            let cluster = format!("(?:{}).*", scope::CLUSTER_METRICS.join("|"));
+            let cluster = format!("(?:{})[^:]*", scope::CLUSTER_METRICS.join("|"));
             selectors.push(format!(
                 "{{__name__=~{},__name__=~{}}}",
                 quote(&anywhere(pattern)?),

@@ -187,7 +187,8 @@ fn exact_name(selector: &VectorSelector) -> Option<String> {
 
 fn is_cluster_metric(name: &str) -> bool {
     let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
-    begins(&CLUSTER_METRICS) && !begins(&NAMESPACED_ALL_THE_SAME)
+    // Recorded sums may be of anything: `node_namespace_pod_container:container_cpu_usage_seconds_total:sum_irate`.
+    begins(&CLUSTER_METRICS) && !begins(&NAMESPACED_ALL_THE_SAME) && !name.contains(':')
 }
 
 /// A matcher that the query brought itself. A pattern is no fault: the own matcher narrows it.

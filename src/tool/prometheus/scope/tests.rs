@@ -76,6 +76,7 @@ fn metrics_of_nodes_and_the_control_plane_are_read_as_they_are() {
         "kubelet_volume_stats_used_bytes",
         "kubelet_container_log_filesystem_used_bytes",
         "nodex",
+        "node_namespace_pod_container:container_cpu_usage_seconds_total:sum_irate",
         "upper",
         "kube_namespace_labels",
     ] {
