@@ -93,11 +93,14 @@ fn look_up<'o>(quoted: &Quoted, observations: &'o [Observation]) -> Result<&'o O
         .find(|observation| observation.id.eq_ignore_ascii_case(id))
         .ok_or("no observation has this id")?;
     let chars = quoted.quote.chars().filter(|c| !c.is_whitespace()).take(MAX_QUOTE_CHARS + 1).count();
-    match chars {
-        0..MIN_QUOTE_CHARS => Err("too short to prove anything"),
-        MIN_QUOTE_CHARS..=MAX_QUOTE_CHARS if stands_in(&quoted.quote, &observation.text) => Ok(observation),
-        MIN_QUOTE_CHARS..=MAX_QUOTE_CHARS => Err("these words do not stand in that observation"),
-        _ => Err("too long for a quote"),
+    if chars < MIN_QUOTE_CHARS {
+        Err("too short to prove anything")
+    } else if chars > MAX_QUOTE_CHARS {
+        Err("too long for a quote")
+    } else if stands_in(&quoted.quote, &observation.text) {
+        Ok(observation)
+    } else {
+        Err("these words do not stand in that observation")
     }
 }
 

@@ -18,7 +18,7 @@ use whodunit::demo::backends::{Backend, BackendStandIn};
 use whodunit::demo::slack::SlackStandIn;
 use whodunit::demo::{KubernetesStandIn, Recording};
 use whodunit::postgres::{self, Durability, PrivateServer};
-use whodunit::settings::Settings;
+use whodunit::settings::{self, Settings};
 use whodunit::telemetry;
 
 pub const CHANNEL: &str = "#alerts";
@@ -93,6 +93,9 @@ pub struct HouseOptions {
     /// Changes the settings last.
     pub adjust: Option<fn(&mut Settings)>,
     pub max_attempts: Option<u32>,
+    pub models: Vec<settings::Model>,
+    /// Time of one run of the agent.
+    pub agent_seconds: Option<u64>,
 }
 
 pub struct House {
@@ -135,6 +138,10 @@ impl House {
         }
         if let Some(attempts) = options.max_attempts {
             settings.worker.max_attempts = attempts;
+        }
+        settings.models = options.models;
+        if let Some(seconds) = options.agent_seconds {
+            settings.agent.seconds = seconds;
         }
         if let Some(adjust) = options.adjust {
             adjust(&mut settings);

@@ -1,6 +1,7 @@
 //! One integration binary.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod agent;
 mod api;
 mod canary;
 mod configuration;
@@ -10,6 +11,7 @@ mod hostile;
 mod house;
 mod intake;
 mod memory;
+mod model;
 mod overload;
 mod program;
 mod prometheus;

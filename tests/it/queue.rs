@@ -19,7 +19,7 @@ const LEASE: Duration = Duration::from_secs(60);
 const ATTEMPTS: i32 = 3;
 
 /// Queues one due investigation for each of `count` workloads.
-async fn fill(pool: &PgPool, count: usize) {
+pub async fn fill(pool: &PgPool, count: usize) {
     let alerts: Vec<_> = (0..count)
         .map(|number| {
             json!({"status": "firing", "labels": {"alertname": "A", "namespace": "n", "deployment": format!("d{number}")},
@@ -59,7 +59,7 @@ async fn claim(pool: &PgPool, lease: Duration) -> Option<Claim> {
     queue::claim(pool, "w", lease, ATTEMPTS).await.unwrap()
 }
 
-async fn make_due(pool: &PgPool) {
+pub async fn make_due(pool: &PgPool) {
     sqlx::query("update investigations set run_at = now(), lease_until = now() - interval '1 s'")
         .execute(pool)
         .await

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::reach::{Reach, direct_owner};
+use crate::source::kubernetes::ListQuery;
 use crate::source::kubernetes::kinds::{Kind, kind};
-use crate::source::kubernetes::{ListQuery, Owner};
 use crate::tool::Refusal;
 
 /// Pods of one workload, and the objects between.
@@ -59,16 +59,12 @@ pub async fn family(
     let answer = reach.objects(pod, namespace, &query).await?;
     let mut pods = Vec::new();
     for pod in answer.value.items {
-        let owners = reach.owners(&pod, namespace).await;
-        let is_top = |owner: &Owner| owner.kind == workload.name && owner.name == name;
-        let Some(between) = owners.iter().position(is_top).or((workload.name == "Service").then_some(0))
-        else {
-            continue;
-        };
-        members.extend(owners.iter().take(between).map(|owner| (owner.kind.clone(), owner.name.clone())));
-        members.insert(("Pod".to_owned(), pod["metadata"]["name"].as_str().unwrap_or_default().to_owned()));
-        pods.push(pod);
+        let owner = direct_owner(&pod).map(|owner| (owner.kind, owner.name));
+        if workload.name == "Service" || owner.is_some_and(|owner| members.contains(&owner)) {
+            pods.push(pod);
+        }
     }
+    members.extend(pods.iter().map(|pod| ("Pod".to_owned(), super::table::name(pod).to_owned())));
     Ok(Family { pods, members, more: answer.value.more })
 }
 

@@ -73,6 +73,8 @@ struct Choice {
 /// One container's log as it was read.
 struct Read {
     lines: Vec<Line>,
+    /// It is the log of the instance before.
+    previous: bool,
     query: String,
     /// The newest lines are missing.
     cut: bool,
@@ -110,10 +112,13 @@ pub async fn answer(reach: &Reach<'_>, arguments: Arguments) -> Result<Found, Re
     }
     let (mut digests, mut fulls, mut queries) = (Vec::new(), Vec::new(), Vec::new());
     for ((pod, container), read) in wanted.iter().zip(reads) {
-        let which = if choice.previous { "previous" } else { "current" };
-        let title = format!("{} {container} ({which}, pod is {})", name(pod), pod_status(pod));
+        let title = |previous: bool| {
+            let which = if previous { "previous" } else { "current" };
+            format!("{} {container} ({which}, pod is {})", name(pod), pod_status(pod))
+        };
         match read {
             Ok(read) => {
+                let title = title(read.previous);
                 digests.push(format!(
                     "{title}: {}",
                     section(&read, &choice, DIGEST_BYTES / wanted.len().max(1))
@@ -121,7 +126,7 @@ pub async fn answer(reach: &Reach<'_>, arguments: Arguments) -> Result<Found, Re
                 fulls.push(format!("{title}\n{}", full(&read.lines)));
                 queries.push(read.query);
             }
-            Err(refusal) => digests.push(format!("{title}: not read, {refusal}")),
+            Err(refusal) => digests.push(format!("{}: not read, {refusal}", title(choice.previous))),
         }
     }
     digests.extend(notes);
@@ -277,10 +282,18 @@ fn containers(pod: &Value, wanted: Option<&str>) -> Result<(Vec<String>, Vec<Str
     Ok((chosen, rest))
 }
 
-fn is_troubled(pod: &Value, container: &str) -> bool {
+fn status<'v>(pod: &'v Value, container: &str) -> Option<&'v Value> {
     let statuses = |part: &str| pod["status"][part].as_array().into_iter().flatten();
     let mut statuses = statuses("initContainerStatuses").chain(statuses("containerStatuses"));
-    let Some(status) = statuses.find(|status| status["name"] == container) else { return false };
+    statuses.find(|status| status["name"] == container)
+}
+
+fn restarts(pod: &Value, container: &str) -> i64 {
+    status(pod, container).and_then(|status| status["restartCount"].as_i64()).unwrap_or(0)
+}
+
+fn is_troubled(pod: &Value, container: &str) -> bool {
+    let Some(status) = status(pod, container) else { return false };
     let state = &status["state"];
     let waits = &state["waiting"]["reason"];
     let ended_well = state["terminated"]["exitCode"] == 0;
@@ -308,8 +321,17 @@ async fn read(
         query.tail_lines /= FEWER;
         answer = scoped.log(namespace, name(pod), &query).await.map_err(|error| told(&error))?;
     }
+    // A container that has just been started again has nothing to say yet; its death is in the log before.
+    if answer.value.trim().is_empty() && !choice.previous && restarts(pod, container) > 0 {
+        query.previous = true;
+        match scoped.log(namespace, name(pod), &query).await {
+            Ok(before) if !before.value.trim().is_empty() => answer = before,
+            _ => query.previous = false,
+        }
+    }
     let cut = is_cut(&answer.value, query.limit_bytes);
-    Ok(Read { lines: choice.lines(&answer.value), query: answer.query, cut })
+    let lines = choice.lines(&answer.value);
+    Ok(Read { lines, previous: query.previous, query: answer.query, cut })
 }
 
 fn section(read: &Read, choice: &Choice, max_bytes: usize) -> String {
@@ -330,8 +352,8 @@ fn section(read: &Read, choice: &Choice, max_bytes: usize) -> String {
             " (the log is longer than what is read at once: newer lines are missing, narrow since or around)",
         );
     }
-    if read.lines.is_empty() && !choice.previous {
-        text.push_str("; previous: true reads the instance before");
+    if read.previous && !choice.previous {
+        text.push_str(" (the current instance has written nothing)");
     }
     if read.lines.is_empty() {
         text

@@ -9,7 +9,7 @@ use crate::tool::{DIGEST_BYTES, FULL_BYTES, Outcome, Status};
 use lab::{bounds, lab};
 
 /// What the schemas of this group may take of the toolbox's whole.
-const OWN_SCHEMAS_BYTES: usize = 3_300;
+const OWN_SCHEMAS_BYTES: usize = 2_400;
 
 #[tokio::test]
 async fn the_schemas_are_small_and_name_every_argument() {
@@ -291,7 +291,15 @@ async fn hostile() -> crate::tool::Toolbox {
             "containers": [{"name": "a", "usage": {"cpu": "5m", "memory": "20Mi"}}]});
         let event = json!({"metadata": {"name": "e"}, "involvedObject": {"kind": "Pod", "name": "a", "namespace": "shop"},
             "reason": "Failed", "type": "Warning", "message": format!("login with password=hunter22x {TAGS}failed")});
+        let previous = request.uri().query().is_some_and(|query| query.contains("previous=true"));
         match request.uri().path() {
+            "/api/v1/namespaces/shop/pods/restarted" => {
+                let status = json!([{"name": "a", "ready": false, "restartCount": 2, "state": {}}]);
+                let pod = json!({"metadata": {"name": "restarted"}, "status": {"containerStatuses": status},
+                    "spec": {"containers": [{"name": "a"}]}});
+                axum::Json(pod).into_response()
+            }
+            path if path.ends_with("/restarted/log") && !previous => "".into_response(),
             path if path.ends_with("/log") => {
                 format!("2026-11-21T07:00:00Z connecting to postgres://app:hunter22x@db/shop {TAGS}\n")
                     .into_response()
@@ -328,6 +336,7 @@ async fn no_secret_and_no_hidden_word_leaves() {
         ("kubernetes_describe", json!({"kind": "po", "name": "a"}), "event  Warning Failed"),
         ("kubernetes_events", json!({}), "1 events of shop"),
         ("kubernetes_logs", json!({"object": "a"}), "connecting to postgres://app:[redacted"),
+        ("kubernetes_logs", json!({"object": "restarted"}), "(the current instance has written nothing)"),
         ("kubernetes_top", json!({"kind": "pods"}), "20Mi"),
     ] {
         let call = crate::llm::ToolCall {
