@@ -273,7 +273,13 @@ fn server_command(bin: &Binaries, cluster: &Path, socket_dir: &Path, durability:
         "log_checkpoints=off",
     ];
     if durability == Durability::None {
-        settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
+        // Tests run side by side, each with a service of its own on this one server; later settings win.
+        settings.extend([
+            "fsync=off",
+            "synchronous_commit=off",
+            "full_page_writes=off",
+            "max_connections=500",
+        ]);
     }
     for setting in settings {
         command.args(["-c", setting]);
