@@ -6,7 +6,7 @@ mod private;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
@@ -22,6 +22,9 @@ use crate::settings;
 /// How long a request may wait for a connection before it counts as "the database is down", which a
 /// sender must hear within a second.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(700);
+/// A server that starts together with us is waited for.
+const START_TIMEOUT: Duration = Duration::from_secs(15);
+const START_PAUSE: Duration = Duration::from_millis(200);
 /// A migration that waits for a lock gives up, so that a rolling deploy never blocks the old version.
 const MIGRATION_LOCK_TIMEOUT: &str = "2s";
 /// A statement that takes longer is broken: nothing here is meant to be slow.
@@ -80,12 +83,25 @@ pub async fn connect(options: PgConnectOptions, max_connections: u32) -> anyhow:
     let options = options
         .application_name("whodunit")
         .options([("statement_timeout", STATEMENT_TIMEOUT), ("lock_timeout", MIGRATION_LOCK_TIMEOUT)]);
-    PgPoolOptions::new()
+    let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options)
-        .await
-        .with_context(|| format!("Postgres at {place} does not let us in; check database.url"))
+        .connect_lazy_with(options);
+    let until = Instant::now() + START_TIMEOUT;
+    loop {
+        match pool.acquire().await {
+            Ok(_) => return Ok(pool),
+            // Both may start at the same time, and a busy machine is slow.
+            Err(sqlx::Error::PoolTimedOut | sqlx::Error::Io(_)) if Instant::now() < until => {
+                tracing::warn!(place, "waiting for Postgres");
+                tokio::time::sleep(START_PAUSE).await;
+            }
+            Err(error) => {
+                let told = format!("Postgres at {place} does not let us in; check database.url");
+                return Err(anyhow::Error::new(error).context(told));
+            }
+        }
+    }
 }
 
 /// Brings the schema up to date. Migrations are additive, so an older version may go on beside us.
