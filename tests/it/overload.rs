@@ -97,7 +97,8 @@ async fn one_request_too_many_hears_503_at_once_and_is_taken_when_there_is_room(
         }
         assert_eq!(answer.status(), 503);
         assert!(answer.headers().contains_key("retry-after"));
-        assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+        // It does not wait for the slow one, whose deadline is 10 s; a busy machine is no fault.
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
         break;
     }
     assert_eq!(house.get("/healthz").await.0, 200, "reading has room of its own");
