@@ -2,13 +2,16 @@
 //! Case file, tools and limits come in; a draft of the conclusion, the ledger and the way out go out. What a model
 //! says decides nothing but which of its own tools is called next.
 
+mod ended;
+
 use std::time::Duration;
 
 use anyhow::Context;
 use futures::future::join_all;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
-use super::budget::{self, Call, Limit, Limits, Permit};
+use super::budget::{self, Call, Limits, Permit};
 use super::concluding::{self, CONCLUDE, Draft};
 use super::journal::{Journal, Leave};
 use super::ledger::{Answer, Kind, Ledger, Planned, Step, tidy};
@@ -16,9 +19,10 @@ use super::prompt::{self, Fence};
 use crate::facts::Observation;
 use crate::llm::{Fault, Ladder, Reply, Request, Stop, ToolCall, ToolChoice, Turn, Usage};
 use crate::redact::redact;
-use crate::report::{Cost, Report};
 use crate::tool::{Bounds, Outcome, Toolbox};
 use crate::workload::Workload;
+
+pub use ended::{Ended, Ran};
 
 /// Most tokens of one answer, thoughts included.
 pub const MAX_OUTPUT_TOKENS: u32 = 4_096;
@@ -27,47 +31,6 @@ const MAX_FORCED: usize = 2;
 /// Longest text of a turn that is kept, in characters: nobody reads it but the model itself.
 const MAX_TEXT_CHARS: usize = 4_000;
 const MAX_ARGUMENT_BYTES: usize = 32 * 1024;
-
-/// The ways out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
-    Concluded,
-    StepsSpent,
-    TimeSpent,
-    TokensSpent,
-    /// Of this run, or of the day.
-    MoneySpent,
-    /// It went in circles, and did not conclude when told to.
-    Stuck,
-    ModelsDown(String),
-    /// The incident was resolved meanwhile.
-    Cancelled,
-}
-
-impl Ended {
-    /// Why there is no conclusion, for the report; "" where there is one.
-    pub fn why(&self) -> String {
-        match self {
-            Self::Concluded => String::new(),
-            Self::StepsSpent => "all its turns were used".to_owned(),
-            Self::TimeSpent => "its time was up".to_owned(),
-            Self::TokensSpent => "its tokens were used up".to_owned(),
-            Self::MoneySpent => "its money was used up".to_owned(),
-            Self::Stuck => "it asked for nothing new any more".to_owned(),
-            Self::ModelsDown(detail) => format!("no model answered: {detail}"),
-            Self::Cancelled => "the incident was resolved meanwhile".to_owned(),
-        }
-    }
-
-    fn by(limit: Limit) -> Self {
-        match limit {
-            Limit::Steps => Self::StepsSpent,
-            Limit::Time => Self::TimeSpent,
-            Limit::Tokens => Self::TokensSpent,
-            Limit::Money => Self::MoneySpent,
-        }
-    }
-}
 
 /// What a run works with; none of it can be changed by what it hears.
 #[derive(Clone, Copy)]
@@ -88,37 +51,6 @@ pub struct Opening {
     pub case_file: String,
     /// The word of the fence.
     pub fence: String,
-}
-
-/// How a run came out.
-#[derive(Debug)]
-pub struct Ran {
-    pub ended: Ended,
-    pub draft: Option<Draft>,
-    pub ledger: Ledger,
-}
-
-impl Ran {
-    /// The report, over one that was written from facts and findings alone.
-    pub fn report(self, base: Report, observations_of_facts: usize) -> Report {
-        let spent = self.ledger.spent();
-        let mut report = match self.draft {
-            Some(draft) => draft.report(base),
-            None => {
-                let read = self.ledger.observations.get(observations_of_facts..).unwrap_or_default();
-                concluding::without_conclusion(base, &self.ended.why(), read)
-            }
-        };
-        report.cost = Cost {
-            steps: spent.steps,
-            input_tokens: spent.usage.input,
-            cached_tokens: spent.usage.cached,
-            output_tokens: spent.usage.output,
-            usd: spent.usd,
-            ..report.cost
-        };
-        report
-    }
 }
 
 struct Run<'m> {
@@ -148,7 +80,7 @@ pub async fn run(means: Means<'_>, opening: Opening, ledger: Ledger) -> anyhow::
     while ended.is_none() {
         ended = run.step().await?;
     }
-    let ended = ended.context("a run ends in one of its ways")?;
+    let ended: Ended = ended.context("a run ends in one of its ways")?;
     tracing::info!(?ended, steps = run.ledger.steps.len(), "the agent ended");
     Ok(Ran { ended, draft: run.draft, ledger: run.ledger })
 }
@@ -179,8 +111,20 @@ impl Run<'_> {
             Leave::Resolved => return Ok(Some(Ended::Cancelled)),
         }
         let until = self.began + until;
-        match self.means.ladder.ask(&request, until).await {
+        let span = tracing::info_span!(
+            "chat",
+            gen_ai.operation.name = "chat",
+            gen_ai.request.max_tokens = MAX_OUTPUT_TOKENS,
+            gen_ai.response.model = tracing::field::Empty,
+            gen_ai.usage.input_tokens = tracing::field::Empty,
+            gen_ai.usage.output_tokens = tracing::field::Empty,
+        );
+        match self.means.ladder.ask(&request, until).instrument(span.clone()).await {
             Ok(reply) => {
+                span.record("gen_ai.response.model", reply.model.as_str());
+                span.record("gen_ai.usage.input_tokens", reply.usage.input);
+                span.record("gen_ai.usage.output_tokens", reply.usage.output);
+                drop(span);
                 let step = self.invoke(reply, forced_by.is_some(), &call, started).await;
                 self.keep(step).await
             }
@@ -266,7 +210,15 @@ impl Run<'_> {
             .map(|(call, _)| call.clone())
             .collect();
         let Means { toolbox, bounds, .. } = self.means;
-        let each = fresh.iter().map(|call| timeout_at(end, toolbox.invoke(call, bounds)));
+        let each = fresh.iter().map(|call| {
+            let span = tracing::info_span!(
+                "execute_tool",
+                gen_ai.operation.name = "execute_tool",
+                gen_ai.tool.name = call.name,
+                gen_ai.tool.call.id = call.id,
+            );
+            timeout_at(end, toolbox.invoke(call, bounds)).instrument(span)
+        });
         let mut outcomes: std::vec::IntoIter<Option<Outcome>> =
             join_all(each).await.into_iter().map(Result::ok).collect::<Vec<_>>().into_iter();
         let mut answers = Vec::with_capacity(plan.len());

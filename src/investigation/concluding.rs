@@ -1,21 +1,19 @@
 //! A model's conclusion becomes a report: what it wrote comes in, what holds against the ledger goes out, with a
 //! confidence that is counted, never claimed. Pure. What is not proven is struck and listed as unproven.
 
-use serde::Deserialize;
-use serde_json::json;
+mod arguments;
 
 use super::advice;
 use super::guards::{self, Objection};
 use super::verify::{self, Quoted, Struck};
 use crate::facts::Observation;
-use crate::llm::ToolSchema;
 use crate::report::{
     Category, Cause, Confidence, Evidence, Gap, NextStep, Outcome, Report, Risk, RuledOut, Unproven,
 };
 use crate::workload::{ObjectRef, Workload};
 
-/// The tool that ends a run.
-pub const CONCLUDE: &str = "conclude";
+use arguments::{Advice, Claimed, Named};
+pub use arguments::{CONCLUDE, Conclusion, read, schema};
 
 const MAX_SUMMARY_CHARS: usize = 1_000;
 const MAX_CAUSE_CHARS: usize = 500;
@@ -27,107 +25,6 @@ const MAX_NEXT_STEPS: usize = 5;
 /// Observations named when there is no conclusion.
 const MAX_READ_SHOWN: usize = 4;
 const MAX_QUERY_CHARS: usize = 90;
-
-/// What the tool takes.
-pub fn schema() -> ToolSchema {
-    let text = |about: &str| json!({"type": "string", "description": about});
-    let quotes = json!({"type": "array", "items": {"type": "object",
-        "properties": {"id": text("E7"), "quote": text("verbatim")}, "required": ["id", "quote"]}});
-    ToolSchema {
-        name: CONCLUDE.to_owned(),
-        description:
-            "End the investigation. Every quote is checked verbatim against the observation it names; \
-                      a cause without a quote that holds is struck."
-                .to_owned(),
-        parameters: json!({
-            "type": "object",
-            "properties": {
-                "outcome": {"type": "string", "enum": ["root_cause", "inconclusive", "not_an_incident"]},
-                "summary": text("for the engineer on call: what broke, why, how far it reaches; 3 sentences"),
-                "root_cause": text("one sentence: mechanism, not symptom"),
-                "category": {"type": "string", "enum":
-                    ["code", "configuration", "image", "resources", "dependency", "platform", "external"]},
-                "object": {"type": "object", "description": "the object at fault", "properties":
-                    {"kind": text(""), "namespace": text(""), "name": text("")}, "required": ["kind", "name"]},
-                "evidence": quotes,
-                "ruled_out": {"type": "array", "items": {"type": "object",
-                    "properties": {"statement": text(""), "evidence": quotes}, "required": ["statement", "evidence"]}},
-                "impact": text("who notices what"),
-                "next_steps": {"type": "array", "items": {"type": "object", "properties":
-                    {"text": text(""), "command": text("one kubectl command or empty"),
-                     "risk": {"type": "string", "enum": ["none", "low", "high"]}}, "required": ["text"]}}
-            },
-            "required": ["outcome", "summary", "evidence"]
-        }),
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Claimed {
-    RootCause,
-    Inconclusive,
-    NotAnIncident,
-}
-
-/// The arguments as a model wrote them.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Conclusion {
-    outcome: Claimed,
-    #[serde(default)]
-    summary: String,
-    #[serde(default)]
-    root_cause: String,
-    #[serde(default)]
-    category: Option<Category>,
-    #[serde(default)]
-    object: Named,
-    #[serde(default)]
-    evidence: Vec<Quoted>,
-    #[serde(default)]
-    ruled_out: Vec<Excluded>,
-    #[serde(default)]
-    impact: String,
-    #[serde(default)]
-    next_steps: Vec<Advice>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Named {
-    kind: String,
-    namespace: String,
-    name: String,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Excluded {
-    statement: String,
-    evidence: Vec<Quoted>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Advice {
-    text: String,
-    command: String,
-    risk: String,
-}
-
-/// Reads the arguments, or says what is wrong with them, for the model.
-pub fn read(arguments: &str) -> Result<Conclusion, String> {
-    let conclusion: Conclusion = serde_json::from_str(arguments).map_err(|error| error.to_string())?;
-    match conclusion.outcome {
-        Claimed::RootCause if conclusion.root_cause.trim().is_empty() => {
-            Err("outcome is root_cause, and root_cause is empty".to_owned())
-        }
-        Claimed::RootCause if conclusion.category.is_none() => {
-            Err("outcome is root_cause, and category is missing".to_owned())
-        }
-        _ => Ok(conclusion),
-    }
-}
 
 /// A conclusion whose quotes were checked.
 #[derive(Debug, Clone)]

@@ -1,14 +1,17 @@
 //! Where a run writes itself down while it goes on: Postgres for the service, nothing for the command line. Steps
 //! come in and are kept before anything follows from them; it decides nothing.
 
+mod store;
+
 use anyhow::{Context, bail};
 use sqlx::PgPool;
 
 use super::agent::Opening;
 use super::ledger::Step;
 use super::queue::Claim;
-use super::store::{self, Left};
 use crate::facts::{Facts, Observation};
+
+pub use store::{Left, usd_of_the_day};
 
 /// Whether the next call may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

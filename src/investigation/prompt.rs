@@ -19,7 +19,9 @@ pub const MAX_OPENING_TOKENS: u64 = 4_000;
 /// However large the schemas are, the case file gets this much.
 const MIN_CASE_TOKENS: u64 = 1_000;
 /// Longest line of the case file, in characters.
-const MAX_LINE_CHARS: usize = 320;
+const MAX_LINE_CHARS: usize = 400;
+/// Of them, those at the end: errors put their reason last.
+const LINE_END_CHARS: usize = 160;
 const MAX_ANNOTATION_CHARS: usize = 240;
 const MAX_ALERTS: usize = 6;
 const MAX_TIMELINE: usize = 14;
@@ -167,11 +169,13 @@ impl Section {
 fn one_line(text: &str) -> String {
     let text = redact(text);
     let flat: String = text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if flat.chars().count() <= MAX_LINE_CHARS {
+    let chars = flat.chars().count();
+    if chars <= MAX_LINE_CHARS {
         return flat;
     }
-    let head: String = flat.chars().take(MAX_LINE_CHARS).collect();
-    format!("{head}…")
+    let head: String = flat.chars().take(MAX_LINE_CHARS - LINE_END_CHARS - 3).collect();
+    let end: String = flat.chars().skip(chars - LINE_END_CHARS).collect();
+    format!("{head} … {end}")
 }
 
 fn sections(case: &Case<'_>) -> Vec<Section> {

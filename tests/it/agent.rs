@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use whodunit::app;
 use whodunit::demo::{KubernetesStandIn, Recording};
-use whodunit::investigation::journal::Journal;
+use whodunit::investigation::journal::{self, Journal};
 use whodunit::investigation::queue::{self, Claim};
 use whodunit::investigation::store;
 use whodunit::investigator::{Investigated, Investigator, Reasoner};
@@ -100,6 +100,8 @@ async fn what_no_signature_explains_is_found_by_the_model_and_posted() {
     ] {
         assert!(names.contains(&name), "{names:?}");
     }
+    let sent = case_file(&asked[0]).len() + asked[0]["tools"].to_string().len();
+    assert!(sent as f64 / 3.5 <= 4_000.0 * 1.05, "{} tokens of case file and schemas", sent as f64 / 3.5);
     // Each call of the first turn is answered, in order, and both are observations of the ledger.
     let told: Vec<&Value> =
         asked[1]["messages"].as_array().unwrap().iter().filter(|one| one["role"] == "tool").collect();
@@ -266,7 +268,7 @@ async fn claim(pool: &PgPool) -> Claim {
     queue::claim(pool, "w", LEASE, 3).await.unwrap().unwrap()
 }
 
-fn journal(pool: &PgPool, claim: &Claim) -> Journal {
+fn postgres(pool: &PgPool, claim: &Claim) -> Journal {
     Journal::Postgres { pool: pool.clone(), claim: claim.clone() }
 }
 
@@ -284,7 +286,7 @@ async fn a_run_cut_off_after_its_third_step_goes_on_at_the_fourth_and_asks_nothi
     model.hangs_at = 3;
     let (investigator, asked) = bench.investigator(model).await;
     let task = {
-        let journal = journal(&pool, &first);
+        let journal = postgres(&pool, &first);
         tokio::spawn(async move { investigate(&investigator, &journal).await })
     };
     let until = tokio::time::Instant::now() + house::PATIENCE;
@@ -304,7 +306,7 @@ async fn a_run_cut_off_after_its_third_step_goes_on_at_the_fourth_and_asks_nothi
     let Message::Results(results) = cut_off.messages.last().unwrap() else { panic!("{cut_off:?}") };
     quote["evidence"][0]["id"] = json!(results[0].text.split(' ').next().unwrap());
     let (investigator, asked) = bench.investigator(Scripted::new(vec![vec![call("conclude", &quote)]])).await;
-    let investigated = investigate(&investigator, &journal(&pool, &second)).await.unwrap();
+    let investigated = investigate(&investigator, &postgres(&pool, &second)).await.unwrap();
     // The very same question, to the last character: case file, fence, turns, answers.
     assert_eq!(*asked.lock().unwrap(), [cut_off]);
     assert_eq!(
@@ -341,11 +343,11 @@ async fn a_conclusion_that_was_taken_but_not_reported_is_not_asked_for_again() {
             vec![call("conclude", &json!({"outcome": "inconclusive", "summary": "s", "evidence": []}))],
         ]
     };
-    bench.investigate(Scripted::new(turns()), &journal(&pool, &first)).await.unwrap();
+    bench.investigate(Scripted::new(turns()), &postgres(&pool, &first)).await.unwrap();
     make_due(&pool).await;
     let second = claim(&pool).await;
     let (investigator, asked) = bench.investigator(Scripted::new(turns())).await;
-    let report = investigate(&investigator, &journal(&pool, &second)).await.unwrap().report;
+    let report = investigate(&investigator, &postgres(&pool, &second)).await.unwrap().report;
     assert!(asked.lock().unwrap().is_empty());
     assert_eq!((report.outcome, report.cost.steps), (Outcome::Inconclusive, 2));
 }
@@ -368,7 +370,7 @@ async fn a_worker_that_lost_its_lease_writes_no_step() {
         }
         .boxed()
     });
-    let error = bench.investigate(model, &journal(&pool, &first)).await.err().unwrap();
+    let error = bench.investigate(model, &postgres(&pool, &first)).await.err().unwrap();
     assert!(format!("{error:#}").contains("the lease was lost"), "{error:#}");
     assert_eq!(count(&pool, "select count(*) from turns").await, 1);
 }
@@ -393,7 +395,7 @@ async fn a_run_ends_at_the_next_step_when_its_incident_is_resolved() {
         }
         .boxed()
     });
-    let report = bench.investigate(model, &journal(&pool, &claim)).await.unwrap().report;
+    let report = bench.investigate(model, &postgres(&pool, &claim)).await.unwrap().report;
     assert_eq!((report.outcome, report.cost.steps), (Outcome::Inconclusive, 2));
     assert!(report.summary.contains("the incident was resolved meanwhile"), "{}", report.summary);
 }
@@ -412,7 +414,7 @@ async fn the_days_money_holds_over_all_runs_at_once() {
         let (pool, bench) = (pool.clone(), Arc::clone(&bench));
         tasks.push(tokio::spawn(async move {
             let turns = (0..12).map(|n| look(&n.to_string())).collect();
-            bench.investigate(Scripted::new(turns), &journal(&pool, &claim)).await.unwrap().report
+            bench.investigate(Scripted::new(turns), &postgres(&pool, &claim)).await.unwrap().report
         }));
     }
     let mut stopped = 0;
@@ -421,6 +423,6 @@ async fn the_days_money_holds_over_all_runs_at_once() {
         stopped += usize::from(report.summary.contains("its money was used up"));
     }
     assert!(stopped >= 1, "nobody was stopped");
-    let spent = store::usd_of_the_day(&pool).await.unwrap();
+    let spent = journal::usd_of_the_day(&pool).await.unwrap();
     assert!(spent > 0.05 && spent <= 0.2, "{spent} dollars");
 }

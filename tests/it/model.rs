@@ -107,7 +107,7 @@ async fn answer(State(server): State<ModelServer>, body: axum::body::Bytes) -> R
 pub fn quotable(case_file: &str) -> (String, String) {
     let line = case_file.lines().find(|line| {
         line.starts_with("[E")
-            && !line.ends_with('…')
+            && !line.contains('…')
             && !line.contains("] log: ")
             && !line.contains("changed by")
     });

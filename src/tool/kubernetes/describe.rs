@@ -85,7 +85,7 @@ fn pod_lines(reach: &Reach<'_>, family: &Family) -> Vec<String> {
         return vec!["pods: none".to_owned()];
     };
     let mut pods: Vec<&Value> = family.pods.iter().collect();
-    pods.sort_by_key(|pod| (super::logs::is_well(pod), name(pod).to_owned()));
+    pods.sort_by_key(|pod| (super::log_pods::is_well(pod), name(pod).to_owned()));
     let rest = pods.len().saturating_sub(MAX_PODS);
     let now = reach.bounds.now;
     let rows: Vec<Vec<String>> =

@@ -11,6 +11,7 @@ mod fields;
 mod get;
 mod list;
 mod log_digest;
+mod log_pods;
 mod logs;
 mod reach;
 mod rollout;
