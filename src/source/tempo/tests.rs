@@ -1,3 +1,5 @@
+//! Tempo's recorded answers come in through the stand-in; typed spans, refusals and bounds are asserted.
+
 use std::sync::Arc;
 
 use axum::Router;

@@ -1,3 +1,5 @@
+//! Each step of the credential chain against servers on loopback; no real AWS is asked.
+
 use super::super::tests::server::{Answer, Seen, Server, client, environment};
 use super::*;
 

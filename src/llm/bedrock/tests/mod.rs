@@ -1,3 +1,5 @@
+//! Bedrock against a scripted server that recomputes each signature.
+
 pub(in crate::llm::bedrock) mod server;
 mod signature;
 mod wire;

@@ -1,3 +1,5 @@
+//! Request bodies and answers of Converse, byte for byte.
+
 use serde_json::{Value, json};
 
 use super::super::super::{ToolCall, ToolResult, Turn};

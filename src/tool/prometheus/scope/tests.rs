@@ -1,3 +1,5 @@
+//! PromQL comes in, what would be sent is asserted: no query leaves its namespaces.
+
 use super::*;
 
 fn sent(promql: &str, namespaces: &[&str]) -> String {

@@ -1,3 +1,5 @@
+//! Series come in, what is said of their shape is asserted: noise, spikes, resets, gaps.
+
 use super::*;
 
 const START: i64 = 1_795_244_400; // 07:00:00
