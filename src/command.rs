@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::App;
+use crate::app::{self, App};
 use crate::postgres::Database;
 use crate::settings::Settings;
 use crate::telemetry;
@@ -67,7 +67,8 @@ pub enum Command {
 
 #[derive(Subcommand)]
 pub enum ConfigCommand {
-    /// Read the settings as `serve` would and say what is wrong
+    /// Build everything that `serve` would, from settings, models and key files to runbooks, and say what is
+    /// wrong; nothing is asked of anyone
     Check {
         #[command(flatten)]
         config: Config,
@@ -94,8 +95,8 @@ impl Command {
                 Ok(ExitCode::SUCCESS)
             }
             Self::Config(ConfigCommand::Check { config }) => {
-                config.load()?;
-                println!("The settings can be read.");
+                app::check(&config.load()?).await?;
+                println!("The settings are good: everything that they name can be built. Nothing was asked.");
                 Ok(ExitCode::SUCCESS)
             }
         }

@@ -24,6 +24,7 @@ use crate::settings;
 use crate::signature::{self, Found};
 use crate::source::kubernetes::Scope;
 use crate::telemetry;
+use crate::tool::mcp;
 use crate::tool::runbook::RunbookRead;
 use crate::tool::{Bounds, Tool, Toolbox};
 use crate::workload::Workload;
@@ -43,6 +44,8 @@ pub struct Reasoner {
     pub ladder: Ladder,
     /// Shared by all runs.
     pub tools: Vec<Arc<dyn Tool>>,
+    /// Their tools are offered where a runbook names the server.
+    pub mcp: Arc<mcp::Servers>,
     pub settings: settings::Agent,
 }
 
@@ -168,7 +171,7 @@ impl Reasoner {
         time: Duration,
     ) -> anyhow::Result<agent::Ran> {
         let runbook = subject.choice.runbook.as_deref();
-        let toolbox = self.toolbox(subject, runbook);
+        let toolbox = self.toolbox(subject, runbook).await;
         let budget = runbook.map(|runbook| runbook.budget).unwrap_or_default();
         let before = left.as_ref().map_or(0, |(_, ledger)| ledger.milliseconds());
         let limits = Limits::new(&self.settings, budget).within(Duration::from_millis(before) + time);
@@ -201,20 +204,16 @@ impl Reasoner {
     }
 
     /// The tools that the runbook's header allows.
-    fn toolbox(&self, subject: &Subject<'_>, runbook: Option<&runbook::Runbook>) -> Toolbox {
+    async fn toolbox(&self, subject: &Subject<'_>, runbook: Option<&runbook::Runbook>) -> Toolbox {
         let mut tools: Vec<Box<dyn Tool>> = Vec::with_capacity(self.tools.len() + 1);
-        for tool in &self.tools {
-            tools.push(Box::new(Arc::clone(tool)));
+        for tool in self.tools.iter().cloned().chain(self.mcp.tools().await) {
+            tools.push(Box::new(tool));
         }
         let catalogue = Arc::clone(&subject.catalogue);
         tools.push(Box::new(RunbookRead::new(catalogue, subject.alerts, &subject.facts.workload)));
-        let allowed = runbook.map(|runbook| runbook.tools.as_slice()).unwrap_or_default();
-        let all = runbook::Tool::ALL.iter().all(|tool| allowed.contains(tool));
-        let allowed: Vec<&str> = if allowed.is_empty() || all {
-            Vec::new()
-        } else {
-            allowed.iter().map(|tool| tool.as_str()).chain(ALWAYS_ALLOWED).collect()
-        };
+        let named = runbook.map_or(&runbook::Tool::ALL[..], |runbook| &runbook.tools);
+        let named = named.iter().map(ToString::to_string);
+        let allowed: Vec<String> = named.chain(ALWAYS_ALLOWED.map(str::to_owned)).collect();
         Toolbox::new(tools, &allowed, Duration::from_secs(self.settings.tool_secs))
     }
 }

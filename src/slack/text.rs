@@ -17,6 +17,8 @@ pub fn report(workload: &Workload, report: &Report) -> String {
     facts(&mut out, report);
     findings(&mut out, report);
     part(&mut out, "What it is not", report.ruled_out.iter().map(|item| line(&item.statement)));
+    let unproven = report.unproven.iter().map(|claim| line(&format!("{} ({})", claim.statement, claim.why)));
+    part(&mut out, "Claimed by the model, not proven", unproven);
     evidence(&mut out, report);
     let mut entries: Vec<_> = report.timeline.iter().collect();
     entries.sort_by_key(|entry| entry.at);

@@ -243,6 +243,7 @@ impl Bench {
         let reasoner = Reasoner {
             ladder: Ladder::new(vec![Box::new(model)]),
             tools: vec![Arc::new(Look { schema, calls: Arc::clone(&self.looks) })],
+            mcp: Arc::default(),
             settings: self.settings.agent.clone(),
         };
         let catalogue = Catalogue::load(&self.settings.runbooks);

@@ -1,7 +1,7 @@
 //! What the tests live in: one private Postgres a test run, one database a test, and the whole service
 //! between the recorded cluster and a Slack stand-in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -100,6 +100,9 @@ pub struct HouseOptions {
     pub adjust: Option<fn(&mut Settings)>,
     pub max_attempts: Option<u32>,
     pub models: Vec<settings::Model>,
+    pub mcp_servers: Vec<settings::McpServer>,
+    /// Folders of runbooks.
+    pub runbooks: Vec<PathBuf>,
     /// Time of one run of the agent.
     pub agent_seconds: Option<u64>,
 }
@@ -148,6 +151,8 @@ impl House {
             settings.worker.max_attempts = attempts;
         }
         settings.models = options.models;
+        settings.mcp_servers = options.mcp_servers;
+        settings.runbooks.folders = options.runbooks;
         if let Some(seconds) = options.agent_seconds {
             settings.agent.seconds = seconds;
         }

@@ -10,6 +10,7 @@ mod end_to_end;
 mod hostile;
 mod house;
 mod intake;
+mod mcp;
 mod memory;
 mod model;
 mod overload;

@@ -143,6 +143,36 @@ fn models_check(settings: &str) -> (Option<i32>, String) {
 }
 
 #[test]
+fn config_check_builds_what_serve_would_and_names_what_cannot_be_built() {
+    let check = |settings: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("whodunit.yaml");
+        std::fs::write(&file, settings).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_whodunit"));
+        let output = command.args(["config", "check", "--config"]).arg(&file).output().unwrap();
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    for (settings, told) in [
+        ("models: [{name: a, provider: openai, model: ''}]", "models[0].model"),
+        ("models: [{name: a, provider: anthropic, model: m, api_key_file: /nowhere/key}]", "/nowhere/key"),
+        ("slack: {token_file: /nowhere/token}", "slack.token_file: cannot read /nowhere/token"),
+        ("api: {tokens_file: /nowhere/tokens}", "api.tokens_file: cannot read /nowhere/tokens"),
+        ("mcp_servers: [{name: kubernetes, url: 'http://x'}]", "that of our own tools"),
+        (
+            "mcp_servers: [{name: a, url: 'http://x'}, {name: a, url: 'http://y'}]",
+            "the name a is given twice",
+        ),
+        ("prometheus: {url: 'not an address'}", "setting prometheus: url: \"not an address\""),
+        ("runbooks: {folders: [/nowhere/runbooks]}", "/nowhere/runbooks"),
+    ] {
+        let (good, text) = check(settings);
+        assert!(!good && text.contains(told), "{settings}: {text}");
+    }
+    let (good, text) = check("prometheus: {url: 'http://prometheus:9090'}");
+    assert!(good, "{text}");
+}
+
+#[test]
 fn models_check_names_the_setting_that_is_wrong_and_the_model_that_is_away() {
     let (code, text) = models_check("");
     assert_eq!(code, Some(1));

@@ -13,6 +13,7 @@ const MAX_TIMELINE: usize = 5;
 const MAX_STEPS: usize = 4;
 const MAX_FINDINGS: usize = 4;
 const MAX_RULED_OUT: usize = 4;
+const MAX_UNPROVEN: usize = 3;
 const MAX_GAPS: usize = 5;
 const MAX_SENTENCE: usize = 400;
 const MAX_PARAGRAPH: usize = 900;
@@ -29,6 +30,7 @@ pub fn summary(workload: &Workload, report: &Report, url: Option<&str>) -> Messa
     if report.outcome == Outcome::Inconclusive {
         page.section(&findings(report, "*What was found*"));
         page.section(&ruled_out(report));
+        page.section(&unproven(report));
         page.section(&gaps(&report.gaps));
         evidence(&mut page, report, "*What was read*");
         page.section(&timeline(report));
@@ -38,6 +40,7 @@ pub fn summary(workload: &Workload, report: &Report, url: Option<&str>) -> Messa
         page.section(&timeline(report));
         next_steps(&mut page, report, "*What to do next*");
         page.section(&findings(report, "*Also seen*"));
+        page.section(&unproven(report));
         page.section(&gaps(&report.gaps));
     }
     page.context(&footer(report, url));
@@ -194,6 +197,20 @@ fn ruled_out(report: &Report) -> Vec<String> {
         lines.push(format!("• {}{proof}", inline(&item.statement, MAX_SENTENCE)));
     }
     more(&mut lines, report.ruled_out.len(), MAX_RULED_OUT);
+    lines
+}
+
+/// Claims of the model that code struck. People may know better, so they are not hidden.
+fn unproven(report: &Report) -> Vec<String> {
+    if report.unproven.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec!["*Claimed by the model, not proven*".to_owned()];
+    for claim in report.unproven.iter().take(MAX_UNPROVEN) {
+        let why = inline(&claim.why, MAX_SENTENCE / 2);
+        lines.push(format!("• {} ({why})", inline(&claim.statement, MAX_SENTENCE)));
+    }
+    more(&mut lines, report.unproven.len(), MAX_UNPROVEN);
     lines
 }
 
