@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::llm::ToolSchema;
 use crate::workload::Workload;
 
-pub use toolbox::{DIGEST_BYTES, FULL_BYTES, Outcome, SCHEMAS_BYTES, Status, Toolbox};
+pub use toolbox::{DIGEST_BYTES, FULL_BYTES, Outcome, Status, Toolbox};
 
 /// What a run may look at. Decided by code from the alert and its runbook, never by a model.
 #[derive(Debug, Clone)]

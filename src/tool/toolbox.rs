@@ -18,8 +18,6 @@ use crate::llm::{ToolCall, ToolSchema};
 pub const DIGEST_BYTES: usize = 6 * 1024;
 /// Most bytes of one result that the ledger keeps.
 pub const FULL_BYTES: usize = 256 * 1024;
-/// Most bytes of all schemas together, as JSON: about 2,200 tokens, sent with every request.
-pub const SCHEMAS_BYTES: usize = 7_700;
 /// Most bytes of the request that an outcome names.
 const QUERY_BYTES: usize = 1_000;
 /// Calls of one turn that run at the same time.
