@@ -113,6 +113,7 @@ impl App {
             tokens: tokens.into(),
             ready: Ready { draining: shutdown.clone(), runbook_faults: investigator.faults() },
             metrics: metrics.clone(),
+            wake: Arc::clone(&wake),
         };
         let router =
             admitted(intake::router(intake), settings.server.max_in_flight).merge(api::router(state));

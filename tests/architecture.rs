@@ -162,6 +162,7 @@ const PURE: &[&str] = &[
     "src/investigation/prompt.rs",
     "src/investigation/verify.rs",
     "src/slack/blocks",
+    "src/api/events/progress.rs",
 ];
 const IMPURE_CRATES: &[&str] =
     &["sqlx::", "reqwest::", "kube::", "tokio::", "Utc::now", "Instant::now", "SystemTime::now"];

@@ -7,6 +7,7 @@ mod canary;
 mod configuration;
 mod copy;
 mod end_to_end;
+mod events;
 mod hostile;
 mod house;
 mod intake;
