@@ -3,12 +3,17 @@
 
 mod agent;
 mod api;
+mod attacker;
+mod backends;
 mod canary;
+mod canary_model;
+mod clickhouse;
 mod configuration;
 mod copy;
 mod end_to_end;
 mod hostile;
 mod house;
+mod injections;
 mod intake;
 mod memory;
 mod model;
@@ -17,5 +22,7 @@ mod program;
 mod prometheus;
 mod queue;
 mod recorded;
+mod redaction;
+mod restart;
 mod signatures;
 mod slack;
