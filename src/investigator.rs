@@ -175,6 +175,7 @@ impl Reasoner {
         let budget = runbook.map(|runbook| runbook.budget).unwrap_or_default();
         let before = left.as_ref().map_or(0, |(_, ledger)| ledger.milliseconds());
         let limits = Limits::new(&self.settings, budget).within(Duration::from_millis(before) + time);
+        let bounds = subject.bounds();
         let (opening, ledger) = match left {
             Some(left) => left,
             None => {
@@ -184,6 +185,7 @@ impl Reasoner {
                     findings: &subject.found.findings,
                     gaps: &subject.found.gaps,
                     runbook,
+                    readable: &bounds.readable(),
                 };
                 let opening = agent::opening(&case, &toolbox, &limits, &fence_word());
                 journal.begin(&opening, subject.facts).await?;
@@ -191,7 +193,6 @@ impl Reasoner {
                 (opening, Ledger { observations, steps: Vec::new() })
             }
         };
-        let bounds = subject.bounds();
         let means = Means {
             ladder: &self.ladder,
             toolbox: &toolbox,

@@ -78,7 +78,7 @@ fn row(pod: &Pod, container: &Container, init: bool) -> ContainerFact {
         namespace: pod.metadata.namespace.clone().unwrap_or_default(),
         name: container.name.clone(),
         role: role.to_owned(),
-        image: container.image.clone().unwrap_or_default(),
+        image: clean(container.image.as_deref().unwrap_or_default()),
         command: clean(&command.join(" ")),
         exit_code: -1,
         ran_seconds: -1,
@@ -206,10 +206,12 @@ fn probe(probe: Option<&Probe>) -> String {
     } else if let Some(grpc) = &probe.grpc {
         format!("grpc :{}/{}", grpc.port, grpc.service.as_deref().unwrap_or_default())
     } else if let Some(exec) = &probe.exec {
-        format!("exec {}", clean(&exec.command.clone().unwrap_or_default().join(" ")))
+        format!("exec {}", exec.command.clone().unwrap_or_default().join(" "))
     } else {
         return String::new();
     };
+    // Commands and paths may carry passwords.
+    let how = clean(&how);
     format!(
         "{how} every {}s timeout {}s failure {} delay {}s",
         probe.period_seconds.unwrap_or(10),

@@ -1,8 +1,10 @@
 //! The observations of one investigation: every line that facts quote is written here first, redacted,
 //! and handed back as it was stored. So a quote always stands verbatim in its observation.
 
+use std::collections::BTreeMap;
+
 use crate::facts::Observation;
-use crate::redact::redact;
+use crate::redact::{redact, redact_pair};
 
 /// Longest line; what is cut off is marked.
 const MAX_LINE_CHARS: usize = 1_500;
@@ -58,6 +60,12 @@ impl Ledger {
 /// Redacted, on one line, cut to the longest line: for the fields of a row.
 pub fn clean(text: &str) -> String {
     cut(&redact(&flat(text)))
+}
+
+/// The same for labels, whose names tell what their values are.
+pub fn clean_labels(labels: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let each = labels.into_iter().flatten();
+    each.map(|(key, value)| (clean(key), cut(&flat(&redact_pair(key, value))))).collect()
 }
 
 fn flat(text: &str) -> String {

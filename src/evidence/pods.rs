@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 
 use super::focus::{Focus, name_of, owners};
-use super::ledger::{Ledger, Page, clean};
+use super::ledger::{Ledger, Page, clean, clean_labels};
 use super::objects::Objects;
 use super::{containers, units};
 use crate::facts::PodFact;
@@ -130,13 +130,13 @@ fn row(objects: &Objects, pod: &Pod, ledger: &mut Ledger, page: Page) -> PodFact
         revision: owner.as_ref().map(|owner| revision(objects, &owner.name)).unwrap_or_default(),
         owner_kind: owner.as_ref().map(|owner| owner.kind.clone()).unwrap_or_default(),
         owner_name: owner.map(|owner| owner.name).unwrap_or_default(),
-        labels: pod.metadata.labels.clone().unwrap_or_default(),
+        labels: clean_labels(pod.metadata.labels.as_ref()),
         service_account: text(spec.and_then(|spec| spec.service_account_name.as_ref())),
         qos: text(status.and_then(|status| status.qos_class.as_ref())),
         restarts: statuses(pod).map(|status| i64::from(status.restart_count)).sum(),
         cpu_request_millis: requested.cpu_millis,
         memory_request_bytes: requested.memory_bytes,
-        node_selector: spec.and_then(|spec| spec.node_selector.clone()).unwrap_or_default(),
+        node_selector: clean_labels(spec.and_then(|spec| spec.node_selector.as_ref())),
         evidence: String::new(),
         quote: String::new(),
     };

@@ -39,6 +39,19 @@ pub struct Bounds {
     pub now: chrono::DateTime<chrono::Utc>,
 }
 
+impl Bounds {
+    /// In words, for the model: what it may look at, before it is refused something else.
+    pub fn readable(&self) -> String {
+        let place = match self.namespaces.as_slice() {
+            [] => "all namespaces".to_owned(),
+            [one] => format!("namespace {one}"),
+            several => format!("namespaces {}", several.join(", ")),
+        };
+        let logs = if self.own_pods_only { "; logs of this workload's pods only" } else { "" };
+        format!("{place}{logs}")
+    }
+}
+
 /// What a tool found. Unredacted: the toolbox redacts and bounds it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {

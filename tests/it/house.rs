@@ -98,6 +98,8 @@ pub struct HouseOptions {
     pub settle_secs: u64,
     /// Changes the settings last.
     pub adjust: Option<fn(&mut Settings)>,
+    /// The same, with what the test has at hand.
+    pub with: Option<Box<dyn FnOnce(&mut Settings) + Send>>,
     pub max_attempts: Option<u32>,
     pub models: Vec<settings::Model>,
     pub mcp_servers: Vec<settings::McpServer>,
@@ -158,6 +160,9 @@ impl House {
         }
         if let Some(adjust) = options.adjust {
             adjust(&mut settings);
+        }
+        if let Some(with) = options.with {
+            with(&mut settings);
         }
         let base_url = String::new();
         let mut house =

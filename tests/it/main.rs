@@ -3,13 +3,18 @@
 
 mod agent;
 mod api;
+mod attacker;
+mod backends;
 mod canary;
+mod canary_model;
+mod clickhouse;
 mod configuration;
 mod copy;
 mod end_to_end;
 mod events;
 mod hostile;
 mod house;
+mod injections;
 mod intake;
 mod mcp;
 mod memory;
@@ -19,5 +24,7 @@ mod program;
 mod prometheus;
 mod queue;
 mod recorded;
+mod redaction;
+mod restart;
 mod signatures;
 mod slack;
