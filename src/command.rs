@@ -49,7 +49,7 @@ pub enum Command {
     /// Investigate one workload or alert now and print the report; stores nothing, needs no database.
     /// Exit code 0: a cause was found; 3: inconclusive
     Investigate(investigate::Options),
-    /// Check runbooks, or ask which one an alert would get
+    /// Check and test runbooks, or ask which one an alert would get
     #[command(subcommand)]
     Runbooks(runbooks::Runbooks),
     /// Check the configured models
@@ -85,7 +85,7 @@ impl Command {
             Self::Serve { config } => serve(config.load()?).await,
             Self::Demo(options) => demo::run(options).await,
             Self::Investigate(options) => investigate::run(options).await,
-            Self::Runbooks(command) => runbooks::run(command),
+            Self::Runbooks(command) => runbooks::run(command).await,
             Self::Models(command) => models::run(command).await,
             Self::Migrate { config } => {
                 let settings = config.load()?;

@@ -65,9 +65,10 @@ pub struct Investigated {
 }
 
 impl Investigator {
-    pub fn new(sources: Sources, catalogue: Catalogue, reasoner: Option<Reasoner>) -> Self {
+    pub fn new(sources: Sources, catalogue: impl Into<Arc<Catalogue>>, reasoner: Option<Reasoner>) -> Self {
+        let catalogue = catalogue.into();
         let faults = watch::Sender::new(told(&catalogue));
-        Self { sources, reasoner, catalogue: watch::Sender::new(Arc::new(catalogue)), faults }
+        Self { sources, reasoner, catalogue: watch::Sender::new(catalogue), faults }
     }
 
     pub fn faults(&self) -> watch::Receiver<Vec<String>> {

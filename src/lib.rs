@@ -54,6 +54,9 @@ pub mod api;
 // The recorded cluster, served over HTTP.
 pub mod demo;
 
+// Cases: described clusters, investigated as in life, and what must be found in them.
+pub mod cases;
+
 // The composition root, and the commands.
 pub mod app;
 pub mod command;

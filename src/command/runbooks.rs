@@ -1,4 +1,6 @@
-//! `whodunit runbooks`: lint runbooks, and explain which one an alert gets.
+//! `whodunit runbooks`: lint runbooks, test them, and explain which one an alert gets.
+
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,6 +22,8 @@ pub enum Runbooks {
         /// Folders to check; without any, the built-in runbooks alone
         folders: Vec<PathBuf>,
     },
+    /// Replay cases and compare what is found with what must be; exit code 1 when one fails
+    Test(test::Options),
     /// Which runbook would this alert get, and why?
     Explain {
         #[command(flatten)]
@@ -29,7 +33,7 @@ pub enum Runbooks {
     },
 }
 
-pub fn run(command: Runbooks) -> anyhow::Result<ExitCode> {
+pub async fn run(command: Runbooks) -> anyhow::Result<ExitCode> {
     match command {
         Runbooks::Check { folders } => {
             let faults = runbook::check(&folders);
@@ -47,6 +51,7 @@ pub fn run(command: Runbooks) -> anyhow::Result<ExitCode> {
             eprintln!("{} fault(s).", faults.len());
             Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Runbooks::Test(options) => test::run(options).await,
         Runbooks::Explain { config, alert } => {
             let settings = config.load()?;
             let bytes = std::fs::read(&alert).with_context(|| format!("cannot read {}", alert.display()))?;

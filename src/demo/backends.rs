@@ -48,10 +48,20 @@ impl Backend {
     }
 }
 
+/// What a backend that is described says to queries that contain a text.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    pub contains: String,
+    /// The answer's `data`.
+    pub result: Value,
+}
+
 /// One recorded backend. Build it, keep the `Arc`, spawn `serve`.
 pub struct BackendStandIn {
     backend: Backend,
     recorded: Vec<Recorded>,
+    said: Vec<Said>,
     faults: Faults,
     requests: AtomicU64,
 }
@@ -131,7 +141,17 @@ impl BackendStandIn {
                 recorded.push(load(recording, backend, file).with_context(|| format!("reading {name}"))?);
             }
         }
-        Ok(Self { backend, recorded, faults: Faults::default(), requests: AtomicU64::new(0) })
+        Ok(Self::of(backend, recorded, Vec::new()))
+    }
+
+    /// A backend that is described: the first text that a query contains decides; other queries get an
+    /// empty result.
+    pub fn describing(backend: Backend, said: Vec<Said>) -> Self {
+        Self::of(backend, Vec::new(), said)
+    }
+
+    fn of(backend: Backend, recorded: Vec<Recorded>, said: Vec<Said>) -> Self {
+        Self { backend, recorded, said, faults: Faults::default(), requests: AtomicU64::new(0) }
     }
 
     pub fn faults(&self) -> &Faults {
@@ -153,6 +173,11 @@ impl BackendStandIn {
     }
 
     fn answer(&self, asked: &Asked, accept: &str) -> Answer {
+        let query = asked.value("query").unwrap_or_default();
+        let said = self.said.iter().find(|said| !query.is_empty() && query.contains(&said.contains));
+        if let Some(said) = said {
+            return Answer::json(&json!({"status": "success", "data": said.result}));
+        }
         self.find(asked, accept).cloned().unwrap_or_else(|| nothing(self.backend, asked))
     }
 

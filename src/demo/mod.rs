@@ -16,8 +16,8 @@ mod wait;
 #[cfg(test)]
 mod tests;
 
-pub use self::backends::{Backend, BackendStandIn};
-pub use self::kubernetes::KubernetesStandIn;
+pub use self::backends::{Backend, BackendStandIn, Said};
+pub use self::kubernetes::{Described, KubernetesStandIn};
 pub use self::recording::Recording;
 pub use self::run::{Options, Output, RunningService, run, run_to};
 pub use self::serve::{Fault, Faults};

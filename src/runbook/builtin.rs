@@ -19,7 +19,13 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("kubernetes/storage.md", include_str!("../../runbooks/kubernetes/storage.md")),
 ];
 
+/// The general runbook, by which a checkout of this folder is known.
+pub(super) const GENERAL: &str = "kubernetes/kubernetes.md";
+
+/// Built-in runbooks are known below this folder.
+pub const FOLDER: &str = "builtin/";
+
 /// The path under which a built-in runbook is known.
 pub(super) fn path(below: &str) -> String {
-    format!("builtin/{below}")
+    format!("{FOLDER}{below}")
 }

@@ -18,6 +18,10 @@ use crate::workload::Workload;
 const MAX_RUNBOOKS: usize = 1000;
 /// Folders within folders.
 const MAX_DEPTH: usize = 8;
+/// Folders of this name hold cases, whose files are no runbooks.
+pub const CASES_FOLDER: &str = "cases";
+/// What explains a folder to its authors is no runbook either.
+const NO_RUNBOOK: &str = "README.md";
 
 /// Every runbook as of one look at the folders.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +68,20 @@ impl Catalogue {
         Self::load(&settings::Runbooks::default())
     }
 
+    /// As `load`, for a test of these folders: a checkout of the built-in runbooks stands in for those in the
+    /// binary, so that what was just written is what is tested.
+    pub fn rehearse(folders: &[PathBuf]) -> Self {
+        let (checkouts, others): (Vec<PathBuf>, Vec<PathBuf>) =
+            folders.iter().cloned().partition(|folder| folder.join(builtin::GENERAL).is_file());
+        let empty = Self { folders: others, without_builtin: !checkouts.is_empty(), ..Self::default() };
+        let (mut files, mut unreadable) = read_folders(&checkouts);
+        files.iter_mut().for_each(|file| file.builtin = true);
+        let (more, faults) = read_folders(&empty.folders);
+        files.extend(more);
+        unreadable.extend(faults);
+        empty.read(files, unreadable)
+    }
+
     /// Looks at the folders again: a new catalogue, or None when every file is as it was.
     pub fn reload(&self) -> Option<Self> {
         let (files, unreadable) = read_folders(&self.folders);
@@ -82,6 +100,13 @@ impl Catalogue {
                     Ok(runbook) => runbooks.push(runbook),
                     Err(found) => faults.extend(found),
                 }
+            }
+        }
+        let (builtin_files, files): (Vec<File>, Vec<File>) = files.into_iter().partition(|file| file.builtin);
+        for file in builtin_files {
+            match super::parse(&file.path, &file.text, true) {
+                Ok(runbook) => runbooks.push(runbook),
+                Err(found) => faults.extend(found),
             }
         }
         let builtin_signatures = runbooks.iter().flat_map(|runbook| runbook.signatures.clone()).collect();
@@ -116,6 +141,20 @@ impl Catalogue {
     /// What is wrong with files on disk. A file named here may still be followed in its last good state.
     pub fn faults(&self) -> &[Fault] {
         &self.faults
+    }
+
+    /// Every signature with the path of its runbook; of two with one id the one that wins.
+    pub fn all_signatures(&self) -> BTreeMap<&str, (&Signature, &str)> {
+        let mut all = BTreeMap::new();
+        for signature in &self.builtin_signatures {
+            all.insert(signature.id.as_str(), (signature, ""));
+        }
+        for runbook in &self.runbooks {
+            for signature in &runbook.signatures {
+                all.insert(signature.id.as_str(), (signature, runbook.path.as_str()));
+            }
+        }
+        all
     }
 
     pub fn choose(&self, alerts: &[Alert], workload: &Workload) -> Choice {
@@ -156,6 +195,8 @@ fn insert(runbooks: &mut Vec<Runbook>, runbook: Runbook) {
 pub(super) struct File {
     pub path: String,
     pub text: String,
+    /// It is read as if it stood in the binary.
+    pub builtin: bool,
 }
 
 /// Every `*.md` below the folders, in the order of paths. What cannot be read is a fault.
@@ -191,7 +232,8 @@ impl Walk {
         paths.sort();
         for path in paths {
             // Hidden names are not runbooks: `.git`, and the `..data` behind a mounted ConfigMap's links.
-            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+            let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            if name.starts_with('.') || name == CASES_FOLDER || name == NO_RUNBOOK {
                 continue;
             }
             self.entry(&path, root, depth);
@@ -227,7 +269,9 @@ impl Walk {
             return self.complain(path, format!("larger than {MAX_RUNBOOK_BYTES} bytes"));
         }
         match fs::read_to_string(real) {
-            Ok(text) => self.files.push(File { path: path.display().to_string(), text }),
+            Ok(text) => {
+                self.files.push(File { path: path.display().to_string(), text, builtin: false });
+            }
             Err(error) => self.complain(path, format!("cannot be read: {error}")),
         }
     }

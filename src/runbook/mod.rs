@@ -14,7 +14,8 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-pub use catalogue::Catalogue;
+pub use builtin::FOLDER as BUILTIN_FOLDER;
+pub use catalogue::{CASES_FOLDER, Catalogue};
 pub use check::check;
 pub use choose::{Choice, choose, explain};
 pub use header::{Budget, Scope, Tool};

@@ -2,6 +2,7 @@
 //! out, with the cluster's own clock in the `Date` header. It serves no write and no watch, and counts the
 //! attempts, so that tests can say: nobody tried.
 
+mod described;
 mod list;
 mod log;
 mod objects;
@@ -27,6 +28,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use self::described::Described;
 use self::objects::{Cluster, Resource};
 use super::recording::Recording;
 use super::serve::{Faults, serve};
@@ -38,7 +40,8 @@ const MAX_ASKED: usize = 100_000;
 pub struct KubernetesStandIn {
     cluster: Cluster,
     token: Option<String>,
-    started: Instant,
+    /// None: the clock stands still.
+    started: Option<Instant>,
     faults: Faults,
     requests: AtomicU64,
     writes: AtomicU64,
@@ -65,15 +68,24 @@ impl Answer {
 
 impl KubernetesStandIn {
     pub fn new(recording: &Recording) -> Result<Self> {
-        Ok(Self {
-            cluster: Cluster::load(recording)?,
+        Ok(Self::of(Cluster::load(recording)?, Some(Instant::now())))
+    }
+
+    /// A cluster that is described and not recorded. Its clock stands still, so that it says the same always.
+    pub fn describing(described: Described) -> Self {
+        Self::of(Cluster::describe(described), None)
+    }
+
+    fn of(cluster: Cluster, started: Option<Instant>) -> Self {
+        Self {
+            cluster,
             token: None,
-            started: Instant::now(),
+            started,
             faults: Faults::default(),
             requests: AtomicU64::new(0),
             writes: AtomicU64::new(0),
             asked: Mutex::default(),
-        })
+        }
     }
 
     /// Answers 401 to requests without this bearer token.
@@ -104,7 +116,8 @@ impl KubernetesStandIn {
 
     /// The cluster's clock: the recorded moment, and the time that passed since this stand-in started.
     pub fn now(&self) -> DateTime<Utc> {
-        self.cluster.recorded_at + TimeDelta::from_std(self.started.elapsed()).unwrap_or_default()
+        let passed = self.started.and_then(|started| TimeDelta::from_std(started.elapsed()).ok());
+        self.cluster.recorded_at + passed.unwrap_or_default()
     }
 
     /// Serves on a loopback listener until `shutdown`.

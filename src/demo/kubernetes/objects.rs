@@ -40,11 +40,11 @@ struct Entry {
 }
 
 pub(super) struct Cluster {
-    resources: BTreeMap<(String, String), Resource>,
+    pub(super) resources: BTreeMap<(String, String), Resource>,
     discovery: BTreeMap<String, Vec<Answer>>,
-    recorded: BTreeMap<String, Answer>,
+    pub(super) recorded: BTreeMap<String, Answer>,
     /// `namespace/pod.container.current` → status and body.
-    logs: BTreeMap<String, (u16, Vec<u8>)>,
+    pub(super) logs: BTreeMap<String, (u16, Vec<u8>)>,
     pub(super) recorded_at: DateTime<Utc>,
 }
 
@@ -105,16 +105,20 @@ impl Target {
 }
 
 impl Cluster {
-    pub(super) fn load(recording: &Recording) -> Result<Self> {
-        let index = recording.json("kubernetes/index.json")?;
-        let index: Vec<Entry> = serde_json::from_value(index).context("reading kubernetes/index.json")?;
-        let mut cluster = Self {
+    pub(super) fn empty(recorded_at: DateTime<Utc>) -> Self {
+        Self {
             resources: BTreeMap::new(),
             discovery: BTreeMap::new(),
             recorded: BTreeMap::new(),
             logs: BTreeMap::new(),
-            recorded_at: DateTime::UNIX_EPOCH,
-        };
+            recorded_at,
+        }
+    }
+
+    pub(super) fn load(recording: &Recording) -> Result<Self> {
+        let index = recording.json("kubernetes/index.json")?;
+        let index: Vec<Entry> = serde_json::from_value(index).context("reading kubernetes/index.json")?;
+        let mut cluster = Self::empty(DateTime::UNIX_EPOCH);
         for entry in index.iter().filter(|entry| entry.file.starts_with("discovery/")) {
             cluster.add_discovery(recording, entry)?;
         }

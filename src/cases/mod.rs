@@ -1,0 +1,122 @@
+//! Cases: what a cluster looked like, and what must be found in it. Folders come in; each is served as a
+//! cluster over HTTP on loopback and investigated as in life, without a model; verdicts go out. It writes
+//! nothing, and a case that cannot be read is a fault with its place, never a case left out in silence.
+
+mod case;
+mod check;
+mod files;
+mod objects;
+mod patch;
+mod read;
+mod replay;
+mod show;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use serde::Serialize;
+
+use crate::runbook::{Catalogue, Fault};
+
+pub use self::case::Case;
+pub use self::show::{Detail, text};
+pub use self::verdict::Verdict;
+
+/// Cases under investigation at the same time; each has a listener and a few connections.
+const CONCURRENT_CASES: usize = 16;
+
+/// What was tested, and what came of it.
+#[derive(Debug, Serialize)]
+pub struct Tested {
+    pub verdicts: Vec<Verdict>,
+    /// Cases and runbooks that cannot be read.
+    #[serde(serialize_with = "as_text")]
+    pub faults: Vec<Fault>,
+    /// Signatures of the folders, not those of the binary.
+    pub signatures: usize,
+    /// Ids of the folders' signatures that no case expects.
+    pub without_match: Vec<String>,
+    /// Ids of the folders' signatures that no case rules out.
+    pub without_near_miss: Vec<String>,
+    pub seconds: f64,
+}
+
+impl Tested {
+    pub fn passed(&self) -> bool {
+        self.faults.is_empty() && self.verdicts.iter().all(Verdict::passed)
+    }
+
+    /// Every signature of the folders has a case and a near miss.
+    pub fn complete(&self) -> bool {
+        self.without_match.is_empty() && self.without_near_miss.is_empty()
+    }
+}
+
+fn as_text<S: serde::Serializer>(faults: &[Fault], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(faults.iter().map(ToString::to_string))
+}
+
+/// Runs the cases of these folders whose `family/name` holds `filter`, each within `deadline`.
+pub async fn test(
+    folders: &[PathBuf],
+    filter: &str,
+    http: &reqwest::Client,
+    deadline: Duration,
+) -> anyhow::Result<Tested> {
+    let began = Instant::now();
+    let at = read::places(folders);
+    let (roots, wanted) = (at.roots.clone(), filter.to_owned());
+    // Both read files and compile; neither waits for the other.
+    let catalogue = tokio::task::spawn_blocking(move || Catalogue::rehearse(&roots));
+    let cases = tokio::task::spawn_blocking(move || read::all(&at, &wanted));
+    let (catalogue, read) = (Arc::new(catalogue.await?), cases.await?);
+    let mut faults = catalogue.faults().to_vec();
+    faults.extend(read.faults);
+    let known = catalogue.all_signatures();
+    let mut cases = Vec::with_capacity(read.cases.len());
+    for case in read.cases {
+        let misprints = case.unknown_ids(|id| known.contains_key(id));
+        if misprints.is_empty() {
+            cases.push(case);
+        } else {
+            faults.extend(misprints);
+        }
+    }
+    let catch_alls: BTreeSet<&str> =
+        known.iter().filter(|(_, (one, _))| one.catch_all).map(|(id, _)| *id).collect();
+    let replays = cases.iter().map(|case| {
+        let (catalogue, catch_alls) = (&catalogue, &catch_alls);
+        async move {
+            match replay::replay(case, catalogue, http, deadline).await {
+                Ok(report) => verdict::judge(case, &report, catch_alls),
+                Err(error) => Verdict::broken(case, format!("{error:#}")),
+            }
+        }
+    });
+    let mut verdicts: Vec<Verdict> =
+        futures::stream::iter(replays).buffer_unordered(CONCURRENT_CASES).collect().await;
+    verdicts.sort_by(|a, b| (&a.family, &a.name).cmp(&(&b.family, &b.name)));
+    let own: BTreeMap<&str, &str> = known
+        .iter()
+        .filter(|(_, (_, path))| !path.is_empty() && !path.starts_with(crate::runbook::BUILTIN_FOLDER))
+        .map(|(id, (_, path))| (*id, *path))
+        .collect();
+    // Of cases that were left out nobody can say what they cover.
+    let own_ids: Vec<&str> = if filter.is_empty() { own.keys().copied().collect() } else { Vec::new() };
+    let without = |has: &dyn Fn(&Case, &str) -> bool| -> Vec<String> {
+        let lacking = own_ids.iter().filter(|id| !cases.iter().any(|case| has(case, id)));
+        lacking.map(|id| (*id).to_owned()).collect()
+    };
+    Ok(Tested {
+        without_match: without(&Case::finds),
+        without_near_miss: without(&|case, id| case.near_miss_of.as_deref() == Some(id)),
+        signatures: own.len(),
+        verdicts,
+        faults,
+        seconds: began.elapsed().as_secs_f64(),
+    })
+}
