@@ -19,3 +19,4 @@ mod queue;
 mod recorded;
 mod signatures;
 mod slack;
+mod triage;
