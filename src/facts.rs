@@ -36,6 +36,10 @@ pub struct Facts {
     pub timeline: Vec<TimelineEntry>,
     pub affected: Affected,
     pub gaps: Vec<Gap>,
+    /// Of a namespace or a node: the same facts as each workload in it sees them, and what belongs to none.
+    /// Their quotes stand in the observations below; they have none of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Facts>,
     /// The ledger: everything that was read, redacted, in order E1, E2, …
     pub observations: Vec<Observation>,
 }
@@ -62,6 +66,7 @@ impl Facts {
             timeline: Vec::new(),
             affected: Affected::default(),
             gaps: Vec::new(),
+            parts: Vec::new(),
             observations: Vec::new(),
         }
     }

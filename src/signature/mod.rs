@@ -13,6 +13,7 @@ mod stack;
 mod template;
 #[cfg(test)]
 mod tests;
+mod wide;
 
 pub use compile::{Misprint, Signature};
 pub use find::{Found, find};

@@ -89,6 +89,7 @@ mod tests {
             failing_pods: pods.len(),
             pods: pods.iter().map(|pod| (*pod).to_owned()).collect(),
             finding: Finding {
+                workloads: Vec::new(),
                 signature: id.to_owned(),
                 role: Role::Primary,
                 category: Category::Code,

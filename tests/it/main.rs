@@ -28,3 +28,4 @@ mod redaction;
 mod restart;
 mod signatures;
 mod slack;
+mod triage;

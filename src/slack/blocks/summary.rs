@@ -12,6 +12,8 @@ const MAX_QUOTES: usize = 3;
 const MAX_TIMELINE: usize = 5;
 const MAX_STEPS: usize = 4;
 const MAX_FINDINGS: usize = 4;
+/// Causes that are told one by one where many workloads were looked at.
+const MAX_CAUSES: usize = 8;
 const MAX_RULED_OUT: usize = 4;
 const MAX_UNPROVEN: usize = 3;
 const MAX_GAPS: usize = 5;
@@ -36,6 +38,9 @@ pub fn summary(workload: &Workload, report: &Report, url: Option<&str>) -> Messa
         page.section(&timeline(report));
         next_steps(&mut page, report, "*What to look at next*");
     } else {
+        if words::is_wide(report) {
+            page.section(&causes(report));
+        }
         evidence(&mut page, report, "*What proves it*");
         page.section(&timeline(report));
         next_steps(&mut page, report, "*What to do next*");
@@ -79,7 +84,7 @@ pub fn gave_up(workload: &Workload, error: &str, url: Option<&str>) -> Message {
 fn verdict(report: &Report) -> Vec<String> {
     let mut lines = vec![inline(&report.summary, MAX_PARAGRAPH)];
     if let Some(cause) = &report.cause {
-        if !report.summary.starts_with(&cause.statement) {
+        if !report.summary.contains(&cause.statement) {
             let why = inline(&cause.statement, MAX_PARAGRAPH);
             lines.push(format!("*{}:* {why}", words::why(report.outcome)));
         }
@@ -166,9 +171,30 @@ fn command(step: &NextStep) -> String {
     whole
 }
 
+/// One line a cause: where many workloads were looked at, that is the result.
+fn causes(report: &Report) -> Vec<String> {
+    let causes: Vec<_> = report.findings.iter().filter(|finding| finding.role == Role::Primary).collect();
+    let mut lines = vec!["*What is broken*".to_owned()];
+    for (at, finding) in causes.iter().take(MAX_CAUSES).enumerate() {
+        let object = code(&finding.object.short(), MAX_NAME);
+        let on: Vec<String> =
+            finding.workloads.iter().filter(|name| **name != finding.object.short()).cloned().collect();
+        let on = if on.is_empty() { String::new() } else { format!(" ({})", words::listed(&on)) };
+        let statement = inline(&finding.statement, MAX_SENTENCE);
+        lines.push(format!("{}. {object}{}: {statement}", at + 1, inline(&on, MAX_NAME)));
+    }
+    more(&mut lines, causes.len(), MAX_CAUSES);
+    lines
+}
+
 fn findings(report: &Report, title: &str) -> Vec<String> {
+    let wide = words::is_wide(report);
     let told_above = |role| role == Role::Primary && report.outcome != Outcome::Inconclusive;
-    let rest: Vec<_> = report.findings.iter().filter(|finding| !told_above(finding.role)).collect();
+    let rest: Vec<_> = report
+        .findings
+        .iter()
+        .filter(|finding| !told_above(finding.role) && (!wide || words::is_victim(report, finding)))
+        .collect();
     if rest.is_empty() {
         return match report.outcome {
             Outcome::Inconclusive => vec![title.to_owned(), "No known pattern matched.".to_owned()],
