@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::App;
+use crate::app::{self, App};
 use crate::postgres::Database;
 use crate::settings::Settings;
 use crate::telemetry;
@@ -103,7 +103,8 @@ impl Command {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
-    telemetry::start_log(&settings.log)?;
+    app::install_tls();
+    let traces = telemetry::start(&settings.log, &settings.telemetry.otlp)?;
     let metrics = telemetry::start_metrics()?;
     // Before anything slow, so that an impatient Ctrl-C is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -120,6 +121,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("draining");
     app.stop().await;
+    traces.stop().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

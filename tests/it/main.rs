@@ -20,3 +20,4 @@ mod queue;
 mod recorded;
 mod signatures;
 mod slack;
+mod traces;
