@@ -104,7 +104,8 @@ impl Command {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
-    telemetry::start_log(&settings.log)?;
+    app::install_tls();
+    let traces = telemetry::start(&settings.log, &settings.telemetry.otlp)?;
     let metrics = telemetry::start_metrics()?;
     // Before anything slow, so that an impatient Ctrl-C is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -121,6 +122,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("draining");
     app.stop().await;
+    traces.stop().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::alert::Alert;
 use crate::evidence::{self, Sources};
@@ -99,7 +100,10 @@ impl Investigator {
         let left = if self.reasoner.is_some() { journal.take_over().await? } else { None };
         let (facts, left) = match left {
             Some(Left { facts, opening, ledger }) => (facts, Some((opening, ledger))),
-            None => (evidence::gather(&self.sources, scope.clone(), workload, alerts).await, None),
+            None => {
+                let gathered = evidence::gather(&self.sources, scope.clone(), workload, alerts);
+                (gathered.instrument(tracing::info_span!("gather_facts")).await, None)
+            }
         };
         let found = signature::find(&facts, &catalogue.signatures(alerts, workload));
         let run = match &self.reasoner {

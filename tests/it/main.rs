@@ -28,4 +28,5 @@ mod redaction;
 mod restart;
 mod signatures;
 mod slack;
+mod traces;
 mod triage;
