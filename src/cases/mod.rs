@@ -60,6 +60,24 @@ fn as_text<S: serde::Serializer>(faults: &[Fault], serializer: S) -> Result<S::O
     serializer.collect_seq(faults.iter().map(ToString::to_string))
 }
 
+/// What all replays need.
+struct Shared {
+    catalogue: Arc<Catalogue>,
+    /// Ids of signatures that know no cause.
+    catch_alls: BTreeSet<String>,
+    http: reqwest::Client,
+    deadline: Duration,
+}
+
+impl Shared {
+    async fn verdict(&self, case: &Case) -> Verdict {
+        match replay::replay(case, &self.catalogue, &self.http, self.deadline).await {
+            Ok(report) => verdict::judge(case, &report, &self.catch_alls),
+            Err(error) => Verdict::broken(case, format!("{error:#}")),
+        }
+    }
+}
+
 /// Runs the cases of these folders whose `family/name` holds `filter`, each within `deadline`.
 pub async fn test(
     folders: &[PathBuf],
@@ -86,16 +104,22 @@ pub async fn test(
             faults.extend(misprints);
         }
     }
-    let catch_alls: BTreeSet<&str> =
-        known.iter().filter(|(_, (one, _))| one.catch_all).map(|(id, _)| *id).collect();
+    let catch_alls = known.iter().filter(|(_, (one, _))| one.catch_all).map(|(id, _)| (*id).to_owned());
+    let shared = Arc::new(Shared {
+        catalogue: Arc::clone(&catalogue),
+        catch_alls: catch_alls.collect(),
+        http: http.clone(),
+        deadline,
+    });
+    let cases: Vec<Arc<Case>> = cases.into_iter().map(Arc::new).collect();
     let replays = cases.iter().map(|case| {
-        let (catalogue, catch_alls) = (&catalogue, &catch_alls);
-        async move {
-            match replay::replay(case, catalogue, http, deadline).await {
-                Ok(report) => verdict::judge(case, &report, catch_alls),
-                Err(error) => Verdict::broken(case, format!("{error:#}")),
-            }
-        }
+        let (case, shared) = (Arc::clone(case), Arc::clone(&shared));
+        // A task of its own, so that all cores replay; one that panics is told as a fault of its case.
+        let task = tokio::spawn({
+            let case = Arc::clone(&case);
+            async move { shared.verdict(&case).await }
+        });
+        async move { task.await.unwrap_or_else(|error| Verdict::broken(&case, format!("{error}"))) }
     });
     let mut verdicts: Vec<Verdict> =
         futures::stream::iter(replays).buffer_unordered(CONCURRENT_CASES).collect().await;
