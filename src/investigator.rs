@@ -15,11 +15,12 @@ use crate::facts::{Facts, Observation};
 use crate::investigation::agent::{self, Means, Opening};
 use crate::investigation::budget::Limits;
 use crate::investigation::conclude::{Judgement, conclude};
+use crate::investigation::healthy;
 use crate::investigation::journal::{Journal, Left};
 use crate::investigation::ledger::Ledger;
 use crate::investigation::prompt::Case;
 use crate::llm::Ladder;
-use crate::report::Report;
+use crate::report::{Gap, Report};
 use crate::runbook::{self, Catalogue, Choice};
 use crate::settings;
 use crate::signature::{self, Found};
@@ -106,8 +107,10 @@ impl Investigator {
             }
         };
         let found = signature::find(&facts, &catalogue.signatures(alerts, workload));
+        let gaps: Vec<Gap> = facts.gaps.iter().chain(&found.gaps).cloned().collect();
+        let healthy = healthy::judge(&facts, &found.findings, &gaps).is_some();
         let run = match &self.reasoner {
-            Some(reasoner) if !found.explained => {
+            Some(reasoner) if !found.explained && !healthy => {
                 let subject =
                     Subject { alerts, catalogue, choice: &choice, facts: &facts, found: &found, scope };
                 let left_time = deadline.saturating_sub(started.elapsed() + REPORT_TIME);

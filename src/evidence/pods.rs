@@ -1,7 +1,7 @@
 //! Pods as rows: phase, readiness, scheduling, owner, requests. Pure.
 
 use chrono::{DateTime, Utc};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodCondition, Probe};
 
 use super::focus::{Focus, name_of, owners};
 use super::ledger::{Ledger, Page, clean, clean_labels};
@@ -12,6 +12,8 @@ use crate::source::kubernetes::{Requested, controller};
 
 /// A pod this young that is not failing is starting, not unhealthy, in seconds.
 const STARTING_SECS: i64 = 60;
+/// A probe that is given longer than this to succeed is not waited for longer, in seconds.
+const MAX_GRACE_SECS: i64 = 600;
 
 pub fn rows(objects: &Objects, focus: &Focus<'_>, ledger: &mut Ledger, page: Page) -> Vec<PodFact> {
     focus.pods.iter().map(|pod| row(objects, pod, ledger, page)).collect()
@@ -26,9 +28,30 @@ pub fn is_healthy(objects: &Objects, pod: &Pod) -> bool {
         _ if is_ready(pod) => true,
         _ => {
             let age = created_at(pod).map_or(i64::MAX, |at| (objects.now - at).num_seconds());
-            age < STARTING_SECS && !containers::any_bad_reason(pod)
+            let restarted = statuses(pod).any(|status| status.restart_count > 0);
+            let grace = if restarted { STARTING_SECS } else { STARTING_SECS.max(grace(pod)) };
+            age < grace && !containers::any_bad_reason(pod)
         }
     }
+}
+
+/// How long a container may be not ready by its own probes' settings, in seconds: the startup probe's time
+/// and then the readiness probe's. The longest of the pod's containers counts.
+pub fn grace(pod: &Pod) -> i64 {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    containers.map(grace_of).max().unwrap_or(0)
+}
+
+/// The same for one container.
+pub fn grace_of(container: &Container) -> i64 {
+    let of = |probe: Option<&Probe>| {
+        probe.map_or(0, |probe| {
+            let (delay, period) =
+                (probe.initial_delay_seconds.unwrap_or(0), probe.period_seconds.unwrap_or(10));
+            i64::from(delay) + i64::from(probe.failure_threshold.unwrap_or(3)) * i64::from(period)
+        })
+    };
+    (of(container.startup_probe.as_ref()) + of(container.readiness_probe.as_ref())).clamp(0, MAX_GRACE_SECS)
 }
 
 /// A failed pod that its controller has already made good for.
@@ -74,7 +97,7 @@ pub fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 /// What the scheduler counts for a pod: the containers together, or the largest init container.
 pub fn requested(pod: &Pod) -> Requested {
     let Some(spec) = pod.spec.as_ref() else { return Requested::default() };
-    let one = |container: &k8s_openapi::api::core::v1::Container| {
+    let one = |container: &Container| {
         let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
         (units::millis(units::quantity(requests, "cpu")), units::units(units::quantity(requests, "memory")))
     };

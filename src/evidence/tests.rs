@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+mod startup;
 mod synthetic;
 
 use super::*;

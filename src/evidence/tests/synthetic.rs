@@ -9,16 +9,16 @@ use crate::evidence::objects::{LogRead, Read};
 
 const NOW: &str = "2026-11-21T08:00:00Z";
 
-fn read<K: DeserializeOwned>(items: Value) -> Read<K> {
+pub(super) fn read<K: DeserializeOwned>(items: Value) -> Read<K> {
     let items = serde_json::from_value(items).unwrap();
     Read { items, query: "GET /api/v1/namespaces/a/things".to_owned(), milliseconds: 1, known: true }
 }
 
-fn objects(pods: Value) -> Objects {
+pub(super) fn objects(pods: Value) -> Objects {
     Objects { now: NOW.parse().unwrap(), namespace: "a".to_owned(), pods: read(pods), ..Objects::default() }
 }
 
-fn pod(name: &str, owner: (&str, &str), node: &str, ready: bool) -> Value {
+pub(super) fn pod(name: &str, owner: (&str, &str), node: &str, ready: bool) -> Value {
     json!({"metadata": {"name": name, "namespace": "a", "uid": format!("uid-{name}"),
             "creationTimestamp": "2026-11-21T07:00:00Z", "labels": {"app": owner.1},
             "ownerReferences": [{"apiVersion": "x/v1", "kind": owner.0, "name": owner.1, "uid": "1", "controller": true}]},
@@ -32,7 +32,7 @@ fn node(name: &str) -> Value {
     json!({"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
 }
 
-fn facts_of(objects: &Objects, kind: &str, name: &str) -> Facts {
+pub(super) fn facts_of(objects: &Objects, kind: &str, name: &str) -> Facts {
     let facts = facts_from(objects, &Workload::new("", "a", kind, name), &[alert("2026-11-21T07:55:00Z")]);
     assert_quotes_stand(&facts);
     facts
