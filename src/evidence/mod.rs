@@ -16,6 +16,7 @@ mod ledger;
 mod logs;
 mod nodes;
 mod objects;
+mod placement;
 pub(crate) mod pods;
 pub(crate) mod references;
 pub(crate) mod rollout;
@@ -61,6 +62,7 @@ fn facts_from(objects: &Objects, workload: &Workload, alerts: &[Alert]) -> Facts
     take_pods(objects, &focus, began, &mut facts, &mut ledger);
     facts.rollouts = rollout::rows(objects, &focus, &mut ledger);
     facts.nodes = nodes::rows(objects, &focus, &mut ledger);
+    facts.placements = placement::rows(objects, &focus, &mut facts.pods, &mut ledger);
     facts.claims = claims::rows(objects, &focus, &facts.events, &mut ledger);
     let said = Said { containers: &facts.containers, events: &facts.events };
     facts.references = references::rows(objects, &focus, &said, &mut ledger);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+mod placement;
 mod synthetic;
 
 use super::*;
