@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 mod startup;
+mod placement;
 mod synthetic;
 
 use super::*;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::functions;
 use crate::facts::{
     ClaimFact, ContainerFact, CronJobFact, DependencyFact, EventFact, Facts, HpaFact, JobFact, NodeFact,
-    PodFact, QuotaFact, ReferenceFact, RolloutFact, ServiceFact,
+    PlacementFact, PodFact, QuotaFact, ReferenceFact, RolloutFact, ServiceFact, VolumeFact,
 };
 use crate::workload::Workload;
 
@@ -33,6 +33,8 @@ pub const TABLES: &[&str] = &[
     "cronjobs",
     "hpas",
     "dependencies",
+    "placements",
+    "volumes",
 ];
 
 /// One row of a table, with what ranking needs to know about it.
@@ -132,6 +134,8 @@ pub(super) fn rows(facts: &Facts, table: &str) -> Result<Vec<Row>, String> {
         "cronjobs" => all(&facts.cronjobs, |_| Vec::new(), |_| 0),
         "hpas" => all(&facts.hpas, |_| Vec::new(), |_| 0),
         "dependencies" => all(&facts.dependencies, |row| vec![row.pod.clone()], |_| 0),
+        "placements" => all(&facts.placements, |row| vec![row.pod.clone()], |_| 0),
+        "volumes" => all(&facts.volumes, |row| row.pods.clone(), |_| 0),
         _ => Ok(Vec::new()),
     }
 }
@@ -224,6 +228,8 @@ pub(super) fn field_names(table: &str) -> BTreeSet<String> {
         "cronjobs" => serde_json::to_value(CronJobFact::default()),
         "hpas" => serde_json::to_value(HpaFact::default()),
         "dependencies" => serde_json::to_value(DependencyFact::default()),
+        "placements" => serde_json::to_value(PlacementFact::default()),
+        "volumes" => serde_json::to_value(VolumeFact::default()),
         _ => Ok(serde_json::Value::Null),
     };
     match row {

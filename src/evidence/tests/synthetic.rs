@@ -28,7 +28,7 @@ pub(super) fn pod(name: &str, owner: (&str, &str), node: &str, ready: bool) -> V
                 "state": {"running": {"startedAt": "2026-11-21T07:00:00Z"}}}]}})
 }
 
-fn node(name: &str) -> Value {
+pub(super) fn node(name: &str) -> Value {
     json!({"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
 }
 
@@ -82,7 +82,7 @@ fn the_same_missing_object_joins_workloads_of_a_namespace() {
     assert_eq!(facts_of(&objects, "StatefulSet", "z").affected.radius, Radius::Workload);
 }
 
-fn event(name: &str, reason: &str, message: &str, times: Value) -> Value {
+pub(super) fn event(name: &str, reason: &str, message: &str, times: Value) -> Value {
     let mut event = json!({"metadata": {"name": "e", "namespace": "a"}, "type": "Warning", "reason": reason,
         "message": message, "involvedObject": {"kind": "Pod", "name": name, "namespace": "a", "uid": format!("uid-{name}")}});
     event.as_object_mut().unwrap().extend(times.as_object().unwrap().clone());
