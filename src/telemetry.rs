@@ -49,6 +49,8 @@ const WEBHOOK_BUCKETS_SECONDS: &[f64] =
 /// Samples wait in memory until upkeep folds them into buckets, also when nobody scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
+type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
 /// Sends the process's log lines to stderr. Fails on a filter that does not parse and when called twice.
 pub fn start_log(log: &Log) -> anyhow::Result<()> {
     subscribe(log, None)
@@ -64,22 +66,21 @@ pub fn start(log: &Log, otlp: &Otlp) -> anyhow::Result<Traces> {
     Ok(traces)
 }
 
-type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
-
-/// Each layer has a filter of its own: what the log leaves out is exported all the same.
+/// With spans each layer has a filter of its own: what the log leaves out is exported all the same.
 fn subscribe(log: &Log, spans: Option<AnyLayer>) -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
         .parse(&log.filter)
         .with_context(|| format!("log.filter `{}` is not a filter like `info,whodunit=debug`", log.filter))?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines: AnyLayer = if log.json {
-        Box::new(lines.json().with_filter(filter))
-    } else {
-        Box::new(lines.with_filter(filter))
-    };
-    let mut layers = vec![lines];
-    layers.extend(spans);
-    tracing_subscriber::registry().with(layers).try_init().context("the log was already started")
+    let lines: AnyLayer = if log.json { Box::new(lines.json()) } else { Box::new(lines) };
+    match spans {
+        Some(spans) => {
+            let layers: Vec<AnyLayer> = vec![Box::new(lines.with_filter(filter)), spans];
+            tracing_subscriber::registry().with(layers).try_init()
+        }
+        None => tracing_subscriber::registry().with(lines).with(filter).try_init(),
+    }
+    .context("the log was already started")
 }
 
 /// A recorder with our buckets, not yet installed: tests render one of their own.

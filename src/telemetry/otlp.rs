@@ -21,7 +21,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::FilterFn;
+use tracing_subscriber::filter::DynFilterFn;
 use tracing_subscriber::{Layer, Registry};
 
 use super::SPANS_LOST;
@@ -82,7 +82,10 @@ impl Traces {
 
     pub(super) fn layer(&self) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
         let provider = self.provider.as_ref()?;
-        let ours = FilterFn::new(|metadata| metadata.is_span() && metadata.target().starts_with("whodunit"));
+        // Not `FilterFn`: where all layers want a callsite for good, tracing does not ask them again, and goes by
+        // what they said of another one if somebody (such as sqlx) only asked whether that one is wanted.
+        let ours =
+            DynFilterFn::new(|metadata, _| metadata.is_span() && metadata.target().starts_with("whodunit"));
         let layer = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("whodunit"))
             .with_location(false)

@@ -36,8 +36,10 @@ impl Program {
                 }
             }
         });
-        let url = url.recv_timeout(PATIENCE).expect("the program did not say that it is ready");
-        Self { child, url }
+        // Before the wait: a program that never gets ready is ended as well.
+        let mut program = Self { child, url: String::new() };
+        program.url = url.recv_timeout(PATIENCE).expect("the program did not say that it is ready");
+        program
     }
 
     fn signal(&self, signal: Signal) {

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use whodunit::demo::{KubernetesStandIn, Recording};
+use whodunit::settings::Log;
 
 use crate::house::{self, PATIENCE, fixture};
 use crate::model::{ModelServer, Said, call};
@@ -63,7 +64,7 @@ struct Traced {
 }
 
 impl Traced {
-    async fn start(models: &[Value], otlp: Value) -> Self {
+    async fn start(models: &[Value], otlp: Value, log: &str) -> Self {
         let kubernetes = Arc::new(KubernetesStandIn::new(Recording::embedded().unwrap()).unwrap());
         let (listener, kubernetes_url) = house::listen().await;
         tokio::spawn(kubernetes.serve(listener, CancellationToken::new()));
@@ -73,8 +74,7 @@ impl Traced {
         let settings = json!({
             "kubernetes": {"url": kubernetes_url, "cluster": "lab"}, "intake": {"settle_secs": 0},
             "runbooks": {"without_builtin": true}, "models": models, "telemetry": {"otlp": otlp},
-            // The log may leave out what is exported.
-            "log": {"filter": "whodunit::command=info,whodunit::telemetry=warn"},
+            "log": {"filter": log},
         });
         std::fs::write(&file, settings.to_string()).unwrap();
         let mut command = command(folder.path());
@@ -128,35 +128,46 @@ fn failed(span: &Span) -> bool {
     span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error)
 }
 
+/// Lists, looks at events, invents a tool, and gives up.
+fn scripted(_: usize, request: &Value) -> Said {
+    let answered = request["messages"].as_array().unwrap().iter().any(|one| one["role"] == "tool");
+    Said::Calls(if answered {
+        let said = "said-by-the-model";
+        vec![call("conclude", &json!({"outcome": "inconclusive", "summary": said, "evidence": []}))]
+    } else {
+        vec![
+            call("kubernetes_list", &json!({"kind": "pods", "name": "password=argumentPw77"})),
+            call("kubernetes_events", &json!({})),
+            call("password=t00lNamePw77", &json!({"password": "argumentPw77"})),
+        ]
+    })
+}
+
+/// An alert of a workload that nobody knows.
+fn nowhere() -> Vec<u8> {
+    let alert = json!({
+        "status": "firing", "startsAt": "2026-11-21T07:00:00Z", "endsAt": "0001-01-01T00:00:00Z",
+        "labels": {"alertname": "A", "severity": "critical", "namespace": "prod-api",
+                   "deployment": "password=workloadPw77"},
+        "annotations": {"summary": "password=annotationPw77"},
+    });
+    let body =
+        json!({"version": "4", "status": "firing", "receiver": "r", "groupKey": "g", "alerts": [alert]});
+    body.to_string().into_bytes()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_receives_the_spans_of_each_investigation_and_no_word_of_it() {
     let refusing = ModelServer::start(Arc::new(|_, _| Said::Status(401))).await;
-    let scripted = ModelServer::start(Arc::new(|_, request| {
-        let answered = request["messages"].as_array().unwrap().iter().any(|one| one["role"] == "tool");
-        Said::Calls(if answered {
-            let said = "said-by-the-model";
-            vec![call("conclude", &json!({"outcome": "inconclusive", "summary": said, "evidence": []}))]
-        } else {
-            vec![
-                call("kubernetes_list", &json!({"kind": "pods", "name": "password=argumentPw77"})),
-                call("kubernetes_events", &json!({})),
-                call("password=t00lNamePw77", &json!({"password": "argumentPw77"})),
-            ]
-        })
-    }))
-    .await;
+    let scripted = ModelServer::start(Arc::new(scripted)).await;
     let (collector, url) = Collector::start().await;
     let headers = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(headers.path(), "authorization: Bearer headerPw77\n").unwrap();
     let otlp = json!({"endpoint": url, "headers_file": headers.path(), "service_name": "detective"});
-    let mut traced = Traced::start(&[model("first", &refusing), model("second", &scripted)], otlp).await;
+    let models = [model("first", &refusing), model("second", &scripted)];
+    let mut traced = Traced::start(&models, otlp, &Log::default().filter).await;
     assert_eq!(traced.program.post(fixture(WEBHOOK)).await, 202);
-    let nowhere = json!({"version": "4", "status": "firing", "receiver": "r", "groupKey": "g", "alerts": [{
-        "status": "firing", "startsAt": "2026-11-21T07:00:00Z", "endsAt": "0001-01-01T00:00:00Z",
-        "labels": {"alertname": "A", "severity": "critical", "namespace": "prod-api",
-                   "deployment": "password=workloadPw77"},
-        "annotations": {"summary": "password=annotationPw77"}}]});
-    assert_eq!(traced.program.post(nowhere.to_string().into_bytes()).await, 202);
+    assert_eq!(traced.program.post(nowhere()).await, 202);
     traced.done(2).await;
     // The last spans may be younger than the interval of exports: they are flushed.
     assert!(traced.program.terminate().await.success());
@@ -164,24 +175,38 @@ async fn a_collector_receives_the_spans_of_each_investigation_and_no_word_of_it(
     let spans = collector.spans();
     let roots: Vec<&Span> = spans.iter().filter(|span| span.parent_span_id.is_empty()).collect();
     assert_eq!(names(&roots), ["investigation", "investigation"]);
-    let payment =
-        |span: &&&Span| attributes(span)["whodunit.workload"] == "lab/prod-api/Deployment/payment-service";
-    let root = roots.iter().find(payment).unwrap();
-    let stored: uuid::Uuid =
-        sqlx::query_scalar("select id from investigations where workload like '%/payment-service'")
-            .fetch_one(&traced.pool)
-            .await
-            .unwrap();
+    let payment = "lab/prod-api/Deployment/payment-service";
+    let root = roots.iter().find(|span| attributes(span)["whodunit.workload"] == payment).unwrap();
+    let query = "select id::text from investigations where workload = $1";
+    let stored: String = sqlx::query_scalar(query).bind(payment).fetch_one(&traced.pool).await.unwrap();
     assert_eq!(
         attributes(root),
         json!({
-            "whodunit.investigation.id": stored.to_string(), "whodunit.attempt": 1,
-            "whodunit.workload": "lab/prod-api/Deployment/payment-service", "whodunit.outcome": "inconclusive",
+            "whodunit.investigation.id": stored, "whodunit.attempt": 1, "whodunit.workload": payment,
+            "whodunit.outcome": "inconclusive",
         })
     );
     let parts = children(&spans, root);
     assert_eq!(names(&parts), ["gather_facts", "invoke_agent whodunit"]);
-    let agent = named(&parts, "invoke_agent whodunit");
+    agent_is_as_scripted(&spans, named(&parts, "invoke_agent whodunit"));
+    // Whichever of the two investigations asked it first.
+    let all: Vec<&Span> = spans.iter().collect();
+    let refused = named(&all, "chat first-model");
+    assert!(failed(refused) && attributes(refused)["error.type"] == "unusable");
+    assert!(spans.iter().all(|span| span.trace_id.len() == 16 && span.events.is_empty()));
+
+    let sent = collector.sent.lock().unwrap();
+    for (headers, body) in sent.iter() {
+        assert_eq!(headers["authorization"], "Bearer headerPw77");
+        let text = String::from_utf8_lossy(body);
+        assert!(text.contains("detective") && text.contains("service.version"), "{text}");
+        for secret in SECRETS {
+            assert!(!text.contains(secret), "{secret} was exported");
+        }
+    }
+}
+
+fn agent_is_as_scripted(spans: &[Span], agent: &Span) {
     assert_eq!(
         attributes(agent),
         json!({
@@ -189,10 +214,10 @@ async fn a_collector_receives_the_spans_of_each_investigation_and_no_word_of_it(
             "gen_ai.usage.input_tokens": 6_000, "gen_ai.usage.output_tokens": 200, "whodunit.ended": "concluded",
         })
     );
-    let asked = children(&spans, agent);
+    let asked = children(spans, agent);
     let chat = named(&asked, "chat second-model");
     assert_eq!(asked.iter().filter(|span| span.name == chat.name).count(), 2);
-    assert!(chat.kind() == SpanKind::Client && !failed(chat) && chat.trace_id == root.trace_id);
+    assert!(chat.kind() == SpanKind::Client && !failed(chat) && chat.trace_id == agent.trace_id);
     assert_eq!(
         attributes(chat),
         json!({
@@ -212,21 +237,6 @@ async fn a_collector_receives_the_spans_of_each_investigation_and_no_word_of_it(
     );
     let unknown = named(&asked, "execute_tool unknown");
     assert!(failed(unknown) && attributes(unknown)["error.type"] == "unknown_tool");
-    // Whichever of the two investigations asked it first.
-    let all: Vec<&Span> = spans.iter().collect();
-    let refused = named(&all, "chat first-model");
-    assert!(failed(refused) && attributes(refused)["error.type"] == "unusable");
-    assert!(spans.iter().all(|span| span.events.is_empty()), "no log line is exported");
-
-    let sent = collector.sent.lock().unwrap();
-    for (headers, body) in sent.iter() {
-        assert_eq!(headers["authorization"], "Bearer headerPw77");
-        let text = String::from_utf8_lossy(body);
-        assert!(text.contains("detective") && text.contains("service.version"), "{text}");
-        for secret in SECRETS {
-            assert!(!text.contains(secret), "{secret} was exported");
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,7 +244,9 @@ async fn a_dead_collector_costs_a_count_and_no_time() {
     let server = ModelServer::start(Arc::new(|_, _| Said::Status(401))).await;
     // It takes connections and never answers.
     let (_listener, url) = house::listen().await;
-    let mut traced = Traced::start(&[model("m", &server)], json!({"endpoint": url, "timeout_secs": 1})).await;
+    // What the log leaves out is exported all the same.
+    let (otlp, log) = (json!({"endpoint": url, "timeout_secs": 1}), "error,whodunit::command=info");
+    let mut traced = Traced::start(&[model("m", &server)], otlp, log).await;
     let began = Instant::now();
     assert_eq!(traced.program.post(fixture(WEBHOOK)).await, 202);
     traced.done(1).await;
@@ -261,7 +273,8 @@ async fn a_dead_collector_costs_a_count_and_no_time() {
 async fn sampling_of_0_exports_nothing() {
     let server = ModelServer::start(Arc::new(|_, _| Said::Status(401))).await;
     let (collector, url) = Collector::start().await;
-    let mut traced = Traced::start(&[model("m", &server)], json!({"endpoint": url, "sampling": 0.0})).await;
+    let otlp = json!({"endpoint": url, "sampling": 0.0});
+    let mut traced = Traced::start(&[model("m", &server)], otlp, &Log::default().filter).await;
     assert_eq!(traced.program.post(fixture(WEBHOOK)).await, 202);
     traced.done(1).await;
     assert!(traced.program.terminate().await.success());
