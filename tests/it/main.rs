@@ -4,6 +4,7 @@
 mod agent;
 mod api;
 mod canary;
+mod cases;
 mod configuration;
 mod copy;
 mod end_to_end;
