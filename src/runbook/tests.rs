@@ -343,7 +343,9 @@ fn cases_and_explanations_of_a_folder_are_no_runbooks() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "# a").unwrap();
     };
-    ["cases/own/a/notes.md", "team/cases/b/c.md", "README.md", "team/README.md", "team/own.md"].map(write);
+    for name in ["cases/own/a/notes.md", "team/cases/b/c.md", "README.md", "team/README.md", "team/own.md"] {
+        write(name);
+    }
     let catalogue = Catalogue::load(&settings(folder.path()));
     let own: Vec<&str> =
         catalogue.runbooks().iter().filter(|one| !one.builtin).map(|one| one.name.as_str()).collect();

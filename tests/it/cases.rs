@@ -97,7 +97,7 @@ async fn a_case_that_fails_says_what_was_expected_and_what_was_found() {
     let (passed, told) = test(checkout.0.path()).await;
     assert!(!passed);
     for line in [
-        "missed: exit-137-by-itself: not found as a primary finding",
+        "missed: exit-137-by-itself on Deployment shop/report-builder: not found as a primary finding",
         "false: oom-container-limit on Deployment shop/report-builder: not expected",
         "found primary oom-container-limit on Deployment shop/report-builder",
         "missed: liveness-probe-kills does not say `queue lock is free`",
@@ -224,12 +224,8 @@ async fn a_captured_namespace_replays_what_was_found_and_holds_no_secret() {
             map["data"]["settings"] = SECRET.into();
         }
     });
-    let log = "shop/logs/checkout-66f478c98f-x2nj2.checkout.current.log";
-    if Path::new(RUNBOOKS).join("../tests/fixtures/recording/kubernetes").join(log).metadata().unwrap().len()
-        > 200
-    {
-        copy.log(log, &[format!("password={SECRET}")]);
-    }
+    let log = "shop/logs/catalog-677bc4f7c4-5bccf.catalog.current.log";
+    copy.log(log, &[format!("told by the log: password={SECRET}")]);
     let stand_in = Arc::new(KubernetesStandIn::new(&copy.recording()).unwrap());
     let (listener, url) = listen().await;
     let shutdown = CancellationToken::new();
@@ -262,6 +258,10 @@ async fn a_captured_namespace_replays_what_was_found_and_holds_no_secret() {
         assert!(!text.contains(SECRET), "{path} holds the secret");
         assert!(!text.contains("kind: Secret\n"), "{path} holds a Secret");
     }
+    let objects = std::fs::read_to_string(dir.join("objects.yaml")).unwrap();
+    assert!(objects.contains("[redacted:credential]") && objects.contains("[redacted:password]"));
+    let log = std::fs::read_to_string(dir.join("logs").join(log.replace("/logs", ""))).unwrap();
+    assert!(log.contains("told by the log: password=[redacted"), "{log}");
     let again = run(whodunit(&["capture", "--namespace", "shop", "-o", dir.to_str().unwrap()])).await;
     assert!(!again.status.success(), "a folder that is not empty is not written into");
 }
