@@ -2,12 +2,14 @@
 //! cluster over HTTP on loopback and investigated as in life, without a model; verdicts go out. It writes
 //! nothing, and a case that cannot be read is a fault with its place, never a case left out in silence.
 
+mod capture;
 mod case;
 mod check;
 mod files;
 mod objects;
 mod patch;
 mod read;
+mod redacted;
 mod replay;
 mod show;
 mod verdict;
@@ -20,8 +22,10 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use serde::Serialize;
 
-use crate::runbook::{Catalogue, Fault};
+use crate::runbook::{BUILTIN_FOLDER, Catalogue, Fault};
+use crate::signature::Signature;
 
+pub use self::capture::{Captured, capture};
 pub use self::case::Case;
 pub use self::show::{Detail, text};
 pub use self::verdict::Verdict;
@@ -78,6 +82,33 @@ impl Shared {
     }
 }
 
+/// Signatures of these folders that no case expects, at their places in the runbooks, and cases that cannot
+/// be read.
+pub fn uncovered(folders: &[PathBuf]) -> Vec<Fault> {
+    if folders.is_empty() {
+        return Vec::new();
+    }
+    let catalogue = Catalogue::rehearse(folders);
+    let read = read::all(&read::places(folders), "");
+    let mut warnings = read.faults;
+    for (id, (signature, path)) in own(&catalogue) {
+        if !read.cases.iter().any(|case| case.finds(id)) {
+            let (line, column) = signature.place();
+            let message = format!("no case expects signature `{id}`; add one below cases/");
+            warnings.push(Fault { path: path.to_owned(), line: line + 1, column, message });
+        }
+    }
+    warnings.sort();
+    warnings
+}
+
+/// Signatures of the folders, not those of the binary.
+fn own(catalogue: &Catalogue) -> BTreeMap<&str, (&Signature, &str)> {
+    let mut all = catalogue.all_signatures();
+    all.retain(|_, (_, path)| !path.is_empty() && !path.starts_with(BUILTIN_FOLDER));
+    all
+}
+
 /// Runs the cases of these folders whose `family/name` holds `filter`, each within `deadline`.
 pub async fn test(
     folders: &[PathBuf],
@@ -124,11 +155,7 @@ pub async fn test(
     let mut verdicts: Vec<Verdict> =
         futures::stream::iter(replays).buffer_unordered(CONCURRENT_CASES).collect().await;
     verdicts.sort_by(|a, b| (&a.family, &a.name).cmp(&(&b.family, &b.name)));
-    let own: BTreeMap<&str, &str> = known
-        .iter()
-        .filter(|(_, (_, path))| !path.is_empty() && !path.starts_with(crate::runbook::BUILTIN_FOLDER))
-        .map(|(id, (_, path))| (*id, *path))
-        .collect();
+    let own = own(&catalogue);
     // Of cases that were left out nobody can say what they cover.
     let own_ids: Vec<&str> = if filter.is_empty() { own.keys().copied().collect() } else { Vec::new() };
     let without = |has: &dyn Fn(&Case, &str) -> bool| -> Vec<String> {

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-mod startup;
 mod placement;
+mod startup;
 mod synthetic;
 
 use super::*;

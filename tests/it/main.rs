@@ -7,6 +7,7 @@ mod attacker;
 mod backends;
 mod canary;
 mod canary_model;
+mod cases;
 mod clickhouse;
 mod configuration;
 mod copy;
