@@ -49,6 +49,13 @@ pub(super) async fn both_rounds(
         .collect::<Vec<_>>();
     let scoped = scoped.with_pods(own);
     second_round(sources, &scoped, workload, &draft, &mut objects).await;
+    // Pods of other namespaces may share what is wrong; only the widest scope lets them be seen.
+    if *scoped.scope() == Scope::Cluster && draft.affected.pods.unhealthy > 0 && !objects.namespace.is_empty()
+    {
+        let all = scoped.list::<Pod>("", &ListQuery::default()).await;
+        let all = kept(all, "pods of all namespaces", &mut objects.gaps).items;
+        objects.elsewhere = all.into_iter().filter(|pod| !objects.namespace_of(pod)).collect();
+    }
     objects
 }
 

@@ -4,6 +4,7 @@
 
 mod batch;
 mod blast_radius;
+mod changes;
 mod claims;
 pub(crate) mod classify;
 mod containers;
@@ -22,6 +23,7 @@ pub(crate) mod references;
 pub(crate) mod rollout;
 mod scaling;
 mod services;
+mod shared;
 mod survey;
 pub(crate) mod template;
 mod timeline;
@@ -85,7 +87,7 @@ fn facts_into(objects: &Objects, workload: &Workload, alerts: &[Alert], ledger: 
     if objects.pods.known {
         blast_radius::count_missing(&mut facts.affected, &facts.rollouts, &focus);
     }
-    facts.timeline = timeline::entries(&facts, alerts);
+    facts.timeline = timeline::entries(&facts, objects, &focus, alerts, ledger);
     facts.gaps.clone_from(&objects.gaps);
     facts
 }

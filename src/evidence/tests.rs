@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+mod reach;
 mod startup;
 mod synthetic;
 

@@ -28,7 +28,7 @@ pub(super) fn pod(name: &str, owner: (&str, &str), node: &str, ready: bool) -> V
                 "state": {"running": {"startedAt": "2026-11-21T07:00:00Z"}}}]}})
 }
 
-fn node(name: &str) -> Value {
+pub(super) fn node(name: &str) -> Value {
     json!({"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
 }
 
