@@ -5,10 +5,14 @@
 //! Every row names the observation it was read from (`evidence`, an id like `E3`) and carries a `quote`:
 //! one line that stands verbatim in that observation's text. A finding quotes rows; code checks the quote.
 
+mod usage;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+pub use usage::{AlertRuleFact, UsageFact};
 
 use crate::report::{Affected, Gap, TimelineEntry};
 use crate::workload::Workload;
@@ -33,6 +37,10 @@ pub struct Facts {
     pub cronjobs: Vec<CronJobFact>,
     pub hpas: Vec<HpaFact>,
     pub dependencies: Vec<DependencyFact>,
+    #[serde(default)]
+    pub usage: Vec<UsageFact>,
+    #[serde(default)]
+    pub alert_rules: Vec<AlertRuleFact>,
     pub timeline: Vec<TimelineEntry>,
     pub affected: Affected,
     pub gaps: Vec<Gap>,
@@ -63,6 +71,8 @@ impl Facts {
             cronjobs: Vec::new(),
             hpas: Vec::new(),
             dependencies: Vec::new(),
+            usage: Vec::new(),
+            alert_rules: Vec::new(),
             timeline: Vec::new(),
             affected: Affected::default(),
             gaps: Vec::new(),

@@ -209,8 +209,7 @@ mod tests {
     }
 
     /// Lines as these programs write them, each with its class; "" for what tells of no failure.
-    const LINES: &str =
-        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/log-lines.tsv"));
+    const LINES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/log-lines.tsv"));
 
     #[test]
     fn lines_of_java_python_go_node_nginx_and_databases_have_their_class() {

@@ -15,6 +15,7 @@ mod focus;
 mod follow_up;
 mod ledger;
 mod logs;
+mod metrics;
 mod node;
 mod nodes;
 mod objects;
@@ -28,6 +29,7 @@ mod survey;
 pub(crate) mod template;
 mod timeline;
 pub(crate) mod units;
+mod usage;
 
 pub use fetch::gather;
 
@@ -82,6 +84,8 @@ fn facts_into(objects: &Objects, workload: &Workload, alerts: &[Alert], ledger: 
     facts.hpas = scaling::hpas(objects, &focus, ledger);
     let digests = logs::digest(objects, &mut facts.containers, ledger);
     facts.dependencies = dependencies::rows(objects, &facts.containers, &digests);
+    facts.usage = usage::rows(objects, &focus, &facts, ledger);
+    facts.alert_rules = usage::rules(objects, &facts, ledger);
     take_rest(objects, ledger);
     facts.affected = blast_radius::affected(objects, &focus);
     if objects.pods.known {

@@ -12,6 +12,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::storage::v1::StorageClass;
 
 use super::ledger::clean;
+use super::metrics::Measurements;
 use crate::report::Gap;
 use crate::source::kubernetes::{Answer, Error, Listing, Requested};
 
@@ -62,6 +63,7 @@ pub struct Objects {
     pub service_accounts: BTreeMap<String, Existence>,
     pub logs: Vec<LogRead>,
     pub memory: Vec<MemoryRead>,
+    pub measurements: Measurements,
     pub gaps: Vec<Gap>,
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+mod measured;
 mod reach;
 mod startup;
 mod synthetic;

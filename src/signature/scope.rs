@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::functions;
 use crate::facts::{
     ClaimFact, ContainerFact, CronJobFact, DependencyFact, EventFact, Facts, HpaFact, JobFact, NodeFact,
-    PodFact, QuotaFact, ReferenceFact, RolloutFact, ServiceFact,
+    PodFact, QuotaFact, ReferenceFact, RolloutFact, ServiceFact, UsageFact,
 };
 use crate::workload::Workload;
 
@@ -33,6 +33,7 @@ pub const TABLES: &[&str] = &[
     "cronjobs",
     "hpas",
     "dependencies",
+    "usage",
 ];
 
 /// One row of a table, with what ranking needs to know about it.
@@ -132,6 +133,7 @@ pub(super) fn rows(facts: &Facts, table: &str) -> Result<Vec<Row>, String> {
         "cronjobs" => all(&facts.cronjobs, |_| Vec::new(), |_| 0),
         "hpas" => all(&facts.hpas, |_| Vec::new(), |_| 0),
         "dependencies" => all(&facts.dependencies, |row| vec![row.pod.clone()], |_| 0),
+        "usage" => all(&facts.usage, usage_pods, |_| 0),
         _ => Ok(Vec::new()),
     }
 }
@@ -199,6 +201,10 @@ fn rollouts(facts: &Facts) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
+fn usage_pods(row: &UsageFact) -> Vec<String> {
+    if row.pod.is_empty() { Vec::new() } else { vec![row.pod.clone()] }
+}
+
 fn event_pods(event: &EventFact) -> Vec<String> {
     if event.kind == "Pod" { vec![event.name.clone()] } else { Vec::new() }
 }
@@ -224,6 +230,7 @@ pub(super) fn field_names(table: &str) -> BTreeSet<String> {
         "cronjobs" => serde_json::to_value(CronJobFact::default()),
         "hpas" => serde_json::to_value(HpaFact::default()),
         "dependencies" => serde_json::to_value(DependencyFact::default()),
+        "usage" => serde_json::to_value(UsageFact::default()),
         _ => Ok(serde_json::Value::Null),
     };
     match row {
