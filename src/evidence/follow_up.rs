@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use futures::future::{join, join_all};
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
-use k8s_openapi::{NamespaceResourceScope, Resource};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{Metadata, NamespaceResourceScope, Resource};
 use serde::de::DeserializeOwned;
 
 use super::focus::Focus;
@@ -202,8 +203,11 @@ async fn lookups(scoped: &Scoped<'_>, objects: &Objects, workload: &Workload) ->
     let focus = Focus::new(objects, workload);
     let troubled = focus.pods.is_empty() || focus.pods.iter().any(|pod| !pods::is_healthy(objects, pod));
     let uses = if troubled { all_uses(&focus) } else { Default::default() };
-    let mut names: Vec<(&'static str, String)> =
-        uses.iter().filter(|one| one.kind != "Secret").map(|one| (one.kind, one.name.clone())).collect();
+    let mut names: Vec<(&'static str, String)> = uses
+        .iter()
+        .filter(|one| matches!(one.kind, "ConfigMap" | "ServiceAccount"))
+        .map(|one| (one.kind, one.name.clone()))
+        .collect();
     names.dedup();
     names.truncate(MAX_LOOKUPS);
     let namespace = objects.namespace.as_str();
@@ -250,12 +254,17 @@ async fn existence<K>(
     keys: impl Fn(&K) -> BTreeSet<String>,
 ) -> Result<Existence, Error>
 where
-    K: Resource<Scope = NamespaceResourceScope> + DeserializeOwned,
+    K: Resource<Scope = NamespaceResourceScope> + Metadata<Ty = ObjectMeta> + DeserializeOwned,
 {
     let query = format!("GET {}/{name}", collection::<K>(namespace));
     match scoped.get::<K>(namespace, name).await {
-        Ok(answer) => Ok(Existence { query: answer.query, exists: true, keys: keys(&answer.value) }),
-        Err(Error::NotFound) => Ok(Existence { query, exists: false, keys: BTreeSet::new() }),
+        Ok(answer) => Ok(Existence {
+            query: answer.query,
+            exists: true,
+            metadata: Some(answer.value.metadata().clone()),
+            keys: keys(&answer.value),
+        }),
+        Err(Error::NotFound) => Ok(Existence { query, ..Existence::default() }),
         Err(error) => Err(error),
     }
 }
