@@ -159,7 +159,7 @@ pub fn edits(objects: &Objects, focus: &Focus<'_>, ledger: &mut Ledger) -> Vec<E
     let mut all: Vec<(EditFact, String)> = Vec::new();
     let mut add = |kind: &str, metadata: &ObjectMeta, query: &str, parts: &[(&str, &[&str])]| {
         for (part, path) in parts {
-            if let Some(row) = edit(objects, focus, kind, metadata, part, path) {
+            if let Some(row) = edit(objects, focus, kind, metadata, (part, path)) {
                 all.push((row, query.to_owned()));
             }
         }
@@ -206,8 +206,7 @@ fn edit(
     focus: &Focus<'_>,
     kind: &str,
     metadata: &ObjectMeta,
-    part: &str,
-    path: &[&str],
+    (part, path): (&str, &[&str]),
 ) -> Option<EditFact> {
     let entries = metadata.managed_fields.iter().flatten();
     // What a controller writes into the status is no change of anybody's.

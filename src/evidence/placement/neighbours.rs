@@ -155,7 +155,7 @@ fn spread(one: &TopologySpreadConstraint, hard: &[&TopologySpreadConstraint], he
         here.nodes.iter().filter(counts_node).filter_map(|node| Some((value(node)?, 0))).collect();
     let alive = here.placed.iter().filter(|(pod, _)| pod.metadata.deletion_timestamp.is_none());
     for (_, node) in alive.filter(|(pod, _)| labels::selects(selector.as_ref(), &labels_of(pod))) {
-        if counts_node(&node)
+        if counts_node(node)
             && let Some(count) = value(node).and_then(|value| counts.get_mut(&value))
         {
             *count += 1;

@@ -280,7 +280,7 @@ async fn an_ordinary_workload_costs_few_requests() {
         let ended = tokio_util::sync::CancellationToken::new();
         tokio::spawn(std::sync::Arc::clone(&stand_in).serve(listener, ended.clone()));
         let settings = crate::settings::Kubernetes { url: Some(url), ..Default::default() };
-        let client = crate::source::kubernetes::Client::connect(&settings).await.unwrap();
+        let client = kubernetes::Client::connect(&settings).await.unwrap();
         let sources = Sources { kubernetes: Some(client), log_tail_lines: 20, ..Sources::default() };
         let scope = Scope::Workload { namespace: namespace.to_owned() };
         gather(&sources, scope, &Workload::new("lab", namespace, kind, name), &[]).await;
