@@ -3,6 +3,8 @@
 //!
 //! `make bench` prints them.
 
+#[path = "line/agent.rs"]
+mod agent;
 #[path = "line/cluster.rs"]
 mod cluster;
 #[path = "line/load.rs"]
@@ -42,9 +44,24 @@ async fn run() -> Result<()> {
     // The error is: installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = Folder::make()?;
-    let (service, first_start) = Service::start(&folder, WITHOUT_CLUSTER).await?;
+    // `cargo bench --bench line -- agent` prints one part alone.
+    let only: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |part: &str| only.is_empty() || only.iter().any(|name| name == part);
+    if wanted("line") {
+        line(&folder).await?;
+    }
+    if wanted("agent") {
+        let (alone, together) = agent::figures(&folder, &Cluster::start().await?).await?;
+        print("seven tool calls of 2 MB, 20 one by one", &alone.to_string());
+        print("the same, 20 at once", &together.to_string());
+    }
+    Ok(())
+}
+
+async fn line(folder: &Folder) -> Result<()> {
+    let (service, first_start) = Service::start(folder, WITHOUT_CLUSTER).await?;
     drop(service);
-    let (service, second_start) = Service::start(&folder, WITHOUT_CLUSTER).await?;
+    let (service, second_start) = Service::start(folder, WITHOUT_CLUSTER).await?;
     print("start to ready, first time (makes the database)", &format!("{:.2} s", first_start.as_secs_f64()));
     print("start to ready, again", &format!("{:.2} s", second_start.as_secs_f64()));
     print("memory, idle, without its PostgreSQL", &service.memory());
@@ -65,7 +82,7 @@ async fn run() -> Result<()> {
     drop(service);
 
     let cluster = Cluster::start().await?;
-    let (service, _) = Service::start(&folder, &cluster.settings()).await?;
+    let (service, _) = Service::start(folder, &cluster.settings()).await?;
     let times = report::times(&service, &folder.sockets()).await?;
     print("webhook to finished report, recorded cluster, p50", &milliseconds(load::percentile(&times, 50)));
     print("  workloads", &times.len().to_string());

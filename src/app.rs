@@ -34,6 +34,7 @@ use crate::slack;
 use crate::source::kubernetes;
 use crate::source::{loki::Loki, prometheus::Prometheus, tempo::Tempo};
 use crate::telemetry;
+use crate::tool::mcp;
 use crate::tool::memory::PastInvestigations;
 use crate::tool::{self, Tool};
 use crate::webhook::Guard;
@@ -78,6 +79,7 @@ impl App {
         let tokens = api_tokens(&settings.api)?;
         let database = Database::open(&settings.database).await?;
         let reasoner = reasoner(&settings, &sources, &http, Some(&database.pool))?;
+        let mcp = reasoner.as_ref().map(|reasoner| Arc::clone(&reasoner.mcp)).unwrap_or_default();
         let investigator = Arc::new(Investigator::new(sources, catalogue, reasoner));
         let audience = slack.as_ref().map(|_| Audience {
             channel: settings.slack.channel.clone(),
@@ -111,6 +113,7 @@ impl App {
             tokens: tokens.into(),
             ready: Ready { draining: shutdown.clone(), runbook_faults: investigator.faults() },
             metrics: metrics.clone(),
+            wake: Arc::clone(&wake),
         };
         let router =
             admitted(intake::router(intake), settings.server.max_in_flight).merge(api::router(state));
@@ -121,6 +124,7 @@ impl App {
             tokio::spawn(postgres::listen(database.pool.clone(), Arc::clone(&wake), shutdown.clone())),
             tokio::spawn(worker.run(shutdown.clone(), drain)),
             tokio::spawn(investigator.keep_runbooks_fresh(shutdown.clone())),
+            tokio::spawn(mcp.keep_fresh(shutdown.clone())),
             tokio::spawn(telemetry::upkeep(metrics, shutdown.clone())),
         ];
         if let Some(client) = slack {
@@ -207,8 +211,8 @@ pub async fn sources(settings: &Settings, http: &reqwest::Client) -> anyhow::Res
     };
     Ok(Sources {
         kubernetes,
-        prometheus: Prometheus::new(http.clone(), &settings.prometheus)?,
-        loki: Loki::new(http.clone(), &settings.loki)?,
+        prometheus: Prometheus::new(http.clone(), &settings.prometheus).context("setting prometheus")?,
+        loki: Loki::new(http.clone(), &settings.loki).context("setting loki")?,
         log_tail_lines: settings.kubernetes.log_tail_lines,
     })
 }
@@ -229,7 +233,7 @@ pub fn reasoner(
         tracing::info!("no models: what no signature explains ends inconclusive");
         return Ok(None);
     }
-    let tempo = Tempo::new(http.clone(), &settings.tempo)?;
+    let tempo = Tempo::new(http.clone(), &settings.tempo).context("setting tempo")?;
     let mut tools: Vec<Box<dyn Tool>> = Vec::new();
     tools.extend(sources.kubernetes.iter().flat_map(tool::kubernetes::tools));
     tools.extend(sources.prometheus.iter().flat_map(tool::prometheus::tools));
@@ -245,7 +249,40 @@ pub fn reasoner(
         }))));
     }
     let tools = tools.into_iter().map(Arc::from).collect();
-    Ok(Some(Reasoner { ladder, tools, settings: settings.agent.clone() }))
+    Ok(Some(Reasoner { ladder, tools, mcp: mcp_servers(settings, http)?, settings: settings.agent.clone() }))
+}
+
+/// The servers of `mcp_servers`, not yet spoken to.
+///
+/// # Errors
+/// A setting that cannot work, by server and name.
+pub fn mcp_servers(settings: &Settings, http: &reqwest::Client) -> anyhow::Result<Arc<mcp::Servers>> {
+    Ok(Arc::new(mcp::Servers::new(&settings.mcp_servers, http)?))
+}
+
+/// Builds everything that `serve` would, without speaking to anyone: what is wrong shows before a deploy.
+///
+/// # Errors
+/// The first setting that cannot work.
+pub async fn check(settings: &Settings) -> anyhow::Result<()> {
+    install_tls();
+    let http = http_client()?;
+    let mut elsewhere = settings.clone();
+    // Whether a cluster is at hand depends on where it runs, which is seldom where settings are checked.
+    elsewhere.kubernetes.enabled &= settings.kubernetes.url.is_some();
+    let sources = sources(&elsewhere, &http).await?;
+    reasoner(settings, &sources, &http, None)?;
+    mcp_servers(settings, &http)?;
+    slack_client(&settings.slack, &http)?;
+    api_tokens(&settings.api)?;
+    Rules::new(&settings.intake)?;
+    for guard in [&settings.webhooks.alertmanager, &settings.webhooks.robusta, &settings.webhooks.grafana] {
+        Guard::new(guard)?;
+    }
+    let catalogue = Catalogue::load(&settings.runbooks);
+    let faults: Vec<String> = catalogue.faults().iter().map(ToString::to_string).collect();
+    anyhow::ensure!(faults.is_empty(), "runbooks have faults:\n{}", faults.join("\n"));
+    Ok(())
 }
 
 pub fn resolver(settings: &Settings, sources: &Sources) -> Resolver {

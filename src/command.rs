@@ -15,7 +15,7 @@ use clap::{Args, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::App;
+use crate::app::{self, App};
 use crate::postgres::Database;
 use crate::settings::Settings;
 use crate::telemetry;
@@ -70,7 +70,8 @@ pub enum Command {
 
 #[derive(Subcommand)]
 pub enum ConfigCommand {
-    /// Read the settings as `serve` would and say what is wrong
+    /// Build everything that `serve` would, from settings, models and key files to runbooks, and say what is
+    /// wrong; nothing is asked of anyone
     Check {
         #[command(flatten)]
         config: Config,
@@ -98,8 +99,8 @@ impl Command {
                 Ok(ExitCode::SUCCESS)
             }
             Self::Config(ConfigCommand::Check { config }) => {
-                config.load()?;
-                println!("The settings can be read.");
+                app::check(&config.load()?).await?;
+                println!("The settings are good: everything that they name can be built. Nothing was asked.");
                 Ok(ExitCode::SUCCESS)
             }
         }
@@ -107,7 +108,8 @@ impl Command {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
-    telemetry::start_log(&settings.log)?;
+    app::install_tls();
+    let traces = telemetry::start(&settings.log, &settings.telemetry.otlp)?;
     let metrics = telemetry::start_metrics()?;
     // Before anything slow, so that an impatient Ctrl-C is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -124,6 +126,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("draining");
     app.stop().await;
+    traces.stop().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::alert::Alert;
 use crate::evidence::{self, Sources};
@@ -14,16 +15,18 @@ use crate::facts::{Facts, Observation};
 use crate::investigation::agent::{self, Means, Opening};
 use crate::investigation::budget::Limits;
 use crate::investigation::conclude::{Judgement, conclude};
+use crate::investigation::healthy;
 use crate::investigation::journal::{Journal, Left};
 use crate::investigation::ledger::Ledger;
 use crate::investigation::prompt::Case;
 use crate::llm::Ladder;
-use crate::report::Report;
+use crate::report::{Gap, Report};
 use crate::runbook::{self, Catalogue, Choice};
 use crate::settings;
 use crate::signature::{self, Found};
 use crate::source::kubernetes::Scope;
 use crate::telemetry;
+use crate::tool::mcp;
 use crate::tool::runbook::RunbookRead;
 use crate::tool::{Bounds, Tool, Toolbox};
 use crate::workload::Workload;
@@ -43,6 +46,8 @@ pub struct Reasoner {
     pub ladder: Ladder,
     /// Shared by all runs.
     pub tools: Vec<Arc<dyn Tool>>,
+    /// Their tools are offered where a runbook names the server.
+    pub mcp: Arc<mcp::Servers>,
     pub settings: settings::Agent,
 }
 
@@ -96,11 +101,16 @@ impl Investigator {
         let left = if self.reasoner.is_some() { journal.take_over().await? } else { None };
         let (facts, left) = match left {
             Some(Left { facts, opening, ledger }) => (facts, Some((opening, ledger))),
-            None => (evidence::gather(&self.sources, scope.clone(), workload, alerts).await, None),
+            None => {
+                let gathered = evidence::gather(&self.sources, scope.clone(), workload, alerts);
+                (gathered.instrument(tracing::info_span!("gather_facts")).await, None)
+            }
         };
         let found = signature::find(&facts, &catalogue.signatures(alerts, workload));
+        let gaps: Vec<Gap> = facts.gaps.iter().chain(&found.gaps).cloned().collect();
+        let healthy = healthy::judge(&facts, &found.findings, &gaps).is_some();
         let run = match &self.reasoner {
-            Some(reasoner) if !found.explained => {
+            Some(reasoner) if !found.explained && !healthy => {
                 let subject =
                     Subject { alerts, catalogue, choice: &choice, facts: &facts, found: &found, scope };
                 let left_time = deadline.saturating_sub(started.elapsed() + REPORT_TIME);
@@ -169,10 +179,11 @@ impl Reasoner {
         time: Duration,
     ) -> anyhow::Result<agent::Ran> {
         let runbook = subject.choice.runbook.as_deref();
-        let toolbox = self.toolbox(subject, runbook);
+        let toolbox = self.toolbox(subject, runbook).await;
         let budget = runbook.map(|runbook| runbook.budget).unwrap_or_default();
         let before = left.as_ref().map_or(0, |(_, ledger)| ledger.milliseconds());
         let limits = Limits::new(&self.settings, budget).within(Duration::from_millis(before) + time);
+        let bounds = subject.bounds();
         let (opening, ledger) = match left {
             Some(left) => left,
             None => {
@@ -182,6 +193,7 @@ impl Reasoner {
                     findings: &subject.found.findings,
                     gaps: &subject.found.gaps,
                     runbook,
+                    readable: &bounds.readable(),
                 };
                 let opening = agent::opening(&case, &toolbox, &limits, &fence_word());
                 journal.begin(&opening, subject.facts).await?;
@@ -189,7 +201,6 @@ impl Reasoner {
                 (opening, Ledger { observations, steps: Vec::new() })
             }
         };
-        let bounds = subject.bounds();
         let means = Means {
             ladder: &self.ladder,
             toolbox: &toolbox,
@@ -202,20 +213,16 @@ impl Reasoner {
     }
 
     /// The tools that the runbook's header allows.
-    fn toolbox(&self, subject: &Subject<'_>, runbook: Option<&runbook::Runbook>) -> Toolbox {
+    async fn toolbox(&self, subject: &Subject<'_>, runbook: Option<&runbook::Runbook>) -> Toolbox {
         let mut tools: Vec<Box<dyn Tool>> = Vec::with_capacity(self.tools.len() + 1);
-        for tool in &self.tools {
-            tools.push(Box::new(Arc::clone(tool)));
+        for tool in self.tools.iter().cloned().chain(self.mcp.tools().await) {
+            tools.push(Box::new(tool));
         }
         let catalogue = Arc::clone(&subject.catalogue);
         tools.push(Box::new(RunbookRead::new(catalogue, subject.alerts, &subject.facts.workload)));
-        let allowed = runbook.map(|runbook| runbook.tools.as_slice()).unwrap_or_default();
-        let all = runbook::Tool::ALL.iter().all(|tool| allowed.contains(tool));
-        let allowed: Vec<&str> = if allowed.is_empty() || all {
-            Vec::new()
-        } else {
-            allowed.iter().map(|tool| tool.as_str()).chain(ALWAYS_ALLOWED).collect()
-        };
+        let named = runbook.map_or(&runbook::Tool::ALL[..], |runbook| &runbook.tools);
+        let named = named.iter().map(ToString::to_string);
+        let allowed: Vec<String> = named.chain(ALWAYS_ALLOWED.map(str::to_owned)).collect();
         Toolbox::new(tools, &allowed, Duration::from_secs(self.settings.tool_secs))
     }
 }

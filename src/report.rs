@@ -124,13 +124,17 @@ pub struct Finding {
     pub role: Role,
     pub category: Category,
     pub object: ObjectRef,
+    /// Where a namespace or a node was looked at: the workloads on which it was found, `Kind namespace/name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<String>,
     pub statement: String,
     /// Ids into the report's evidence.
     pub evidence: Vec<String>,
     /// Verbatim quotes that prove it: (evidence id, text that stands in that observation).
     #[serde(skip)]
     pub quotes: Vec<(String, String)>,
-    #[serde(skip)]
+    /// Where many workloads were looked at, each finding has steps of its own; else they are the report's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub next_steps: Vec<NextStep>,
     /// Signature ids that this finding explains when both match.
     #[serde(skip)]

@@ -41,7 +41,7 @@ impl Cluster {
     }
 }
 
-async fn listen() -> Result<(TcpListener, String)> {
+pub async fn listen() -> Result<(TcpListener, String)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     Ok((listener, url))

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use serde_json::json;
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::service::{Service, client};
@@ -24,14 +25,19 @@ const WORKLOADS: &[(&str, &str)] = &[
 const REPORT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(2);
 
-/// How long each workload's report took.
-pub async fn times(service: &Service, sockets: &Path) -> Result<Vec<Duration>> {
+/// A connection to the service's own PostgreSQL.
+pub async fn database(sockets: &Path) -> Result<PgPool> {
     let options = PgConnectOptions::new_without_pgpass()
         .socket(sockets)
         .port(5432)
         .username("whodunit")
         .database("whodunit");
-    let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
+    Ok(PgPoolOptions::new().max_connections(1).connect_with(options).await?)
+}
+
+/// How long each workload's report took.
+pub async fn times(service: &Service, sockets: &Path) -> Result<Vec<Duration>> {
+    let pool = database(sockets).await?;
     let client = client()?;
     let mut times = Vec::new();
     for (namespace, name) in WORKLOADS {

@@ -91,15 +91,35 @@ impl Service {
 
     /// Resident memory, from Linux' own account.
     pub fn memory(&self) -> String {
-        let kibibytes = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
-            .ok()
-            .and_then(|status| resident_kibibytes(&status));
-        kibibytes.map_or_else(|| "not measured".to_owned(), |kib| format!("{:.1} MiB", kib as f64 / 1024.0))
+        self.kibibytes("VmRSS:")
     }
-}
 
-fn resident_kibibytes(status: &str) -> Option<u64> {
-    status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
+    /// Most resident memory since `forget_peak`.
+    pub fn peak(&self) -> String {
+        self.kibibytes("VmHWM:")
+    }
+
+    pub fn forget_peak(&self) {
+        // 5 resets the high-water mark (proc_pid_clear_refs(5)); without it the peak is the whole life's.
+        let _ = std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
+    }
+
+    /// Time on a processor of all its threads, in nanoseconds' grain (proc_pid_schedstat(5)).
+    pub fn cpu(&self) -> Duration {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let nanoseconds = threads.into_iter().flatten().filter_map(|thread| {
+            let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(nanoseconds.sum())
+    }
+
+    fn kibibytes(&self, key: &str) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        kibibytes.map_or_else(|| "not measured".to_owned(), |kib| format!("{:.1} MiB", kib / 1024.0))
+    }
 }
 
 impl Drop for Service {

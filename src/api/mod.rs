@@ -1,6 +1,7 @@
 //! Step 8, the reading side: `GET` requests in, JSON out, over every incident and investigation there ever was.
 //! Errors are RFC 9457 problems. It writes nothing and shows only what was redacted before it was stored.
 
+mod events;
 mod filter;
 mod health;
 mod problem;
@@ -21,7 +22,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
 use subtle::{Choice, ConstantTimeEq};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tower_http::set_header::SetResponseHeaderLayer;
 use uuid::Uuid;
@@ -38,6 +39,8 @@ pub struct ApiState {
     pub tokens: Arc<[SecretString]>,
     pub ready: Ready,
     pub metrics: PrometheusHandle,
+    /// Something was queued or finished here or elsewhere: streams of events look at once.
+    pub wake: Arc<Notify>,
 }
 
 /// What `/readyz` tells beside the database's answer.
@@ -69,9 +72,11 @@ struct Detail {
 pub fn router(state: ApiState) -> Router {
     let nosniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let streams = events::Streams::new(state.clone());
     Router::new()
         .route("/api/v1/investigations", get(investigations))
         .route("/api/v1/investigations/{id}", get(investigation))
+        .route("/api/v1/investigations/{id}/events", get(events::stream).with_state(streams))
         .route("/api/v1/incidents", get(incidents))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -142,13 +147,17 @@ async fn investigation(
     if let Some((key, _)) = pairs(parameters)?.first() {
         return Err(Problem::parameter(key, "an investigation takes no parameters"));
     }
-    let hint = "id is a UUID, e.g. 019aa000-0000-7000-8000-000000000001";
-    let Path(id) = id.map_err(|_| Problem::parameter("id", hint))?;
+    let id = investigation_id(id)?;
     let found = read(store::investigation(&state.pool, id)).await?;
     let investigation = found.ok_or(Problem::NotFound("There is no investigation with this id."))?;
     let report = read(store::report(&state.pool, id)).await?;
     let observations = read(store::observations(&state.pool, id)).await?;
     Ok(Json(Detail { investigation, report, observations }))
+}
+
+fn investigation_id(id: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
+    let hint = "id is a UUID, e.g. 019aa000-0000-7000-8000-000000000001";
+    id.map(|Path(id)| id).map_err(|_| Problem::parameter("id", hint))
 }
 
 /// `items` holds one row more than `limit` when there is a next page.

@@ -27,6 +27,7 @@ pub(super) enum Problem {
     NotFound(&'static str),
     MethodNotAllowed,
     Unavailable,
+    TooManyStreams,
     Internal,
 }
 
@@ -51,7 +52,7 @@ impl Problem {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -62,7 +63,7 @@ impl Problem {
             Self::Unauthorized => "Unauthorized",
             Self::NotFound(_) => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
-            Self::Unavailable => "Unavailable",
+            Self::Unavailable | Self::TooManyStreams => "Unavailable",
             Self::Internal => "Internal error",
         }
     }
@@ -74,6 +75,7 @@ impl Problem {
             Self::NotFound(what) => what,
             Self::MethodNotAllowed => "This path does not take this method.",
             Self::Unavailable => "The database does not answer. Try again.",
+            Self::TooManyStreams => "As many streams of events are open as may be. Try again.",
             Self::Internal => "The fault is ours; the log has the reason.",
         }
     }
@@ -117,7 +119,7 @@ impl IntoResponse for Problem {
             Self::Unauthorized => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::Unavailable => {
+            Self::Unavailable | Self::TooManyStreams => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             _ => {}

@@ -63,6 +63,9 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let sources = app::sources(&settings, &http).await?;
     let (workload, alerts) = subject(&options, &settings, &sources).await?;
     let reasoner = app::reasoner(&settings, &sources, &http, None)?;
+    if let Some(reasoner) = &reasoner {
+        reasoner.mcp.ask().await;
+    }
     let deadline = Duration::from_secs(settings.worker.deadline_secs);
     let investigator = Investigator::new(sources, Catalogue::load(&settings.runbooks), reasoner);
     let report = investigator.investigate(&workload, &alerts, &Journal::Nowhere, deadline).await?.report;

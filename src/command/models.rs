@@ -23,7 +23,8 @@ pub async fn run(command: Models) -> anyhow::Result<ExitCode> {
     let settings = config.load()?;
     telemetry::start_log(&settings.log)?;
     app::install_tls();
-    let models = llm::connect(&settings.models, &app::http_client()?)?;
+    let http = app::http_client()?;
+    let models = llm::connect(&settings.models, &http)?;
     if models.is_empty() {
         println!("No model is configured (setting models): what no signature explains ends inconclusive.");
         return Ok(ExitCode::FAILURE);
@@ -31,6 +32,11 @@ pub async fn run(command: Models) -> anyhow::Result<ExitCode> {
     let checked = llm::check(&models).await;
     for model in &checked {
         println!("{model}");
+    }
+    let servers = app::mcp_servers(&settings, &http)?;
+    servers.ask().await;
+    for line in servers.report() {
+        println!("{line}");
     }
     let any_works = checked.iter().any(Checked::works);
     Ok(if any_works { ExitCode::SUCCESS } else { ExitCode::FAILURE })

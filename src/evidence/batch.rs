@@ -16,7 +16,8 @@ const MAX_JOBS: usize = 20;
 pub fn jobs(objects: &Objects, focus: &Focus<'_>, ledger: &mut Ledger) -> Vec<JobFact> {
     let concerned = |job: &&Job| focus.concerns("Job", name_of(&job.metadata));
     let mut own: Vec<&Job> = objects.jobs.items.iter().filter(concerned).collect();
-    if own.is_empty() {
+    // For a node they are known for their pods' sake alone.
+    if own.is_empty() || !objects.jobs.known {
         return Vec::new();
     }
     own.sort_by_key(|job| std::cmp::Reverse(created_at(job)));

@@ -37,7 +37,7 @@ pub fn rows(
         for (container, init) in init.chain(spec.containers.iter().map(|container| (container, false))) {
             let mut row = row(pod, container, init);
             probes.describe(&mut row);
-            row.failing = is_failing(objects, pod, &row);
+            row.failing = is_failing(objects, pod, container, &row);
             let quote = ledger.line(page, &line(&row, objects.now));
             (row.evidence, row.quote) = (quote.evidence, quote.text);
             rows.push(row);
@@ -78,7 +78,7 @@ fn row(pod: &Pod, container: &Container, init: bool) -> ContainerFact {
         namespace: pod.metadata.namespace.clone().unwrap_or_default(),
         name: container.name.clone(),
         role: role.to_owned(),
-        image: container.image.clone().unwrap_or_default(),
+        image: clean(container.image.as_deref().unwrap_or_default()),
         command: clean(&command.join(" ")),
         exit_code: -1,
         ran_seconds: -1,
@@ -131,7 +131,7 @@ fn take_end(row: &mut ContainerFact, end: &ContainerStateTerminated) {
     }
 }
 
-fn is_failing(objects: &Objects, pod: &Pod, row: &ContainerFact) -> bool {
+fn is_failing(objects: &Objects, pod: &Pod, container: &Container, row: &ContainerFact) -> bool {
     let age = pods::created_at(pod).map_or(0, |at| (objects.now - at).num_seconds());
     let recent = row.exited_at.is_some_and(|at| (objects.now - at).num_seconds() <= RECENT_END_SECS);
     match row.state.as_str() {
@@ -143,9 +143,17 @@ fn is_failing(objects: &Objects, pod: &Pod, row: &ContainerFact) -> bool {
         "running" if row.role == "init" => {
             row.running_since.is_some_and(|at| (objects.now - at).num_seconds() > SLOW_INIT_SECS)
         }
-        "running" => !row.ready && age > CREATING_SECS || row.restarts > 0 && recent && row.exit_code != 0,
+        "running" => {
+            !row.ready && age > CREATING_SECS.max(probe_time(container, row))
+                || row.restarts > 0 && recent && row.exit_code != 0
+        }
         _ => false,
     }
+}
+
+/// What its probes give it to become ready the first time; after a restart nothing is given.
+fn probe_time(container: &Container, row: &ContainerFact) -> i64 {
+    if row.restarts > 0 { 0 } else { pods::grace_of(container) }
 }
 
 fn line(row: &ContainerFact, now: DateTime<Utc>) -> String {
@@ -206,10 +214,12 @@ fn probe(probe: Option<&Probe>) -> String {
     } else if let Some(grpc) = &probe.grpc {
         format!("grpc :{}/{}", grpc.port, grpc.service.as_deref().unwrap_or_default())
     } else if let Some(exec) = &probe.exec {
-        format!("exec {}", clean(&exec.command.clone().unwrap_or_default().join(" ")))
+        format!("exec {}", exec.command.clone().unwrap_or_default().join(" "))
     } else {
         return String::new();
     };
+    // Commands and paths may carry passwords.
+    let how = clean(&how);
     format!(
         "{how} every {}s timeout {}s failure {} delay {}s",
         probe.period_seconds.unwrap_or(10),

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::focus::Focus;
 use super::follow_up::second_round;
 use super::objects::{Objects, gap, kept};
-use super::{Sources, facts_from};
+use super::{Sources, facts_from, node, survey};
 use crate::alert::Alert;
 use crate::facts::Facts;
 use crate::source::kubernetes::{ListQuery, Scope, Scoped};
@@ -27,6 +27,19 @@ pub async fn gather(sources: &Sources, scope: Scope, workload: &Workload, alerts
         return facts;
     };
     let scoped = client.scoped(scope);
+    if workload.kind == "Node" {
+        return node::gather(sources, &scoped, workload, alerts).await;
+    }
+    let objects = both_rounds(sources, scoped, workload, alerts).await;
+    survey::facts(&objects, workload, alerts)
+}
+
+pub(super) async fn both_rounds(
+    sources: &Sources,
+    scoped: Scoped<'_>,
+    workload: &Workload,
+    alerts: &[Alert],
+) -> Objects {
     let mut objects = first_round(&scoped, workload).await;
     let draft = facts_from(&objects, workload, alerts);
     let own = Focus::new(&objects, workload)
@@ -36,10 +49,10 @@ pub async fn gather(sources: &Sources, scope: Scope, workload: &Workload, alerts
         .collect::<Vec<_>>();
     let scoped = scoped.with_pods(own);
     second_round(sources, &scoped, workload, &draft, &mut objects).await;
-    facts_from(&objects, workload, alerts)
+    objects
 }
 
-async fn first_round(scoped: &Scoped<'_>, workload: &Workload) -> Objects {
+pub(super) async fn first_round(scoped: &Scoped<'_>, workload: &Workload) -> Objects {
     let own = async {
         match workload.kind.as_str() {
             "Cluster" | "PersistentVolume" => Objects::default(),

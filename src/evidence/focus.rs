@@ -142,8 +142,12 @@ fn newest_jobs(objects: &Objects, workload: &Workload) -> BTreeSet<String> {
 
 fn is_own(objects: &Objects, workload: &Workload, jobs: &BTreeSet<String>, pod: &Pod) -> bool {
     let name = workload.name.as_str();
+    let elsewhere = !workload.namespace.is_empty()
+        && pod.metadata.namespace.as_ref().is_some_and(|own| *own != workload.namespace);
     match workload.kind.as_str() {
         "Cluster" => false,
+        // On a node, workloads of several namespaces may have one name.
+        _ if elsewhere => false,
         "Namespace" => true,
         "Pod" => name_of(&pod.metadata) == name,
         "Node" => pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref() == Some(name)),
@@ -167,7 +171,7 @@ pub fn owners(objects: &Objects, pod: &Pod) -> Vec<Name> {
     let above = match direct.kind.as_str() {
         "ReplicaSet" => {
             let sets = &objects.replica_sets.items;
-            let set = sets.iter().find(|set| name_of(&set.metadata) == direct.name);
+            let set = sets.iter().find(|set| is_beside(&set.metadata, pod, &direct.name));
             match set {
                 Some(set) => controller(&set.metadata).map(|owner| (owner.kind, owner.name)),
                 // The sets could not be read, or this one is gone: its pods still carry the hash.
@@ -175,7 +179,7 @@ pub fn owners(objects: &Objects, pod: &Pod) -> Vec<Name> {
             }
         }
         "Job" => {
-            let job = objects.jobs.items.iter().find(|job| name_of(&job.metadata) == direct.name);
+            let job = objects.jobs.items.iter().find(|job| is_beside(&job.metadata, pod, &direct.name));
             job.and_then(|job| controller(&job.metadata)).map(|owner| (owner.kind, owner.name))
         }
         _ => None,
@@ -183,6 +187,11 @@ pub fn owners(objects: &Objects, pod: &Pod) -> Vec<Name> {
     chain.push((direct.kind, direct.name));
     chain.extend(above);
     chain
+}
+
+/// Of this name and in the pod's own namespace.
+fn is_beside(metadata: &ObjectMeta, pod: &Pod, name: &str) -> bool {
+    name_of(metadata) == name && metadata.namespace == pod.metadata.namespace
 }
 
 /// The top owner of a pod, or the pod itself.

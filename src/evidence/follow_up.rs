@@ -23,8 +23,12 @@ use crate::workload::Workload;
 const MAX_LOGGED: usize = 12;
 /// Of these, pods that run the same container.
 const MAX_LOGGED_ALIKE: usize = 3;
+/// The same for a namespace or a node: fewer of one kind, of more workloads.
+const MAX_LOGGED_WIDE: usize = 40;
+const MAX_LOGGED_ALIKE_WIDE: usize = 1;
 /// ConfigMaps and ServiceAccounts that are looked up.
 const MAX_LOOKUPS: usize = 16;
+const MAX_LOOKUPS_WIDE: usize = 60;
 /// Containers killed for memory whose peak is asked for.
 const MAX_PEAKS: usize = 3;
 /// How far back Loki and Prometheus are asked.
@@ -47,12 +51,20 @@ pub(super) async fn second_round(
         Some(scoped.requested_per_node(pods::requested).await)
     };
     let classes = async { if unbound { Some(scoped.list_shared().await) } else { None } };
+    let volumes = async {
+        if unbound || waits_for_node && !draft.claims.is_empty() {
+            Some(scoped.list_shared().await)
+        } else {
+            None
+        }
+    };
     let readyz = async { if workload.kind == "Cluster" { Some(scoped.readyz().await) } else { None } };
-    let targets = log_targets(draft);
-    let (found, sums, classes, readyz, logs, peaks) = tokio::join!(
+    let targets = log_targets(draft, is_wide(workload));
+    let (found, sums, classes, volumes, readyz, logs, peaks) = tokio::join!(
         lookups(scoped, objects, workload),
         sums,
         classes,
+        volumes,
         readyz,
         join_all(targets.iter().map(|row| container_logs(sources, scoped, row, objects.now))),
         peaks(sources, draft),
@@ -68,6 +80,9 @@ pub(super) async fn second_round(
     if let Some(answer) = classes {
         objects.storage_classes = kept(answer, "storageclasses", &mut objects.gaps);
     }
+    if let Some(answer) = volumes {
+        objects.volumes = kept(answer, "persistentvolumes", &mut objects.gaps);
+    }
     match readyz {
         Some(Ok(answer)) => objects.readyz = Some((answer.value, answer.query)),
         Some(Err(error)) => objects.gaps.push(gap("kubernetes", "readiness", &error.to_string())),
@@ -82,8 +97,15 @@ pub(super) async fn second_round(
     objects.gaps.dedup();
 }
 
+/// Many workloads are looked at together.
+fn is_wide(workload: &Workload) -> bool {
+    matches!(workload.kind.as_str(), "Namespace" | "Node")
+}
+
 /// Failing containers that have or had something to say, spread over pods and kinds of container.
-fn log_targets(draft: &Facts) -> Vec<&ContainerFact> {
+fn log_targets(draft: &Facts, wide: bool) -> Vec<&ContainerFact> {
+    let (most, most_alike) =
+        if wide { (MAX_LOGGED_WIDE, MAX_LOGGED_ALIKE_WIDE) } else { (MAX_LOGGED, MAX_LOGGED_ALIKE) };
     let mut alike: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let started = |row: &&ContainerFact| row.state != "waiting" || row.restarts > 0 || row.exit_code >= 0;
     let owner = |row: &ContainerFact| {
@@ -93,9 +115,9 @@ fn log_targets(draft: &Facts) -> Vec<&ContainerFact> {
     let spread = failing.filter(|row| {
         let count = alike.entry((owner(row), row.name.as_str())).or_default();
         *count += 1;
-        *count <= MAX_LOGGED_ALIKE
+        *count <= most_alike
     });
-    spread.take(MAX_LOGGED).collect()
+    spread.take(most).collect()
 }
 
 async fn container_logs(
@@ -188,13 +210,17 @@ struct Found {
 /// ConfigMaps and ServiceAccounts that the pods name; names of the namespace's ConfigMaps where one of
 /// them is missing. Secrets are not asked for at all.
 async fn lookups(scoped: &Scoped<'_>, objects: &Objects, workload: &Workload) -> Found {
-    let focus = Focus::new(objects, workload);
+    let wide = is_wide(workload);
+    let mut focus = Focus::new(objects, workload);
     let troubled = focus.pods.is_empty() || focus.pods.iter().any(|pod| !pods::is_healthy(objects, pod));
+    if wide {
+        focus.pods.retain(|pod| !pods::is_healthy(objects, pod));
+    }
     let uses = if troubled { all_uses(&focus) } else { Default::default() };
     let mut names: Vec<(&'static str, String)> =
         uses.iter().filter(|one| one.kind != "Secret").map(|one| (one.kind, one.name.clone())).collect();
     names.dedup();
-    names.truncate(MAX_LOOKUPS);
+    names.truncate(if wide { MAX_LOOKUPS_WIDE } else { MAX_LOOKUPS });
     let namespace = objects.namespace.as_str();
     let answers = join_all(names.iter().map(|(kind, name)| async move {
         if *kind == "ConfigMap" {

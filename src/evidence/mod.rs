@@ -14,13 +14,16 @@ mod focus;
 mod follow_up;
 mod ledger;
 mod logs;
+mod node;
 mod nodes;
 mod objects;
+mod placement;
 pub(crate) mod pods;
 pub(crate) mod references;
 pub(crate) mod rollout;
 mod scaling;
 mod services;
+mod survey;
 pub(crate) mod template;
 mod timeline;
 pub(crate) mod units;
@@ -50,35 +53,42 @@ pub struct Sources {
 
 /// The pure part: rows from objects as they were read. Ids of observations follow the order of reading.
 fn facts_from(objects: &Objects, workload: &Workload, alerts: &[Alert]) -> Facts {
-    let focus = Focus::new(objects, workload);
     let mut ledger = Ledger::default();
+    let mut facts = facts_into(objects, workload, alerts, &mut ledger);
+    facts.observations = ledger.finish();
+    facts
+}
+
+/// The same, written into a ledger that other workloads share.
+fn facts_into(objects: &Objects, workload: &Workload, alerts: &[Alert], ledger: &mut Ledger) -> Facts {
+    let focus = Focus::new(objects, workload);
     let mut facts = Facts::empty(workload.clone(), objects.now);
     let firing = || alerts.iter().filter(|alert| alert.is_firing());
     facts.alerts = firing().map(|alert| alert.name().to_owned()).collect();
     facts.alerts.sort();
     facts.alerts.dedup();
     let began = firing().map(|alert| alert.starts_at).min();
-    take_pods(objects, &focus, began, &mut facts, &mut ledger);
-    facts.rollouts = rollout::rows(objects, &focus, &mut ledger);
-    facts.nodes = nodes::rows(objects, &focus, &mut ledger);
-    facts.claims = claims::rows(objects, &focus, &facts.events, &mut ledger);
+    take_pods(objects, &focus, began, &mut facts, ledger);
+    facts.rollouts = rollout::rows(objects, &focus, ledger);
+    facts.nodes = nodes::rows(objects, &focus, ledger);
+    facts.placements = placement::rows(objects, &focus, &mut facts.pods, ledger);
+    facts.claims = claims::rows(objects, &focus, &facts.events, ledger);
     let said = Said { containers: &facts.containers, events: &facts.events };
-    facts.references = references::rows(objects, &focus, &said, &mut ledger);
-    facts.services = services::rows(objects, &focus, &mut ledger);
-    facts.quotas = scaling::quotas(objects, &mut ledger);
-    facts.jobs = batch::jobs(objects, &focus, &mut ledger);
-    facts.cronjobs = batch::cronjobs(objects, &focus, &mut ledger);
-    facts.hpas = scaling::hpas(objects, &focus, &mut ledger);
-    let digests = logs::digest(objects, &mut facts.containers, &mut ledger);
+    facts.references = references::rows(objects, &focus, &said, ledger);
+    facts.services = services::rows(objects, &focus, ledger);
+    facts.quotas = scaling::quotas(objects, ledger);
+    facts.jobs = batch::jobs(objects, &focus, ledger);
+    facts.cronjobs = batch::cronjobs(objects, &focus, ledger);
+    facts.hpas = scaling::hpas(objects, &focus, ledger);
+    let digests = logs::digest(objects, &mut facts.containers, ledger);
     facts.dependencies = dependencies::rows(objects, &facts.containers, &digests);
-    take_rest(objects, &mut ledger);
+    take_rest(objects, ledger);
     facts.affected = blast_radius::affected(objects, &focus);
     if objects.pods.known {
         blast_radius::count_missing(&mut facts.affected, &facts.rollouts, &focus);
     }
     facts.timeline = timeline::entries(&facts, alerts);
     facts.gaps.clone_from(&objects.gaps);
-    facts.observations = ledger.finish();
     facts
 }
 

@@ -1,15 +1,20 @@
 //! Facts and findings become a report. Pure: no clock, no network, no model. What no signature explains ends
 //! inconclusive, with what was found and what could not be looked at.
 
+use std::collections::BTreeSet;
+
 use crate::facts::Facts;
 use crate::report::{
     Cause, Confidence, Cost, Coverage, Evidence, Finding, Gap, NextStep, Outcome, Report, Role, RunbookUse,
 };
 
+use super::healthy::{self, Healthy};
 use super::verify::verify;
 
 /// Next steps shown: a reader of two minutes does not do more.
 const MAX_NEXT_STEPS: usize = 5;
+/// Where many workloads were looked at: the first step of each cause.
+const MAX_NEXT_STEPS_WIDE: usize = 12;
 /// What Kubernetes allows.
 const MAX_NAMESPACE_BYTES: usize = 63;
 
@@ -28,6 +33,9 @@ pub fn conclude(facts: &Facts, judgement: Judgement) -> Report {
     let Judgement { mut findings, explained, mut gaps, runbook, seconds } = judgement;
     let evidence = verify(&mut findings, &facts.observations);
     gaps.splice(0..0, facts.gaps.iter().cloned());
+    if let Some(healthy) = healthy::judge(facts, &findings, &gaps) {
+        return calm(facts, healthy, Judgement { findings, explained, gaps, runbook, seconds });
+    }
     let primary = findings.iter().find(|finding| finding.role == Role::Primary).cloned();
     let cause = primary.filter(|_| explained).map(|finding| Cause {
         id: finding.signature,
@@ -35,22 +43,54 @@ pub fn conclude(facts: &Facts, judgement: Judgement) -> Report {
         statement: finding.statement,
         object: finding.object,
     });
+    let wide = !facts.parts.is_empty();
+    let next_steps =
+        if wide { first_steps(&findings) } else { next_steps(facts, &findings, &gaps, &runbook) };
+    if !wide {
+        findings.iter_mut().for_each(|finding| finding.next_steps.clear());
+    }
     let outcome = if cause.is_some() { Outcome::KnownPattern } else { Outcome::Inconclusive };
     Report {
         outcome,
-        summary: summary(facts, cause.as_ref(), &findings),
+        summary: if wide {
+            summary_of_many(facts, &findings)
+        } else {
+            summary(facts, cause.as_ref(), &findings)
+        },
         confidence: confidence(cause.as_ref(), &findings, &evidence, &gaps),
         affected: facts.affected.clone(),
         timeline: facts.timeline.clone(),
         evidence,
         ruled_out: Vec::new(),
-        next_steps: next_steps(facts, &findings, &gaps, &runbook),
+        next_steps,
         runbook,
         cost: Cost { seconds, ..Cost::default() },
         gaps,
         unproven: Vec::new(),
         cause,
         findings,
+    }
+}
+
+/// Nothing is broken: what was checked takes the place of findings.
+fn calm(facts: &Facts, healthy: Healthy, judgement: Judgement) -> Report {
+    // What could not be read did not matter, but is told.
+    let confidence = if judgement.gaps.is_empty() { Confidence::High } else { Confidence::Medium };
+    Report {
+        outcome: Outcome::NotAnIncident,
+        summary: healthy.summary,
+        cause: None,
+        confidence,
+        affected: facts.affected.clone(),
+        findings: Vec::new(),
+        timeline: facts.timeline.clone(),
+        evidence: healthy.evidence,
+        ruled_out: healthy.checked,
+        next_steps: Vec::new(),
+        runbook: judgement.runbook,
+        cost: Cost { seconds: judgement.seconds, ..Cost::default() },
+        gaps: judgement.gaps,
+        unproven: Vec::new(),
     }
 }
 
@@ -80,6 +120,52 @@ fn summary(facts: &Facts, cause: Option<&Cause>, findings: &[Finding]) -> String
     }
 }
 
+/// Of a namespace or a node: how many causes on how many workloads, and the first of them.
+fn summary_of_many(facts: &Facts, findings: &[Finding]) -> String {
+    let primaries: Vec<&Finding> = findings.iter().filter(|one| one.role == Role::Primary).collect();
+    let of = |role: Role| {
+        let on = findings.iter().filter(|one| one.role == role).flat_map(|one| &one.workloads);
+        on.collect::<BTreeSet<_>>()
+    };
+    let struck = of(Role::Primary);
+    let also = of(Role::Secondary).difference(&struck).count();
+    let all = facts.parts.len().saturating_sub(1);
+    let pods = facts.affected.pods;
+    let place = format!("{} {}", facts.workload.kind, facts.workload.name);
+    let Some(first) = primaries.first() else {
+        let reach = format!("{} of {} pods are unhealthy", pods.unhealthy, pods.total);
+        return format!(
+            "No known failure pattern was found in {place}: {all} workloads were looked at, {reach}."
+        );
+    };
+    let causes = match primaries.len() {
+        1 => "one cause".to_owned(),
+        many => format!("{many} independent causes"),
+    };
+    let victims = match also {
+        0 => String::new(),
+        1 => ", one more suffers from them".to_owned(),
+        many => format!(", {many} more suffer from them"),
+    };
+    let reach = format!("{} of {} workloads are struck{victims}", struck.len(), all);
+    format!(
+        "{place}: {causes}; {reach}; {} of {} pods are unhealthy. First: {}",
+        pods.unhealthy, pods.total, first.statement
+    )
+}
+
+/// What to do first about each cause.
+fn first_steps(findings: &[Finding]) -> Vec<NextStep> {
+    let mut steps: Vec<NextStep> = Vec::new();
+    for finding in findings.iter().filter(|one| one.role == Role::Primary) {
+        if let Some(step) = finding.next_steps.first().filter(|step| !steps.contains(step)) {
+            steps.push(step.clone());
+        }
+    }
+    steps.truncate(MAX_NEXT_STEPS_WIDE);
+    steps
+}
+
 /// From what was verified, never from how sure a text sounds.
 fn confidence(
     cause: Option<&Cause>,
@@ -88,11 +174,11 @@ fn confidence(
     gaps: &[Gap],
 ) -> Confidence {
     let Some(cause) = cause else { return Confidence::Low };
-    let quotes = findings
-        .iter()
-        .find(|finding| finding.signature == cause.id && finding.object == cause.object)
-        .map_or(0, |finding| finding.evidence.len());
-    let rivals = findings.iter().filter(|finding| finding.role == Role::Primary).count() > 1;
+    let own = findings.iter().find(|finding| finding.signature == cause.id && finding.object == cause.object);
+    let quotes = own.map_or(0, |finding| finding.evidence.len());
+    // A cause on another workload is no rival.
+    let same = |finding: &&Finding| own.is_some_and(|own| own.workloads == finding.workloads);
+    let rivals = findings.iter().filter(|finding| finding.role == Role::Primary).filter(same).count() > 1;
     let kubernetes_is_dark = gaps.iter().any(|gap| gap.source == "kubernetes");
     match (quotes, rivals || kubernetes_is_dark) {
         (0, _) => Confidence::Low,

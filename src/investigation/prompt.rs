@@ -54,6 +54,8 @@ pub struct Case<'c> {
     pub findings: &'c [Finding],
     pub gaps: &'c [Gap],
     pub runbook: Option<&'c Runbook>,
+    /// What the tools may look at, in words.
+    pub readable: &'c str,
 }
 
 /// What the schemas add to every request.
@@ -209,6 +211,7 @@ fn alert_lines(case: &Case<'_>) -> Vec<String> {
         pods.total,
         facts.observed_at.format("%FT%TZ")
     )];
+    lines.push(format!("readable: {}; anything else is refused", case.readable));
     if let Some(shared) = &facts.affected.shared_factor {
         lines.push(format!("in common: {shared}"));
     }

@@ -153,6 +153,7 @@ mod tests {
 
     fn finding(quotes: &[(&str, &str)]) -> Finding {
         Finding {
+            workloads: Vec::new(),
             signature: "secret-missing".to_owned(),
             role: Role::Primary,
             category: Category::Configuration,

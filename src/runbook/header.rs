@@ -2,11 +2,15 @@
 //! would otherwise be a rule that nobody enforces. Pure data.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
 use crate::signature::Spec;
+
+/// In front of an MCP server's name in `tools`: a misspelt name of our own stays a fault.
+const MCP: &str = "mcp:";
 
 /// How far a tool call may look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -18,25 +22,52 @@ pub enum Scope {
     Cluster,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// A group of tools that a model may call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Tool {
     Kubernetes,
     Prometheus,
     Loki,
     Tempo,
+    /// The tools of one of `mcp_servers`, by the server's name. What they read is not held to the scope, so
+    /// they are there only where a header names them.
+    Mcp(String),
 }
 
 impl Tool {
+    /// What a header without `tools` allows.
     pub const ALL: [Self; 4] = [Self::Kubernetes, Self::Prometheus, Self::Loki, Self::Tempo];
+}
 
-    pub fn as_str(self) -> &'static str {
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Kubernetes => "kubernetes",
-            Self::Prometheus => "prometheus",
-            Self::Loki => "loki",
-            Self::Tempo => "tempo",
+            Self::Kubernetes => f.write_str("kubernetes"),
+            Self::Prometheus => f.write_str("prometheus"),
+            Self::Loki => f.write_str("loki"),
+            Self::Tempo => f.write_str("tempo"),
+            Self::Mcp(server) => write!(f, "{MCP}{server}"),
         }
+    }
+}
+
+impl TryFrom<String> for Tool {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        if let Some(server) = name.strip_prefix(MCP).filter(|server| !server.is_empty()) {
+            return Ok(Self::Mcp(server.to_owned()));
+        }
+        Self::ALL.into_iter().find(|tool| tool.to_string() == name).ok_or_else(|| {
+            format!("unknown tool `{name}`; there are kubernetes, prometheus, loki, tempo and {MCP}NAME of mcp_servers")
+        })
+    }
+}
+
+impl From<Tool> for String {
+    fn from(tool: Tool) -> Self {
+        tool.to_string()
     }
 }
 

@@ -141,9 +141,9 @@ fn read_meta(text: &str, fault: &impl Fn(u64, u64, String) -> Fault) -> Result<H
             },
             "tools" => {
                 for name in list() {
-                    match Tool::ALL.into_iter().find(|tool| name.to_ascii_lowercase() == tool.as_str()) {
-                        Some(tool) => header.tools.push(tool),
-                        None => faults.push(fault(place, 1, format!("unknown tool `{name}`"))),
+                    match Tool::try_from(name.to_ascii_lowercase()) {
+                        Ok(tool) => header.tools.push(tool),
+                        Err(message) => faults.push(fault(place, 1, message)),
                     }
                 }
             }

@@ -108,7 +108,7 @@ fn a_meta_section_is_a_header_too() {
         faults(bad),
         [
             "team/a.md:3:1: scope is workload, namespace or cluster, not `everything`",
-            "team/a.md:4:1: unknown tool `shell`",
+            "team/a.md:4:1: unknown tool `shell`; there are kubernetes, prometheus, loki, tempo and mcp:NAME of mcp_servers",
             "team/a.md:5:1: unknown key `speed` in the Meta section",
         ]
     );

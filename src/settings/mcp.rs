@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct McpServer {
-    /// In front of its tools' names, and their group in a runbook's `tools`.
+    /// In front of its tools' names; a runbook's `tools` allows them as `mcp:NAME`.
     pub name: String,
     /// Its streamable HTTP endpoint.
     pub url: String,

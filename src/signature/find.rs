@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use cel::objects::Key;
 use cel::{Context, Value};
 
+use super::answers::answers;
 use super::compile::Signature;
 use super::rank::{self, Candidate};
 use super::scope::{self, Row, TABLES};
 use super::stack;
 use super::template::evaluate;
+use super::wide::{self, View};
 use crate::facts::Facts;
 use crate::report::{Finding, Gap, NextStep, Role};
 use crate::workload::ObjectRef;
@@ -46,19 +48,38 @@ pub fn find(facts: &Facts, catalogue: &[Signature]) -> Found {
 }
 
 fn judge(facts: &Facts, catalogue: &[Signature]) -> Result<Found, String> {
+    let consequences = rank::consequences(catalogue);
+    let mut gaps = BTreeMap::new();
+    let ranked = if facts.parts.is_empty() {
+        rank::rank(candidates(facts, catalogue, &mut gaps)?, &consequences)
+    } else {
+        let mut views = Vec::with_capacity(facts.parts.len());
+        for part in &facts.parts {
+            let ranked = rank::rank(candidates(part, catalogue, &mut gaps)?, &consequences);
+            views.push(View { facts: part, ranked });
+        }
+        wide::join(views, &facts.workload)
+    };
+    let gaps = gaps.into_iter();
+    let gaps = gaps.map(|(what, why)| Gap { source: "runbook".to_owned(), what, why }).collect();
+    let explained = ranked.iter().any(|one| one.finding.role == Role::Primary && !one.catch_all);
+    Ok(Found { findings: ranked.into_iter().map(|one| one.finding).collect(), gaps, explained })
+}
+
+fn candidates(
+    facts: &Facts,
+    catalogue: &[Signature],
+    gaps: &mut BTreeMap<String, String>,
+) -> Result<Vec<Candidate>, String> {
     let root = scope::root(facts)?;
-    let mut judge = Judge { facts, root: &root, candidates: Vec::new(), gaps: BTreeMap::new() };
+    let mut judge = Judge { facts, root: &root, candidates: Vec::new(), gaps };
     for table in TABLES {
         let signatures: Vec<&Signature> = catalogue.iter().filter(|known| known.over == *table).collect();
         if !signatures.is_empty() {
             judge.table(table, &signatures);
         }
     }
-    let gaps = judge.gaps.into_iter();
-    let gaps = gaps.map(|(what, why)| Gap { source: "runbook".to_owned(), what, why }).collect();
-    let ranked = rank::rank(judge.candidates, &rank::consequences(catalogue));
-    let explained = ranked.iter().any(|one| one.finding.role == Role::Primary && !one.catch_all);
-    Ok(Found { findings: ranked.into_iter().map(|one| one.finding).collect(), gaps, explained })
+    Ok(judge.candidates)
 }
 
 struct Judge<'f, 'r> {
@@ -66,7 +87,7 @@ struct Judge<'f, 'r> {
     root: &'r Context<'static, 'static>,
     candidates: Vec<Candidate>,
     /// What → why: one gap per signature and part, not one per row.
-    gaps: BTreeMap<String, String>,
+    gaps: &'r mut BTreeMap<String, String>,
 }
 
 /// Rows of one signature by the object they blame, in the order of the table.
@@ -174,13 +195,20 @@ impl Judge<'_, '_> {
             rank: signature.rank,
             catch_all: signature.catch_all,
             stale: rows.iter().all(|row| row.age_seconds > STALE_EVENT_SECONDS),
-            failing_pods: pods.iter().filter(|pod| unhealthy.contains(pod.as_str())).count(),
+            answers: answers(&self.facts.alerts, signature),
+            // What concerns no pod in particular concerns the workload, with all that fail.
+            failing_pods: match pods.is_empty() {
+                true => unhealthy.len(),
+                false => pods.iter().filter(|pod| unhealthy.contains(pod.as_str())).count(),
+            },
+            began: rows.iter().filter_map(|row| row.began).min(),
             pods,
             finding: Finding {
                 signature: signature.id.clone(),
                 role: Role::Primary,
                 category: signature.category,
                 object,
+                workloads: Vec::new(),
                 statement,
                 evidence,
                 quotes,

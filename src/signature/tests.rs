@@ -45,9 +45,12 @@ fn case(id: &str, name: &str) -> Case {
         Some(workload) => serde_json::from_value(workload.clone()).unwrap(),
         None => Workload::new("lab", "shop", "Deployment", "app"),
     };
+    let mut facts = facts(&workload, case["facts"].as_object().unwrap());
+    let alerts = case["alerts"].as_array().cloned().unwrap_or_default();
+    facts.alerts = alerts.iter().map(|name| name.as_str().unwrap().to_owned()).collect();
     let says = case["says"].as_array().cloned().unwrap_or_default();
     Case {
-        facts: facts(&workload, case["facts"].as_object().unwrap()),
+        facts,
         says: says.iter().map(|text| text.as_str().unwrap().to_owned()).collect(),
         object: case["object"].as_str().map(str::to_owned),
     }
@@ -166,6 +169,120 @@ fn a_signature_that_fails_becomes_a_gap_and_spares_the_others() {
     assert_eq!(what, ["signature broken (when)", "signature half (statement)", "signature text (when)"]);
     let named: Vec<&str> = found.findings.iter().map(|finding| finding.signature.as_str()).collect();
     assert_eq!(named, ["good"]);
+}
+
+/// Facts of a namespace whose parts are these workloads with these tables.
+fn namespace(parts: &[(&str, Value)]) -> Facts {
+    let mut whole = facts(&Workload::new("lab", "", "Namespace", "shop"), &Map::new());
+    whole.parts = parts
+        .iter()
+        .map(|(name, tables)| {
+            facts(&Workload::new("lab", "shop", "Deployment", *name), tables.as_object().unwrap())
+        })
+        .collect();
+    whole
+}
+
+/// A workload whose container ends and whose log complains that `peer` does not answer.
+fn refused_by(name: &str, peer: &str, ready: i64) -> Value {
+    let pod = format!("{name}-1");
+    json!({
+        "pods": [{"name": pod, "namespace": "shop", "phase": "Running", "scheduled": true, "age_seconds": 600}],
+        "containers": [{"pod": pod, "name": "app", "role": "main", "failing": true, "state": "waiting",
+            "waiting_reason": "CrashLoopBackOff", "restarts": 4, "exit_code": 1, "exit_reason": "Error",
+            "log_class": "refused", "log_line": format!("dial tcp {peer}:5432: connect: connection refused"),
+            "log_evidence": "E2", "evidence": "E1", "quote": format!("container app of pod {pod}")}],
+        "services": [{"name": name, "namespace": "shop", "selector": "app=x", "selects_workload": true,
+            "selected_pods": 1, "ready_endpoints": 0, "unready_endpoints": 1, "evidence": "E4", "quote": "service"}],
+        "dependencies": [{"pod": pod, "container": "app", "host": peer, "port": 5432, "class": "refused",
+            "service_exists": "yes", "ready_endpoints": ready, "evidence": "E2", "quote": "connection refused"}],
+    })
+}
+
+fn out_of_memory(name: &str) -> Value {
+    let mut tables = refused_by(name, "nobody", 0);
+    tables["dependencies"] = json!([]);
+    let container = &mut tables["containers"][0];
+    container["exit_code"] = json!(137);
+    container["exit_reason"] = json!("OOMKilled");
+    container["memory_limit"] = json!("32Mi");
+    container["memory_limit_bytes"] = json!(33_554_432);
+    container["log_class"] = json!("");
+    container["log_line"] = json!("");
+    tables
+}
+
+/// `+` is a primary finding, `-` a secondary one that names a cause.
+fn roles(facts: &Facts) -> Vec<String> {
+    let catalogue = catalogue();
+    let telling = |id: &str| catalogue.iter().any(|known| known.id == id && !known.catch_all);
+    let found = find(facts, &catalogue);
+    let telling = found.findings.iter().filter(|one| telling(&one.signature));
+    let mut lines: Vec<String> = telling
+        .map(|one| {
+            let sign = if one.role == Role::Primary { "+" } else { "-" };
+            format!("{sign} {} on {}", one.signature, one.workloads.join(" and "))
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_workload_that_waits_for_a_broken_one_is_its_consequence() {
+    let chain = [
+        ("web", refused_by("web", "api.shop.svc", 0)),
+        ("api", refused_by("api", "db", 0)),
+        ("db", out_of_memory("db")),
+    ];
+    assert_eq!(
+        roles(&namespace(&chain)),
+        [
+            "+ oom-container-limit on Deployment shop/db",
+            "- dependency-refused on Deployment shop/api",
+            "- dependency-refused on Deployment shop/web",
+        ]
+    );
+    let answering = [("api", refused_by("api", "db", 1)), ("db", out_of_memory("db"))];
+    assert_eq!(
+        roles(&namespace(&answering)),
+        ["+ dependency-refused on Deployment shop/api", "+ oom-container-limit on Deployment shop/db"],
+        "a peer with ready pods is not why"
+    );
+}
+
+#[test]
+fn workloads_that_wait_for_each_other_in_a_circle_all_stay() {
+    let circle = [("a", refused_by("a", "b", 0)), ("b", refused_by("b", "a", 0))];
+    assert_eq!(
+        roles(&namespace(&circle)),
+        ["+ dependency-refused on Deployment shop/a", "+ dependency-refused on Deployment shop/b"]
+    );
+}
+
+#[test]
+fn what_several_workloads_share_is_one_finding_and_the_same_fault_of_two_is_two() {
+    let missing = |name: &str| {
+        json!({
+            "pods": [{"name": format!("{name}-1"), "namespace": "shop", "phase": "Pending", "scheduled": true, "age_seconds": 600}],
+            "references": [{"kind": "Secret", "name": "db", "namespace": "shop", "used_by": "env A of container app",
+                "exists": "no", "waiting_pods": [format!("{name}-1")], "evidence": "E1", "quote": format!("secret of {name}")}],
+        })
+    };
+    let facts = namespace(&[
+        ("a", missing("a")),
+        ("b", missing("b")),
+        ("c", out_of_memory("c")),
+        ("d", out_of_memory("d")),
+    ]);
+    assert_eq!(
+        roles(&facts),
+        [
+            "+ oom-container-limit on Deployment shop/c",
+            "+ oom-container-limit on Deployment shop/d",
+            "+ secret-missing on Deployment shop/a and Deployment shop/b",
+        ]
+    );
 }
 
 #[test]

@@ -32,6 +32,7 @@ fn evidence(id: &str, source: &str, query: &str, quote: &str) -> Evidence {
 
 fn finding(signature: &str, role: Role, object: ObjectRef, statement: &str, evidence: &str) -> Finding {
     Finding {
+        workloads: Vec::new(),
         signature: signature.to_owned(),
         role,
         category: Category::Configuration,

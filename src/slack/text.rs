@@ -6,6 +6,9 @@ use super::words;
 use crate::report::{Gap, NextStep, Outcome, Report, Role};
 use crate::workload::Workload;
 
+/// Findings of a namespace that are shown one by one: what can be read in two minutes.
+const MAX_BLOCKS: usize = 20;
+
 /// The whole report, about 80 columns where the text allows it, ending in a newline.
 pub fn report(workload: &Workload, report: &Report) -> String {
     let mut out = Vec::new();
@@ -14,24 +17,38 @@ pub fn report(workload: &Workload, report: &Report) -> String {
     out.push("=".repeat(out[0].chars().count().min(80)));
     out.push(line(&report.summary));
     out.push(String::new());
-    facts(&mut out, report);
-    findings(&mut out, report);
-    part(&mut out, "What it is not", report.ruled_out.iter().map(|item| line(&item.statement)));
-    evidence(&mut out, report);
+    let wide = words::is_wide(report);
+    facts(&mut out, report, wide);
+    if wide {
+        each_finding(&mut out, report);
+    }
+    findings(&mut out, report, wide);
+    part(
+        &mut out,
+        words::found_well(report.outcome),
+        report.ruled_out.iter().map(|item| line(&item.statement)),
+    );
+    let unproven = report.unproven.iter().map(|claim| line(&format!("{} ({})", claim.statement, claim.why)));
+    part(&mut out, "Claimed by the model, not proven", unproven);
+    if !wide {
+        evidence(&mut out, report);
+    }
     let mut entries: Vec<_> = report.timeline.iter().collect();
     entries.sort_by_key(|entry| entry.at);
     let entries =
         entries.into_iter().map(|entry| format!("{}  {}", words::moment(entry.at), line(&entry.what)));
     part(&mut out, "What changed first", entries);
-    next_steps(&mut out, &report.next_steps);
+    if !wide {
+        next_steps(&mut out, &report.next_steps);
+    }
     part(&mut out, "What could not be looked at", report.gaps.iter().map(gap));
     out.push(line(&words::runbook(&report.runbook)));
     out.push(line(&format!("Investigated in {}.", words::cost(&report.cost))));
     out.join("\n") + "\n"
 }
 
-fn facts(out: &mut Vec<String>, report: &Report) {
-    if let Some(cause) = &report.cause {
+fn facts(out: &mut Vec<String>, report: &Report, wide: bool) {
+    if let Some(cause) = report.cause.as_ref().filter(|_| !wide) {
         if !report.summary.starts_with(&cause.statement) {
             out.push(fact(words::why(report.outcome), &cause.statement));
         }
@@ -50,9 +67,40 @@ fn fact(label: &str, text: &str) -> String {
     format!("{:11} {}", format!("{label}:"), line(text))
 }
 
-fn findings(out: &mut Vec<String>, report: &Report) {
-    let inconclusive = report.outcome == Outcome::Inconclusive;
-    let rest = report.findings.iter().filter(|finding| inconclusive || finding.role == Role::Secondary);
+/// One block a cause: where, what, one line that proves it, the first step.
+fn each_finding(out: &mut Vec<String>, report: &Report) {
+    let primaries: Vec<_> = report.findings.iter().filter(|one| one.role == Role::Primary).collect();
+    for (at, finding) in primaries.iter().take(MAX_BLOCKS).enumerate() {
+        let at_fault = finding.object.short();
+        let category = words::category(finding.category);
+        out.push(line(&format!("{}. {at_fault}: {} ({category})", at + 1, finding.signature)));
+        if finding.workloads.iter().any(|workload| *workload != at_fault) {
+            out.push(format!("   On {}", line(&words::listed(&finding.workloads))));
+        }
+        out.push(format!("   {}", line(&finding.statement)));
+        let verified = |quote: &&(String, String)| {
+            report.evidence.iter().any(|one| one.verified && one.id == quote.0 && one.quote == quote.1)
+        };
+        if let Some((id, quote)) = finding.quotes.iter().find(verified) {
+            out.push(format!("   | {}: {}", line(id), line(quote)));
+        }
+        if let Some(step) = finding.next_steps.first() {
+            out.push(format!("   Next: {}", line(&step.text)));
+            out.extend(clean(&step.command, true).trim().lines().map(|command| format!("     {command}")));
+        }
+        out.push(String::new());
+    }
+    if let Some(more) = primaries.len().checked_sub(MAX_BLOCKS).filter(|more| *more > 0) {
+        out.push(format!("… and {more} more; --output json has them all."));
+        out.push(String::new());
+    }
+}
+
+fn findings(out: &mut Vec<String>, report: &Report, wide: bool) {
+    let inconclusive = report.outcome == Outcome::Inconclusive && !wide;
+    let rest = report.findings.iter().filter(|finding| {
+        inconclusive || finding.role == Role::Secondary && (!wide || words::is_victim(report, finding))
+    });
     let title = if inconclusive { "What was found" } else { "Also seen" };
     part(out, title, rest.map(|finding| line(&format!("{}: {}", finding.object.short(), finding.statement))));
 }

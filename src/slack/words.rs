@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::report::{
-    Affected, Category, Confidence, Cost, Coverage, Outcome, Radius, Report, Risk, RunbookUse,
+    Affected, Category, Confidence, Cost, Coverage, Finding, Outcome, Radius, Report, Risk, Role, RunbookUse,
 };
 
 /// Workloads named one by one; beyond that they are counted.
@@ -149,6 +149,23 @@ pub(super) fn span(span: TimeDelta) -> String {
         (0, _, _) => format!("{hours} h {} min", minutes % 60),
         _ => format!("{days} d {} h", hours % 24),
     }
+}
+
+/// What the list of things that were looked at and found well is called.
+pub(super) fn found_well(outcome: Outcome) -> &'static str {
+    if outcome == Outcome::NotAnIncident { "What was checked and is well" } else { "What it is not" }
+}
+
+/// Many workloads were looked at: each cause is told by itself.
+pub(super) fn is_wide(report: &Report) -> bool {
+    report.findings.iter().any(|finding| !finding.workloads.is_empty())
+}
+
+/// A consequence on a workload that has no cause of its own; the rest of a workload's symptoms are not told.
+pub(super) fn is_victim(report: &Report, finding: &Finding) -> bool {
+    let mut causes = report.findings.iter().filter(|one| one.role == Role::Primary);
+    let elsewhere = !causes.any(|one| one.workloads.iter().any(|name| finding.workloads.contains(name)));
+    finding.role == Role::Secondary && elsewhere
 }
 
 /// Evidence ids in the order in which they prove the report: the primary finding's first, then the rest.

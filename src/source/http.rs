@@ -48,7 +48,8 @@ impl Server {
     /// None when the source is not configured.
     pub fn new(http: reqwest::Client, settings: &HttpSource) -> anyhow::Result<Option<Self>> {
         let Some(url) = &settings.url else { return Ok(None) };
-        reqwest::Url::parse(url).with_context(|| format!("not an address: {url}"))?;
+        reqwest::Url::parse(url)
+            .with_context(|| format!("url: {url:?} is no address like http://host:9090"))?;
         let mut headers = HeaderMap::new();
         for (name, value) in &settings.headers {
             let key: HeaderName = name.parse().with_context(|| format!("not a header name: {name}"))?;

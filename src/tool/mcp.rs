@@ -3,6 +3,7 @@
 //! nothing to ask in return, and cannot hold an answer to the investigation's namespaces.
 
 mod offer;
+mod servers;
 #[cfg(test)]
 mod tests;
 
@@ -23,10 +24,14 @@ use rmcp::{RoleClient, ServiceError, ServiceExt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+pub use servers::Servers;
+
 use super::{Bounds, Found, Refusal, Tool};
 use crate::llm::ToolSchema;
 use crate::settings::McpServer;
 
+/// In front of a server's name, in the group of its tools and as the source of what they read.
+const GROUP: &str = "mcp:";
 /// Largest event that is read of a stream, in bytes.
 const MAX_EVENT_BYTES: usize = 1024 * 1024;
 /// Largest answer of a tool that is taken, in bytes.
@@ -43,6 +48,8 @@ type Session = RunningService<RoleClient, ClientConfig>;
 /// A server, not yet spoken to.
 pub struct Server {
     name: String,
+    /// `mcp:NAME`, as a runbook's `tools` names it.
+    group: String,
     url: Arc<str>,
     token: Option<SecretString>,
     http: reqwest::Client,
@@ -97,7 +104,8 @@ impl Server {
             (None, None) => None,
         };
         let timeout = Duration::from_secs(settings.timeout_secs.max(1));
-        Ok(Self { name: name.clone(), url: url.as_str().into(), token, http: http.clone(), timeout })
+        let group = format!("{GROUP}{name}");
+        Ok(Self { name: name.clone(), group, url: url.as_str().into(), token, http: http.clone(), timeout })
     }
 
     async fn session(&self) -> anyhow::Result<Session> {
@@ -164,7 +172,7 @@ impl Tool for McpTool {
     }
 
     fn group(&self) -> &str {
-        &self.server.name
+        &self.server.group
     }
 
     fn call<'a>(
@@ -191,7 +199,7 @@ impl Tool for McpTool {
                 )));
             }
             Ok(Found {
-                source: self.server.name.clone(),
+                source: self.server.group.clone(),
                 query: format!("tools/call {} {arguments}", self.remote),
                 digest: text.clone(),
                 full: text,

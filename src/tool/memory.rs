@@ -8,7 +8,8 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::request::{arguments, stamp};
+use super::arguments::typed;
+use super::request::stamp;
 use super::{Bounds, Found, Refusal, Tool};
 use crate::llm::ToolSchema;
 
@@ -91,7 +92,7 @@ impl PastInvestigations {
     }
 
     async fn ask(&self, asked: &Value, bounds: &Bounds) -> Result<Found, Refusal> {
-        let asked: Arguments = arguments(asked)?;
+        let asked: Arguments = typed(asked, &self.schema)?;
         let query = query(asked, bounds)?;
         let reports = (self.lookup)(query.clone()).await.map_err(Refusal::Failed)?;
         // The scope is checked on what came, too: it is code's promise, not the lookup's.

@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::llm::ToolSchema;
 use crate::workload::Workload;
 
-pub use toolbox::{DIGEST_BYTES, FULL_BYTES, Outcome, SCHEMAS_BYTES, Status, Toolbox};
+pub use toolbox::{DIGEST_BYTES, FULL_BYTES, Outcome, Status, Toolbox};
 
 /// What a run may look at. Decided by code from the alert and its runbook, never by a model.
 #[derive(Debug, Clone)]
@@ -37,6 +37,19 @@ pub struct Bounds {
     pub onset: chrono::DateTime<chrono::Utc>,
     /// The cluster's clock when the run began.
     pub now: chrono::DateTime<chrono::Utc>,
+}
+
+impl Bounds {
+    /// In words, for the model: what it may look at, before it is refused something else.
+    pub fn readable(&self) -> String {
+        let place = match self.namespaces.as_slice() {
+            [] => "all namespaces".to_owned(),
+            [one] => format!("namespace {one}"),
+            several => format!("namespaces {}", several.join(", ")),
+        };
+        let logs = if self.own_pods_only { "; logs of this workload's pods only" } else { "" };
+        format!("{place}{logs}")
+    }
 }
 
 /// What a tool found. Unredacted: the toolbox redacts and bounds it.

@@ -1,8 +1,7 @@
-//! What the tools over plain sources share: a model's JSON becomes typed arguments, words for times become a
-//! window, and a source's failure becomes a refusal in its own words. Pure; nothing here asks anything.
+//! What the tools over plain sources share: words for times become a window, and a source's failure becomes a
+//! refusal in its own words. Pure; nothing here asks anything.
 
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Bounds, Refusal};
@@ -12,15 +11,6 @@ use crate::source::http;
 pub(super) const MAX_WINDOW_HOURS: i64 = 7 * 24;
 /// The part of a window that lies before the onset when nothing is said, in minutes.
 pub(super) const DEFAULT_MINUTES: u32 = 30;
-
-/// Typed arguments; a fault is told with its place.
-pub(super) fn arguments<T: DeserializeOwned>(value: &Value) -> Result<T, Refusal> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let place = if path == "." { String::new() } else { format!("{path}: ") };
-        Refusal::Arguments(format!("{place}{}", error.inner()))
-    })
-}
 
 /// A source's failure in its own words, so that the next question can be better.
 pub(super) fn failed(source: &str, error: &http::Error) -> Refusal {
@@ -188,19 +178,5 @@ pub(super) mod tests {
             let refusal = between(minutes, start, end).unwrap_err().to_string();
             assert!(refusal.contains(part), "{refusal}");
         }
-    }
-
-    #[test]
-    fn wrong_arguments_are_named() {
-        #[derive(Debug, serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Known {
-            #[expect(dead_code, reason = "only its type is of interest")]
-            minutes: Option<u32>,
-        }
-        let refused = |value| arguments::<Known>(&value).unwrap_err().to_string();
-        assert!(refused(serde_json::json!({"minutes": "5"})).contains("minutes: invalid type: string"));
-        assert!(refused(serde_json::json!({"nope": 1})).contains("unknown field `nope`, expected `minutes`"));
-        assert!(refused(serde_json::json!([])).starts_with("these arguments do not fit"));
     }
 }

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::request::arguments;
+use super::arguments::typed;
 use super::{Bounds, Found, Refusal, Tool};
 use crate::alert::Alert;
 use crate::llm::ToolSchema;
@@ -54,7 +54,7 @@ impl RunbookRead {
     }
 
     fn read(&self, asked: &Value) -> Result<Found, Refusal> {
-        let asked: Arguments = arguments(asked)?;
+        let asked: Arguments = typed(asked, &self.schema)?;
         let Some(runbook) = self.find(asked.name.as_deref())? else {
             let text = format!("no runbook was chosen\n{}", self.others(None));
             return Ok(Found {

@@ -18,8 +18,6 @@ use crate::llm::{ToolCall, ToolSchema};
 pub const DIGEST_BYTES: usize = 6 * 1024;
 /// Most bytes of one result that the ledger keeps.
 pub const FULL_BYTES: usize = 256 * 1024;
-/// Most bytes of all schemas together, as JSON: about 2,200 tokens, sent with every request.
-pub const SCHEMAS_BYTES: usize = 7_700;
 /// Most bytes of the request that an outcome names.
 const QUERY_BYTES: usize = 1_000;
 /// Calls of one turn that run at the same time.
@@ -88,6 +86,11 @@ impl Toolbox {
     /// The tools that may be called, always in the same order, so that providers can cache them.
     pub fn schemas(&self) -> Vec<ToolSchema> {
         self.usable().map(|tool| tool.schema().clone()).collect()
+    }
+
+    /// The name of the tool that is meant by what a model wrote, if it may be called.
+    pub fn known(&self, name: &str) -> Option<&str> {
+        self.find(name).ok().map(|tool| tool.schema().name.as_str())
     }
 
     /// Answers one call, whatever it says.

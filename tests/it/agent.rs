@@ -23,7 +23,7 @@ use whodunit::tool::{Bounds, Found, Refusal, Tool};
 use whodunit::workload::Workload;
 
 use crate::house::{self, House, HouseOptions, fixture};
-use crate::model::{ModelServer, Said, Scripted, call, conclusion, quotable};
+use crate::model::{ModelServer, Said, Scripted, call, case_file, conclusion, only_investigation, quotable};
 use crate::queue::{fill, make_due};
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -45,18 +45,6 @@ async fn house_without_signatures(model: settings::Model, seconds: u64) -> House
         ..HouseOptions::default()
     };
     House::start(options).await
-}
-
-fn case_file(request: &Value) -> &str {
-    request["messages"][1]["content"].as_str().unwrap()
-}
-
-/// The only investigation, as the API tells it, and its report.
-async fn only_investigation(house: &House) -> Value {
-    let (_, list) = house.get("/api/v1/investigations").await;
-    assert_eq!(list["items"].as_array().unwrap().len(), 1, "{list}");
-    let id = list["items"][0]["id"].as_str().unwrap();
-    house.get(&format!("/api/v1/investigations/{id}")).await.1
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,6 +231,7 @@ impl Bench {
         let reasoner = Reasoner {
             ladder: Ladder::new(vec![Box::new(model)]),
             tools: vec![Arc::new(Look { schema, calls: Arc::clone(&self.looks) })],
+            mcp: Arc::default(),
             settings: self.settings.agent.clone(),
         };
         let catalogue = Catalogue::load(&self.settings.runbooks);

@@ -33,7 +33,11 @@ impl Api {
         let tokens: Arc<[_]> = tokens.iter().map(|token| (*token).into()).collect();
         let ready = Ready { draining: draining.clone(), runbook_faults };
         let metrics = telemetry::recorder().unwrap().handle();
-        Self { router: router(ApiState { pool, tokens, ready, metrics }), draining, faults }
+        Self {
+            router: router(ApiState { pool, tokens, ready, metrics, wake: Arc::default() }),
+            draining,
+            faults,
+        }
     }
 
     async fn send(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Value) {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -38,11 +39,13 @@ impl<'a> MakeWriter<'a> for Captured {
 }
 
 /// Begins to capture, and tells what was captured so far.
-fn log() -> String {
+pub fn log() -> String {
     static LOG: OnceLock<Captured> = OnceLock::new();
     let captured = LOG.get_or_init(|| {
         let captured = Captured::default();
         let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(captured.clone());
+        // Fields of spans as well, whether or not anything is said within them.
+        let lines = lines.with_span_events(FmtSpan::NEW | FmtSpan::CLOSE);
         let filter = EnvFilter::new("info,whodunit=trace,kube=debug,reqwest=debug");
         tracing_subscriber::registry().with(filter).with(lines).init();
         captured
@@ -52,31 +55,31 @@ fn log() -> String {
 
 /// Secrets, each told by a tag beside it: a tag that is stored shows that its secret was really read.
 #[derive(Default)]
-struct Plants {
-    secrets: Vec<(String, String)>,
+pub struct Plants {
+    pub secrets: Vec<(String, String)>,
 }
 
 impl Plants {
     /// The text for `template`, whose `{}` becomes the secret, behind its tag.
-    fn plant(&mut self, template: &str, secret: &str) -> String {
+    pub fn plant(&mut self, template: &str, secret: &str) -> String {
         let tag = format!("canary{:02}", self.secrets.len());
         self.secrets.push((tag.clone(), secret.to_owned()));
         format!("{tag} {}", template.replace("{}", secret))
     }
 
     /// A value that is nothing but a secret, or has no room for a tag.
-    fn bare(&mut self, secret: &str) -> String {
+    pub fn bare(&mut self, secret: &str) -> String {
         self.secrets.push((String::new(), secret.to_owned()));
         secret.to_owned()
     }
 
-    fn tags(&self) -> impl Iterator<Item = &str> {
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
         self.secrets.iter().map(|(tag, _)| tag.as_str()).filter(|tag| !tag.is_empty())
     }
 }
 
 /// 32 characters that are different for each seed and look chosen by nobody.
-fn random(seed: usize) -> String {
+pub fn random(seed: usize) -> String {
     let alphabet = b"ABCDEFGHIJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
     let chars = (0..29).map(|at| {
         char::from(alphabet[(seed * 31 + seed / 58 * (at + 1) * 3 + at * at * 7 + at * 13) % alphabet.len()])
@@ -88,7 +91,7 @@ fn key_lines(seed: usize) -> Vec<String> {
     (0..8).map(|line| format!("{}{}", random(seed + line), random(seed + line + 100))).collect()
 }
 
-fn plant_logs(copy: &Copy, plants: &mut Plants) {
+pub fn plant_logs(copy: &Copy, plants: &mut Plants) {
     let jwt = format!(
         "{}.{}.{}",
         concat!("ey", "JhbGciOiJIUzI1NiJ9"),
@@ -134,7 +137,7 @@ fn plant_logs(copy: &Copy, plants: &mut Plants) {
     copy.log("shop/logs/inventory-554c75fb44-cw9sp.inventory.current.log", &middle);
 }
 
-fn plant_objects(copy: &Copy, plants: &mut Plants) {
+pub fn plant_objects(copy: &Copy, plants: &mut Plants) {
     let args = json!([
         "--listen=:80",
         plants.plant("--db-password={}", "argsPw-77"),
@@ -190,7 +193,7 @@ fn plant_objects(copy: &Copy, plants: &mut Plants) {
 }
 
 /// Bodies as Alertmanager and Robusta send them.
-fn hostile_bodies(plants: &mut Plants) -> Vec<(&'static str, Vec<u8>)> {
+pub fn hostile_bodies(plants: &mut Plants) -> Vec<(&'static str, Vec<u8>)> {
     let alert = |fingerprint: &str, labels: Value, annotations: Value, url: String| {
         json!({"status": "firing", "fingerprint": fingerprint, "startsAt": "2026-11-21T07:03:19.889Z",
                "endsAt": "0001-01-01T00:00:00Z", "generatorURL": url, "labels": labels,
@@ -237,7 +240,7 @@ fn hostile_bodies(plants: &mut Plants) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Everything that can be read over HTTP.
-async fn answers(house: &House) -> String {
+pub async fn answers(house: &House) -> String {
     let mut all = String::new();
     let mut paths = vec!["/metrics".to_owned(), "/readyz".to_owned()];
     for list in ["/api/v1/incidents?limit=200", "/api/v1/investigations?limit=200"] {
@@ -259,9 +262,37 @@ async fn answers(house: &House) -> String {
 }
 
 /// As written and as JSON writes it.
-fn shows(text: &str, secret: &str) -> bool {
+pub fn shows(text: &str, secret: &str) -> bool {
     let escaped = serde_json::to_string(secret).unwrap();
     text.contains(secret) || text.contains(escaped.trim_matches('"'))
+}
+
+/// Each planted secret that stands in a place, with what is around it.
+pub fn leaks(places: &[(&str, String)], plants: &Plants) -> Vec<String> {
+    let mut leaks = Vec::new();
+    for (place, text) in places {
+        assert!(text.len() > 1000, "{place} is nearly empty: {text}");
+        for (tag, secret) in plants.secrets.iter().filter(|(_, secret)| shows(text, secret)) {
+            let line = text.lines().find(|line| shows(line, secret)).unwrap_or_default();
+            let at = line.find(secret.as_str()).unwrap_or_default();
+            let from = line.floor_char_boundary(at.saturating_sub(80));
+            let to = line.ceil_char_boundary((at + 120).min(line.len()));
+            leaks.push(format!("{place}: {tag} {secret}: …{}…", &line[from..to]));
+        }
+    }
+    leaks
+}
+
+/// Everything that Slack was sent.
+pub fn said_in_slack(house: &House) -> String {
+    let mut slack = String::new();
+    for message in house.slack.messages() {
+        slack.push_str(&format!("{}\n{}\n", message.text, message.blocks));
+    }
+    for update in house.slack.updates() {
+        slack.push_str(&format!("{}\n{}\n", update.text, update.blocks));
+    }
+    slack
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -292,30 +323,13 @@ async fn no_planted_secret_gets_out_of_the_house() {
     house.settle().await;
 
     let rows = house.rows().await.join("\n");
-    let mut slack = String::new();
-    for message in house.slack.messages() {
-        slack.push_str(&format!("{}\n{}\n", message.text, message.blocks));
-    }
-    for update in house.slack.updates() {
-        slack.push_str(&format!("{}\n{}\n", update.text, update.blocks));
-    }
     let places = [
         ("the database", rows.clone()),
-        ("Slack", slack),
+        ("Slack", said_in_slack(&house)),
         ("the API", answers(&house).await + &problem.to_string()),
         ("the log", log()),
     ];
-    let mut leaks = Vec::new();
-    for (place, text) in &places {
-        assert!(text.len() > 1000, "{place} is nearly empty: {text}");
-        for (tag, secret) in plants.secrets.iter().filter(|(_, secret)| shows(text, secret)) {
-            let line = text.lines().find(|line| shows(line, secret)).unwrap_or_default();
-            let at = line.find(secret.as_str()).unwrap_or_default();
-            let from = line.floor_char_boundary(at.saturating_sub(80));
-            let to = line.ceil_char_boundary((at + 120).min(line.len()));
-            leaks.push(format!("{place}: {tag} {secret}: …{}…", &line[from..to]));
-        }
-    }
+    let leaks = leaks(&places, &plants);
     let read: Vec<&str> = plants.tags().filter(|tag| rows.contains(tag)).collect();
     let unread: Vec<&str> = plants.tags().filter(|tag| !rows.contains(tag)).collect();
     println!(

@@ -25,6 +25,22 @@ impl Copy {
         std::fs::write(&path, json.to_string()).unwrap();
     }
 
+    /// A file that was not recorded, as the answer to a path.
+    pub fn add(&self, file: &str, path: &str, content: &str) {
+        let target = self.folder.path().join("kubernetes").join(file);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::write(target, content).unwrap();
+        let entry = serde_json::json!({"file": file, "path": path, "status": 200,
+                                       "content_type": "application/json"});
+        self.edit("index.json", |index| index.as_array_mut().unwrap().push(entry));
+    }
+
+    /// A container's log that was not recorded.
+    pub fn add_log(&self, namespace: &str, log: &str, content: &str) {
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{log}/log");
+        self.add(&format!("{namespace}/logs/{log}.log"), &path, content);
+    }
+
     pub fn recording(&self) -> Recording {
         Recording::open(self.folder.path()).unwrap()
     }

@@ -10,7 +10,7 @@ use crate::copy::{Copy, items};
 use crate::house::{House, HouseOptions, recorded_webhooks};
 
 /// Kinds outside any namespace that may be listed or read: they tell of nodes, storage and classes.
-const CLUSTER_SCOPED: [&str; 9] = [
+pub const CLUSTER_SCOPED: [&str; 9] = [
     "nodes",
     "persistentvolumes",
     "storageclasses",
@@ -203,7 +203,7 @@ fn active(text: &str) -> Option<String> {
 }
 
 /// Every text of a message, with what is wrong in it.
-fn faults(text: &str, blocks: &Value) -> Vec<String> {
+pub fn faults(text: &str, blocks: &Value) -> Vec<String> {
     let mut faults: Vec<String> =
         active(text).into_iter().map(|fault| format!("{fault} in {text:?}")).collect();
     each_text(blocks, &mut |object| {
@@ -233,7 +233,7 @@ fn each_text(value: &Value, see: &mut impl FnMut(&Value)) {
 }
 
 /// The namespace of a request, and the kind asked for.
-fn target(asked: &str) -> (Option<&str>, &str) {
+pub fn target(asked: &str) -> (Option<&str>, &str) {
     let path = asked.split_once(' ').unwrap().1.split('?').next().unwrap();
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let rest = match parts.as_slice() {

@@ -1,7 +1,7 @@
 //! What the tests live in: one private Postgres a test run, one database a test, and the whole service
 //! between the recorded cluster and a Slack stand-in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -88,6 +88,9 @@ pub async fn pool() -> PgPool {
     database().await.0
 }
 
+/// Changes the settings with what a test has at hand.
+pub type Adjust = Box<dyn FnOnce(&mut Settings) + Send>;
+
 /// What a test wants to be different.
 #[derive(Default)]
 pub struct HouseOptions {
@@ -98,8 +101,12 @@ pub struct HouseOptions {
     pub settle_secs: u64,
     /// Changes the settings last.
     pub adjust: Option<fn(&mut Settings)>,
+    pub with: Option<Adjust>,
     pub max_attempts: Option<u32>,
     pub models: Vec<settings::Model>,
+    pub mcp_servers: Vec<settings::McpServer>,
+    /// Folders of runbooks.
+    pub runbooks: Vec<PathBuf>,
     /// Time of one run of the agent.
     pub agent_seconds: Option<u64>,
 }
@@ -148,11 +155,16 @@ impl House {
             settings.worker.max_attempts = attempts;
         }
         settings.models = options.models;
+        settings.mcp_servers = options.mcp_servers;
+        settings.runbooks.folders = options.runbooks;
         if let Some(seconds) = options.agent_seconds {
             settings.agent.seconds = seconds;
         }
         if let Some(adjust) = options.adjust {
             adjust(&mut settings);
+        }
+        if let Some(with) = options.with {
+            with(&mut settings);
         }
         let base_url = String::new();
         let mut house =

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use whodunit::llm::{Fault, Model, Reply, Request, Stop, ToolCall, Turn, Usage};
 use whodunit::settings;
 
-use crate::house;
+use crate::house::{self, House};
 
 /// What the scripted server answers to its n-th request (from 0).
 pub type Script = Arc<dyn Fn(usize, &Value) -> Said + Send + Sync>;
@@ -101,6 +101,37 @@ async fn answer(State(server): State<ModelServer>, body: axum::body::Bytes) -> R
         "usage": {"prompt_tokens": 3_000, "completion_tokens": 100, "total_tokens": 3_100},
     });
     axum::Json(completion).into_response()
+}
+
+/// The first message of a question.
+pub fn case_file(request: &Value) -> &str {
+    request["messages"][1]["content"].as_str().unwrap()
+}
+
+pub fn tool_names(request: &Value) -> Vec<&str> {
+    let tools = request["tools"].as_array().unwrap();
+    tools.iter().map(|tool| tool["function"]["name"].as_str().unwrap()).collect()
+}
+
+/// Answers of tools so far: the observation's id (or "") and the text.
+pub fn told(request: &Value) -> Vec<(&str, &str)> {
+    let messages = request["messages"].as_array().unwrap().iter();
+    let texts = messages.filter(|one| one["role"] == "tool").map(|one| one["content"].as_str().unwrap());
+    let id = |text: &'_ str| text.starts_with('E').then(|| text.find(' ')).flatten().unwrap_or(0);
+    texts.map(|text| (&text[..id(text)], text)).collect()
+}
+
+/// What a question holds, in tokens of 3.5 bytes: conversation and schemas.
+pub fn tokens(request: &Value) -> u64 {
+    ((request["messages"].to_string().len() + request["tools"].to_string().len()) as f64 / 3.5) as u64
+}
+
+/// The only investigation, as the API tells it, and its report.
+pub async fn only_investigation(house: &House) -> Value {
+    let (_, list) = house.get("/api/v1/investigations").await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 1, "{list}");
+    let id = list["items"][0]["id"].as_str().unwrap();
+    house.get(&format!("/api/v1/investigations/{id}")).await.1
 }
 
 /// A line of the case file that can be quoted: (evidence id, quote).

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -36,13 +36,28 @@ impl Program {
                 }
             }
         });
-        let url = url.recv_timeout(PATIENCE).expect("the program did not say that it is ready");
-        Self { child, url }
+        // Before the wait: a program that never gets ready is ended as well.
+        let mut program = Self { child, url: String::new() };
+        program.url = url.recv_timeout(PATIENCE).expect("the program did not say that it is ready");
+        program
     }
 
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// Ends it as an orchestrator does, and waits for it.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < until, "it does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub async fn post(&self, body: Vec<u8>) -> u16 {
@@ -107,15 +122,7 @@ async fn sigterm_drains_and_ends_with_0_and_takes_the_private_server_along() {
     let mut program = Program::start(folder.path());
     assert_eq!(program.post(recorded_webhooks().swap_remove(0)).await, 202);
     assert!(folder.path().join("pg/postmaster.pid").exists());
-    program.signal(Signal::TERM);
-    let until = Instant::now() + PATIENCE;
-    let status = loop {
-        if let Some(status) = program.child.try_wait().unwrap() {
-            break status;
-        }
-        assert!(Instant::now() < until, "it does not end");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let status = program.terminate().await;
     assert!(status.success(), "{status}");
     assert!(!folder.path().join("pg/postmaster.pid").exists(), "PostgreSQL still runs");
 }
@@ -140,6 +147,36 @@ fn models_check(settings: &str) -> (Option<i32>, String) {
     let output = command.args(["models", "check", "--config"]).arg(&file).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn config_check_builds_what_serve_would_and_names_what_cannot_be_built() {
+    let check = |settings: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("whodunit.yaml");
+        std::fs::write(&file, settings).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_whodunit"));
+        let output = command.args(["config", "check", "--config"]).arg(&file).output().unwrap();
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    for (settings, told) in [
+        ("models: [{name: a, provider: openai, model: ''}]", "models[0].model"),
+        ("models: [{name: a, provider: anthropic, model: m, api_key_file: /nowhere/key}]", "/nowhere/key"),
+        ("slack: {token_file: /nowhere/token}", "slack.token_file: cannot read /nowhere/token"),
+        ("api: {tokens_file: /nowhere/tokens}", "api.tokens_file: cannot read /nowhere/tokens"),
+        ("mcp_servers: [{name: kubernetes, url: 'http://x'}]", "that of our own tools"),
+        (
+            "mcp_servers: [{name: a, url: 'http://x'}, {name: a, url: 'http://y'}]",
+            "the name a is given twice",
+        ),
+        ("prometheus: {url: 'not an address'}", "setting prometheus: url: \"not an address\""),
+        ("runbooks: {folders: [/nowhere/runbooks]}", "/nowhere/runbooks"),
+    ] {
+        let (good, text) = check(settings);
+        assert!(!good && text.contains(told), "{settings}: {text}");
+    }
+    let (good, text) = check("prometheus: {url: 'http://prometheus:9090'}");
+    assert!(good, "{text}");
 }
 
 #[test]

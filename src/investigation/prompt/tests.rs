@@ -47,7 +47,7 @@ fn alert(annotation: &str) -> Alert {
 }
 
 fn case<'c>(alerts: &'c [Alert], facts: &'c Facts, runbook: Option<&'c Runbook>) -> Case<'c> {
-    Case { alerts, facts, findings: &[], gaps: &[], runbook }
+    Case { alerts, facts, findings: &[], gaps: &[], runbook, readable: "namespace shop" }
 }
 
 #[tokio::test]
@@ -71,6 +71,7 @@ async fn the_case_file_of_every_recorded_workload_fits_and_can_be_quoted() {
             findings: &found.findings,
             gaps: &found.gaps,
             runbook: choice.runbook.as_deref(),
+            readable: "all namespaces",
         };
         for schemas in [0, 1_500, 2_700] {
             let text = case_file(&case, &fence(), schemas);

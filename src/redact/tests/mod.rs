@@ -3,6 +3,7 @@
 
 mod figures;
 mod properties;
+mod vectors;
 
 use super::*;
 

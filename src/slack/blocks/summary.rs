@@ -12,7 +12,10 @@ const MAX_QUOTES: usize = 3;
 const MAX_TIMELINE: usize = 5;
 const MAX_STEPS: usize = 4;
 const MAX_FINDINGS: usize = 4;
+/// Causes that are told one by one where many workloads were looked at.
+const MAX_CAUSES: usize = 8;
 const MAX_RULED_OUT: usize = 4;
+const MAX_UNPROVEN: usize = 3;
 const MAX_GAPS: usize = 5;
 const MAX_SENTENCE: usize = 400;
 const MAX_PARAGRAPH: usize = 900;
@@ -29,15 +32,23 @@ pub fn summary(workload: &Workload, report: &Report, url: Option<&str>) -> Messa
     if report.outcome == Outcome::Inconclusive {
         page.section(&findings(report, "*What was found*"));
         page.section(&ruled_out(report));
+        page.section(&unproven(report));
         page.section(&gaps(&report.gaps));
         evidence(&mut page, report, "*What was read*");
         page.section(&timeline(report));
         next_steps(&mut page, report, "*What to look at next*");
     } else {
+        if report.outcome == Outcome::NotAnIncident {
+            page.section(&ruled_out(report));
+        }
+        if words::is_wide(report) {
+            page.section(&causes(report));
+        }
         evidence(&mut page, report, "*What proves it*");
         page.section(&timeline(report));
         next_steps(&mut page, report, "*What to do next*");
         page.section(&findings(report, "*Also seen*"));
+        page.section(&unproven(report));
         page.section(&gaps(&report.gaps));
     }
     page.context(&footer(report, url));
@@ -76,7 +87,7 @@ pub fn gave_up(workload: &Workload, error: &str, url: Option<&str>) -> Message {
 fn verdict(report: &Report) -> Vec<String> {
     let mut lines = vec![inline(&report.summary, MAX_PARAGRAPH)];
     if let Some(cause) = &report.cause {
-        if !report.summary.starts_with(&cause.statement) {
+        if !report.summary.contains(&cause.statement) {
             let why = inline(&cause.statement, MAX_PARAGRAPH);
             lines.push(format!("*{}:* {why}", words::why(report.outcome)));
         }
@@ -163,9 +174,30 @@ fn command(step: &NextStep) -> String {
     whole
 }
 
+/// One line a cause: where many workloads were looked at, that is the result.
+fn causes(report: &Report) -> Vec<String> {
+    let causes: Vec<_> = report.findings.iter().filter(|finding| finding.role == Role::Primary).collect();
+    let mut lines = vec!["*What is broken*".to_owned()];
+    for (at, finding) in causes.iter().take(MAX_CAUSES).enumerate() {
+        let object = code(&finding.object.short(), MAX_NAME);
+        let on: Vec<String> =
+            finding.workloads.iter().filter(|name| **name != finding.object.short()).cloned().collect();
+        let on = if on.is_empty() { String::new() } else { format!(" ({})", words::listed(&on)) };
+        let statement = inline(&finding.statement, MAX_SENTENCE);
+        lines.push(format!("{}. {object}{}: {statement}", at + 1, inline(&on, MAX_NAME)));
+    }
+    more(&mut lines, causes.len(), MAX_CAUSES);
+    lines
+}
+
 fn findings(report: &Report, title: &str) -> Vec<String> {
+    let wide = words::is_wide(report);
     let told_above = |role| role == Role::Primary && report.outcome != Outcome::Inconclusive;
-    let rest: Vec<_> = report.findings.iter().filter(|finding| !told_above(finding.role)).collect();
+    let rest: Vec<_> = report
+        .findings
+        .iter()
+        .filter(|finding| !told_above(finding.role) && (!wide || words::is_victim(report, finding)))
+        .collect();
     if rest.is_empty() {
         return match report.outcome {
             Outcome::Inconclusive => vec![title.to_owned(), "No known pattern matched.".to_owned()],
@@ -185,7 +217,7 @@ fn ruled_out(report: &Report) -> Vec<String> {
     if report.ruled_out.is_empty() {
         return Vec::new();
     }
-    let mut lines = vec!["*What it is not*".to_owned()];
+    let mut lines = vec![format!("*{}*", words::found_well(report.outcome))];
     for item in report.ruled_out.iter().take(MAX_RULED_OUT) {
         let proof = match item.evidence.as_slice() {
             [] => String::new(),
@@ -194,6 +226,20 @@ fn ruled_out(report: &Report) -> Vec<String> {
         lines.push(format!("• {}{proof}", inline(&item.statement, MAX_SENTENCE)));
     }
     more(&mut lines, report.ruled_out.len(), MAX_RULED_OUT);
+    lines
+}
+
+/// Claims of the model that code struck. People may know better, so they are not hidden.
+fn unproven(report: &Report) -> Vec<String> {
+    if report.unproven.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec!["*Claimed by the model, not proven*".to_owned()];
+    for claim in report.unproven.iter().take(MAX_UNPROVEN) {
+        let why = inline(&claim.why, MAX_SENTENCE / 2);
+        lines.push(format!("• {} ({why})", inline(&claim.statement, MAX_SENTENCE)));
+    }
+    more(&mut lines, report.unproven.len(), MAX_UNPROVEN);
     lines
 }
 

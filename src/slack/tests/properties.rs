@@ -40,6 +40,7 @@ fn hostile(texts: Vec<String>, many: usize, outcome: Outcome) -> Report {
     report.findings = objects
         .iter()
         .map(|object| Finding {
+            workloads: Vec::new(),
             object: object.clone(),
             statement: text(),
             evidence: vec![text()],

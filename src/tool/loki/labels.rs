@@ -4,7 +4,8 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::request::{Span, arguments, window};
+use super::super::arguments::typed;
+use super::super::request::{Span, window};
 use super::super::{Bounds, Found, Refusal, Tool};
 use super::selector::own;
 use super::{GROUP, failed};
@@ -40,7 +41,7 @@ impl Labels {
     }
 
     async fn ask(&self, asked: &Value, bounds: &Bounds) -> Result<Found, Refusal> {
-        let asked: Arguments = arguments(asked)?;
+        let asked: Arguments = typed(asked, &self.schema)?;
         let window = window(Span::default(), bounds)?;
         let selector = own(bounds)?;
         let answer = match &asked.label {

@@ -7,7 +7,8 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::request::{Span, Window, arguments, stamp, window};
+use super::super::arguments::typed;
+use super::super::request::{Span, Window, stamp, window};
 use super::super::{Bounds, Found, Refusal, Tool};
 use super::selector::{Ask, logql};
 use super::{GROUP, digest, failed};
@@ -70,7 +71,7 @@ impl Query {
     }
 
     async fn ask(&self, asked: &Value, bounds: &Bounds) -> Result<Found, Refusal> {
-        let asked: Arguments = arguments(asked)?;
+        let asked: Arguments = typed(asked, &self.schema)?;
         let span = Span { minutes: asked.minutes, start: asked.start.as_deref(), end: asked.end.as_deref() };
         let window = window(span, bounds)?;
         let limit = asked.limit.unwrap_or(USUAL_LINES).max(1);

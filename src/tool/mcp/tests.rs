@@ -119,7 +119,7 @@ async fn only_listed_read_only_tools_are_offered() {
     let offer = connect(&settings(&url, listed), &http()).await.unwrap();
     let names: Vec<&str> = offer.tools.iter().map(|tool| tool.schema().name.as_str()).collect();
     assert_eq!(names, ["grafana_search"]);
-    assert_eq!(offer.tools[0].group(), "grafana");
+    assert_eq!(offer.tools[0].group(), "mcp:grafana");
     assert_eq!(offer.tools[0].schema().parameters["properties"]["query"]["type"], "string");
     assert_eq!(
         offer.problems,
@@ -146,7 +146,7 @@ async fn a_call_is_answered_in_a_session_of_its_own() {
         let found = offer.tools[0].call(&json!({"query": "a"}), &bounds()).await.unwrap();
         assert_eq!(
             (found.source.as_str(), found.query.as_str()),
-            ("grafana", r#"tools/call search {"query":"a"}"#)
+            ("mcp:grafana", r#"tools/call search {"query":"a"}"#)
         );
         assert_eq!(found.digest, "{\"query\":\"a\"}\n[left out: an image or a sound]");
         assert_eq!(found.full, found.digest);

@@ -7,7 +7,8 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::request::{Span, Window, arguments, window};
+use super::super::arguments::typed;
+use super::super::request::{Span, Window, window};
 use super::super::{Bounds, Found, Refusal, Tool};
 use super::{GROUP, failed, scope};
 use crate::llm::ToolSchema;
@@ -52,7 +53,7 @@ impl Metrics {
     }
 
     async fn ask(&self, asked: &Value, bounds: &Bounds) -> Result<Found, Refusal> {
-        let asked: Arguments = arguments(asked)?;
+        let asked: Arguments = typed(asked, &self.schema)?;
         let window = window(Span::default(), bounds)?;
         match (asked.pattern, asked.metric, asked.label) {
             (Some(pattern), None, None) => self.names(&pattern, bounds, window).await,

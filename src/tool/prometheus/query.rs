@@ -8,7 +8,8 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::request::{Span, Window, arguments, stamp, time, window};
+use super::super::arguments::typed;
+use super::super::request::{Span, Window, stamp, time, window};
 use super::super::{Bounds, Found, Refusal, Tool};
 use super::{GROUP, cost, failed, scope, series};
 use crate::llm::ToolSchema;
@@ -46,7 +47,7 @@ impl Instant {
     }
 
     async fn ask(&self, asked: &Value, bounds: &Bounds) -> Result<Found, Refusal> {
-        let asked: InstantArguments = arguments(asked)?;
+        let asked: InstantArguments = typed(asked, &self.schema)?;
         let at = asked.time.as_deref().map_or(Ok(bounds.now), |text| time(text, bounds))?.min(bounds.now);
         let scoped = scope::narrow(&asked.query, &bounds.namespaces)?;
         cost::check(&scoped.tree, Duration::ZERO, Duration::ZERO)?;
@@ -114,7 +115,7 @@ impl Range {
     }
 
     async fn ask(&self, asked: &Value, bounds: &Bounds) -> Result<Found, Refusal> {
-        let asked: RangeArguments = arguments(asked)?;
+        let asked: RangeArguments = typed(asked, &self.schema)?;
         let span = Span { minutes: asked.minutes, start: asked.start.as_deref(), end: asked.end.as_deref() };
         let window = window(span, bounds)?;
         let scoped = scope::narrow(&asked.query, &bounds.namespaces)?;

@@ -6,7 +6,8 @@ use promql_parser::parser::Expr;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::request::{Span, arguments, count, stamp, window};
+use super::super::arguments::typed;
+use super::super::request::{Span, count, stamp, window};
 use super::super::{Bounds, Found, Refusal, Tool};
 use super::query::{range, usual_step};
 use super::{GROUP, failed, scope, series};
@@ -47,7 +48,7 @@ impl AlertRule {
     }
 
     async fn ask(&self, asked: &Value, bounds: &Bounds) -> Result<Found, Refusal> {
-        let asked: Arguments = arguments(asked)?;
+        let asked: Arguments = typed(asked, &self.schema)?;
         let rules = self.client.alert_rules().await.map_err(|error| failed(&error))?;
         let named: Vec<&Rule> = rules.what.iter().filter(|rule| rule.name == asked.alert).collect();
         if named.is_empty() {

@@ -5,7 +5,8 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::request::{Span, arguments, count, stamp, window};
+use super::super::arguments::typed;
+use super::super::request::{Span, count, stamp, window};
 use super::super::{Bounds, Found, Refusal, Tool};
 use super::{GROUP, failed};
 use crate::llm::ToolSchema;
@@ -58,7 +59,7 @@ impl Search {
     }
 
     async fn ask(&self, asked: &Value, bounds: &Bounds) -> Result<Found, Refusal> {
-        let asked: Arguments = arguments(asked)?;
+        let asked: Arguments = typed(asked, &self.schema)?;
         let span = Span { minutes: asked.minutes, start: asked.start.as_deref(), end: asked.end.as_deref() };
         let window = window(span, bounds)?;
         let limit = asked.limit.unwrap_or(USUAL_TRACES).max(1);

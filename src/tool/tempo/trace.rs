@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::request::arguments;
+use super::super::arguments::typed;
 use super::super::{Bounds, Found, Refusal, Tool};
 use super::{GROUP, failed, tree};
 use crate::llm::ToolSchema;
@@ -35,7 +35,7 @@ impl Trace {
     }
 
     async fn ask(&self, asked: &Value, bounds: &Bounds) -> Result<Found, Refusal> {
-        let asked: Arguments = arguments(asked)?;
+        let asked: Arguments = typed(asked, &self.schema)?;
         let id = asked.id.trim().to_ascii_lowercase();
         let trace = self.client.trace(&id).await.map_err(|error| failed(&error))?;
         let Some(trace) = trace else {
