@@ -172,9 +172,13 @@ impl Captured {
                 sum.cpu_millis -= one.cpu_millis;
                 sum.memory_bytes -= one.memory_bytes;
                 sum.pods -= 1;
+                for (resource, millis) in one.other_millis {
+                    *sum.other_millis.entry(resource).or_default() -= millis;
+                }
+                sum.host_ports.retain(|port| !one.host_ports.contains(port));
             }
         }
-        sums.iter().flat_map(|(node, sum)| placeholders(node, *sum)).collect()
+        sums.iter().flat_map(|(node, sum)| placeholders(node, sum)).collect()
     }
 
     /// Writes what was found as what must be found.
@@ -207,22 +211,34 @@ impl Captured {
 }
 
 /// A pod that holds the sum, and empty ones for the number.
-fn placeholders(node: &str, sum: Requested) -> Vec<Value> {
+fn placeholders(node: &str, sum: &Requested) -> Vec<Value> {
     let one = |number: i64| {
-        let requests = if number == 0 {
-            json!({"cpu": format!("{}m", sum.cpu_millis.max(0)), "memory": sum.memory_bytes.max(0).to_string()})
-        } else {
-            json!({})
-        };
+        let (mut requests, mut ports) = (json!({}), Vec::new());
+        if number == 0 {
+            requests["cpu"] = format!("{}m", sum.cpu_millis.max(0)).into();
+            requests["memory"] = sum.memory_bytes.max(0).to_string().into();
+            for (resource, millis) in &sum.other_millis {
+                requests[resource] = format!("{}m", millis.max(&0)).into();
+            }
+            ports = sum.host_ports.iter().filter_map(|port| host_port(port)).collect();
+        }
         json!({
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": format!("{node}-{number}"), "namespace": ELSEWHERE},
-            "spec": {"nodeName": node, "containers": [{"name": "any", "resources": {"requests": requests}}]},
+            "spec": {"nodeName": node, "containers": [{"name": "any", "ports": ports, "resources": {"requests": requests}}]},
             "status": {"phase": "Running"},
         })
     };
     (0..sum.pods.clamp(0, MAX_PLACEHOLDERS)).map(one).collect()
+}
+
+/// `8080/TCP`, `10.0.0.1:8080/TCP`.
+fn host_port(text: &str) -> Option<Value> {
+    let (place, protocol) = text.rsplit_once('/')?;
+    let (address, port) = place.rsplit_once(':').unwrap_or(("", place));
+    let port: u16 = port.parse().ok()?;
+    Some(json!({"containerPort": port, "hostPort": port, "hostIP": address, "protocol": protocol}))
 }
 
 /// Lines without a time are the rest of one that had: a replacement may have swallowed a line's beginning.
