@@ -25,7 +25,7 @@ const CLASSES: [(&str, &str); 15] = [
     ),
     (
         "dns",
-        r"no such host|name resolution|could not resolve|couldn't resolve|cannot resolve|UnknownHostException|ENOTFOUND|EAI_AGAIN|NXDOMAIN|server misbehaving|name or service not known|nodename nor servname|getaddrinfo|failed to lookup address",
+        r#"no such host|name resolution|(could not|couldn't|cannot|can't|unable to|failed to) resolve (the )?(hosts?\b|host ?names?\b|names?\b|address|domain|proxy|dns|["']?\w[\w-]*(\.[\w-]+)+)|UnknownHostException|ENOTFOUND|EAI_AGAIN|NXDOMAIN|server misbehaving|name or service not known|nodename nor servname|getaddrinfo|failed to lookup address"#,
     ),
     (
         "auth",
@@ -41,7 +41,7 @@ const CLASSES: [(&str, &str); 15] = [
     ),
     (
         "missing-variable",
-        r"(environment variable|env(ironment)? var|env\b|variable|config(uration)?( key| value| option| parameter)?|setting|property|parameter|option|flag)s?\b.{0,80}?\b(is |are |was |were |be )?(not (set|found|defined|provided|specified|present|configured)|missing|undefined|unset|required|must be set|empty|cannot be (blank|empty|null))|(missing|required|undefined|unset|must set|please set|need to set)\b.{0,40}\b(environment variable|env(ironment)? var|env\b|variable|config|setting|property|parameter)|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b ?(is|was|:)? ?(not (set|defined|provided|found)|required|missing|undefined|unset|must be set|cannot be empty)|KeyError: '[A-Z][A-Z0-9_]+'",
+        r"(environment variable|env(ironment)? var|env\b|variable|config(uration)?( key| value| option| parameter)?|setting|property|parameter|option|flag)s?\b.{0,80}?\b(is |are |was |were |be )?(not (set|found|defined|provided|specified|present|configured)|missing|undefined|unset|required|must be set|empty|cannot be (blank|empty|null))|(missing|required|undefined|unset|must set|please set|need to set)\b.{0,40}\b(environment variable|env(ironment)? var|env\b|variable|config|setting|property|parameter)|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b ?(is|was|:)? ?(not (set|defined|provided|found)|required|missing|undefined|unset|must be set|cannot be empty)|KeyError: '[A-Z][A-Z0-9_]+'|could not resolve placeholder",
     ),
     (
         "permission",
@@ -159,6 +159,9 @@ mod tests {
             ("KeyError: 'DATABASE_URL'", "missing-variable"),
             ("DATABASE_URL must be set", "missing-variable"),
             ("missing required env var API_HOST", "missing-variable"),
+            ("Could not resolve placeholder 'db.url' in value \"${db.url}\"", "missing-variable"),
+            ("curl: (6) Could not resolve host: api.internal", "dns"),
+            ("W: Could not resolve 'deb.debian.org'", "dns"),
             ("write /var/lib/x: no space left on device", "disk-full"),
             ("listen tcp :8080: bind: address already in use", "bind-conflict"),
             ("panic: runtime error: index out of range [3] with length 3", "panic"),
