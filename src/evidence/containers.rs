@@ -11,7 +11,7 @@ use super::ledger::{Ledger, Page, clean};
 use super::objects::Objects;
 use super::pods;
 use super::units::{self, clock};
-use crate::facts::ContainerFact;
+use crate::facts::{ContainerFact, EventFact};
 
 /// An end this recent still counts, although the container runs again, in seconds.
 const RECENT_END_SECS: i64 = 15 * 60;
@@ -44,6 +44,23 @@ pub fn rows(
         }
     }
     rows
+}
+
+/// Before Kubernetes 1.31 a back-off does not repeat why the pull failed: the event of the last try does.
+pub fn take_pull_errors(rows: &mut [ContainerFact], events: &[EventFact]) {
+    let backing_off = |row: &&mut ContainerFact| row.waiting_reason == "ImagePullBackOff";
+    for row in rows.iter_mut().filter(backing_off) {
+        if row.waiting_message != format!("Back-off pulling image \"{}\"", row.image) {
+            continue;
+        }
+        let tried = format!("Failed to pull image \"{}\": ", row.image);
+        let own = events.iter().filter(|event| event.kind == "Pod" && event.name == row.pod);
+        let last = own.filter(|event| event.message.starts_with(&tried)).max_by_key(|event| event.last_at);
+        if let Some(event) = last {
+            row.waiting_message =
+                format!("{}: ErrImagePull: {}", row.waiting_message, &event.message[tried.len()..]);
+        }
+    }
 }
 
 /// Whether any container waits for a reason that will not pass by itself.
