@@ -40,6 +40,7 @@ pub fn rows(
             row.failing = is_failing(objects, pod, &row);
             let quote = ledger.line(page, &line(&row, objects.now));
             (row.evidence, row.quote) = (quote.evidence, quote.text);
+            forget_old_end(&mut row, objects.now);
             rows.push(row);
         }
     }
@@ -126,8 +127,20 @@ fn take_end(row: &mut ContainerFact, end: &ContainerStateTerminated) {
     row.exit_message = clean(end.message.as_deref().unwrap_or_default());
     row.exited_at = end.finished_at.as_ref().and_then(units::time);
     let started_at = end.started_at.as_ref().and_then(units::time);
+    // What could not be started "started" in 1970.
+    let started_at = started_at.filter(|at| at.timestamp() > 0);
     if let (Some(from), Some(to)) = (started_at, row.exited_at) {
         row.ran_seconds = (to - from).num_seconds().max(0);
+    }
+}
+
+/// What has run for long since is not failing by that end, even if it is not ready now.
+fn forget_old_end(row: &mut ContainerFact, now: DateTime<Utc>) {
+    let old = row.exited_at.is_some_and(|at| (now - at).num_seconds() > RECENT_END_SECS);
+    if old && row.state == "running" {
+        (row.exit_code, row.ran_seconds, row.exited_at) = (-1, -1, None);
+        row.exit_reason.clear();
+        row.exit_message.clear();
     }
 }
 
@@ -139,7 +152,8 @@ fn is_failing(objects: &Objects, pod: &Pod, row: &ContainerFact) -> bool {
         "waiting" if NORMAL_WAITS.contains(&row.waiting_reason.as_str()) => age > CREATING_SECS,
         "waiting" => true,
         "terminated" if row.exit_code == 0 => row.role == "sidecar" && !row.ready,
-        "terminated" => true,
+        // What is being deleted ends as it should, whatever code it gives.
+        "terminated" => pod.metadata.deletion_timestamp.is_none(),
         "running" if row.role == "init" => {
             row.running_since.is_some_and(|at| (objects.now - at).num_seconds() > SLOW_INIT_SECS)
         }
