@@ -20,6 +20,9 @@ const CREATING_SECS: i64 = 60;
 /// An init container that runs longer than this holds its pod up, in seconds.
 const SLOW_INIT_SECS: i64 = 120;
 
+/// Starts and ends are whole seconds, and the first try comes a little early.
+const PROBE_SLACK_SECS: i64 = 2;
+
 /// Waiting reasons that are no fault by themselves.
 const NORMAL_WAITS: [&str; 3] = ["ContainerCreating", "PodInitializing", ""];
 
@@ -40,6 +43,7 @@ pub fn rows(
             row.failing = is_failing(objects, pod, &row);
             let quote = ledger.line(page, &line(&row, objects.now));
             (row.evidence, row.quote) = (quote.evidence, quote.text);
+            row.killed_by_probe &= ran_until_killed(container, &row);
             forget_old_end(&mut row, objects.now);
             rows.push(row);
         }
@@ -127,11 +131,21 @@ fn take_end(row: &mut ContainerFact, end: &ContainerStateTerminated) {
     row.exit_message = clean(end.message.as_deref().unwrap_or_default());
     row.exited_at = end.finished_at.as_ref().and_then(units::time);
     let started_at = end.started_at.as_ref().and_then(units::time);
-    // What could not be started "started" in 1970.
-    let started_at = started_at.filter(|at| at.timestamp() > 0);
     if let (Some(from), Some(to)) = (started_at, row.exited_at) {
         row.ran_seconds = (to - from).num_seconds().max(0);
     }
+}
+
+/// A probe kills after its delay and as many tries as it has: an end before that is the program's own. Events
+/// cannot tell, the kubelet leaves some out when it has many to send.
+fn ran_until_killed(container: &Container, row: &ContainerFact) -> bool {
+    let probes = [container.liveness_probe.as_ref(), container.startup_probe.as_ref()];
+    let soonest = probes.into_iter().flatten().map(|probe| {
+        let tries = i64::from(probe.failure_threshold.unwrap_or(3)) - 1;
+        i64::from(probe.initial_delay_seconds.unwrap_or(0))
+            + tries * i64::from(probe.period_seconds.unwrap_or(10))
+    });
+    row.ran_seconds < 0 || soonest.min().is_none_or(|seconds| row.ran_seconds + PROBE_SLACK_SECS >= seconds)
 }
 
 /// What has run for long since is not failing by that end, even if it is not ready now.

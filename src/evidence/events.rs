@@ -20,8 +20,6 @@ const WINDOW_MINUTES: i64 = 30;
 const MAX_EVENTS: usize = 120;
 /// A probe failure this old means nothing once the container is ready, in seconds.
 const READY_AGAIN_SECS: i64 = 120;
-/// A kill this long before a container's last end was an earlier one's, in seconds: a grace period fits in.
-const KILL_SECS: i64 = 120;
 /// Probe failures this soon after a pod was made are start-up noise when others follow, in seconds.
 const STARTING_SECS: i64 = 30;
 
@@ -230,9 +228,7 @@ impl ProbeEvents {
             let message = event.message.to_lowercase();
             let by_probe =
                 message.contains("failed liveness probe") || message.contains("failed startup probe");
-            let earlier = row.exited_at.zip(event.last_at);
-            let earlier = earlier.is_some_and(|(end, kill)| (end - kill).num_seconds() > KILL_SECS);
-            event.reason == "Killing" && by_probe && !earlier
+            event.reason == "Killing" && by_probe
         });
         row.liveness_failure = liveness;
         // Failures before the first success are start-up noise once the container is ready.
