@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use futures::future::{join, join_all};
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
-use k8s_openapi::{NamespaceResourceScope, Resource};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{Metadata, NamespaceResourceScope, Resource};
 use serde::de::DeserializeOwned;
 
 use super::focus::Focus;
 use super::objects::{Existence, LogRead, MemoryRead, Objects, gap, kept};
 use super::references::all_uses;
-use super::{Sources, pods};
+use super::{Sources, changes, pods};
 use crate::facts::{ContainerFact, Facts};
 use crate::report::Gap;
 use crate::source::kubernetes::{Error, LogQuery, Scoped};
@@ -51,12 +52,21 @@ pub(super) async fn second_round(
         Some(scoped.requested_per_node(pods::requested).await)
     };
     let classes = async { if unbound { Some(scoped.list_shared().await) } else { None } };
-    let readyz = async { if workload.kind == "Cluster" { Some(scoped.readyz().await) } else { None } };
+    let volumes = async {
+        if unbound || waits_for_node && !draft.claims.is_empty() {
+            Some(scoped.list_shared().await)
+        } else {
+            None
+        }
+    };
+    let asks_readyz = is_wide(workload) || workload.kind == "Cluster";
+    let readyz = async { if asks_readyz { Some(scoped.readyz().await) } else { None } };
     let targets = log_targets(draft, is_wide(workload));
-    let (found, sums, classes, readyz, logs, peaks) = tokio::join!(
+    let (found, sums, classes, volumes, readyz, logs, peaks) = tokio::join!(
         lookups(scoped, objects, workload),
         sums,
         classes,
+        volumes,
         readyz,
         join_all(targets.iter().map(|row| container_logs(sources, scoped, row, objects.now))),
         peaks(sources, draft),
@@ -71,6 +81,9 @@ pub(super) async fn second_round(
     }
     if let Some(answer) = classes {
         objects.storage_classes = kept(answer, "storageclasses", &mut objects.gaps);
+    }
+    if let Some(answer) = volumes {
+        objects.volumes = kept(answer, "persistentvolumes", &mut objects.gaps);
     }
     match readyz {
         Some(Ok(answer)) => objects.readyz = Some((answer.value, answer.query)),
@@ -206,8 +219,11 @@ async fn lookups(scoped: &Scoped<'_>, objects: &Objects, workload: &Workload) ->
         focus.pods.retain(|pod| !pods::is_healthy(objects, pod));
     }
     let uses = if troubled { all_uses(&focus) } else { Default::default() };
-    let mut names: Vec<(&'static str, String)> =
-        uses.iter().filter(|one| one.kind != "Secret").map(|one| (one.kind, one.name.clone())).collect();
+    let mut names: Vec<(&'static str, String)> = uses
+        .iter()
+        .filter(|one| matches!(one.kind, "ConfigMap" | "ServiceAccount"))
+        .map(|one| (one.kind, one.name.clone()))
+        .collect();
     names.dedup();
     names.truncate(if wide { MAX_LOOKUPS_WIDE } else { MAX_LOOKUPS });
     let namespace = objects.namespace.as_str();
@@ -254,12 +270,18 @@ async fn existence<K>(
     keys: impl Fn(&K) -> BTreeSet<String>,
 ) -> Result<Existence, Error>
 where
-    K: Resource<Scope = NamespaceResourceScope> + DeserializeOwned,
+    K: Resource<Scope = NamespaceResourceScope> + Metadata<Ty = ObjectMeta> + DeserializeOwned,
 {
     let query = format!("GET {}/{name}", collection::<K>(namespace));
     match scoped.get::<K>(namespace, name).await {
-        Ok(answer) => Ok(Existence { query: answer.query, exists: true, keys: keys(&answer.value) }),
-        Err(Error::NotFound) => Ok(Existence { query, exists: false, keys: BTreeSet::new() }),
+        Ok(answer) => Ok(Existence {
+            query: answer.query,
+            exists: true,
+            changed: changes::last_change(answer.value.metadata()),
+            metadata: Some(answer.value.metadata().clone()),
+            keys: keys(&answer.value),
+        }),
+        Err(Error::NotFound) => Ok(Existence { query, ..Existence::default() }),
         Err(error) => Err(error),
     }
 }

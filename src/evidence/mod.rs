@@ -4,28 +4,38 @@
 
 mod batch;
 mod blast_radius;
+mod changes;
 mod claims;
 pub(crate) mod classify;
 mod containers;
+mod control;
 mod dependencies;
 pub(crate) mod events;
 mod fetch;
 mod focus;
 mod follow_up;
+mod inquiry;
 mod ledger;
 mod logs;
+mod metrics;
 mod node;
 mod nodes;
 mod objects;
+mod placement;
 pub(crate) mod pods;
+mod ports;
 pub(crate) mod references;
 pub(crate) mod rollout;
 mod scaling;
 mod services;
+mod shared;
 mod survey;
 pub(crate) mod template;
 mod timeline;
+mod traffic;
 pub(crate) mod units;
+mod usage;
+mod volumes;
 
 pub use fetch::gather;
 
@@ -70,22 +80,34 @@ fn facts_into(objects: &Objects, workload: &Workload, alerts: &[Alert], ledger: 
     take_pods(objects, &focus, began, &mut facts, ledger);
     facts.rollouts = rollout::rows(objects, &focus, ledger);
     facts.nodes = nodes::rows(objects, &focus, ledger);
+    facts.placements = placement::rows(objects, &focus, &mut facts.pods, ledger);
     facts.claims = claims::rows(objects, &focus, &facts.events, ledger);
+    facts.volumes = volumes::rows(objects, &facts.claims, ledger);
     let said = Said { containers: &facts.containers, events: &facts.events };
     facts.references = references::rows(objects, &focus, &said, ledger);
     facts.services = services::rows(objects, &focus, ledger);
-    facts.quotas = scaling::quotas(objects, ledger);
+    facts.ingresses = traffic::ingresses(objects, &focus, &facts.services, ledger);
+    facts.policies = traffic::policies(objects, &focus, ledger);
+    facts.budgets = traffic::budgets(objects, &focus, ledger);
+    let refusals = control::refusals(&facts.rollouts, &facts.events);
+    facts.webhooks = control::webhooks(objects, &refusals, ledger);
+    facts.quotas = scaling::quotas(objects, &refusals, ledger);
+    facts.leases = control::leases(objects, ledger);
+    facts.api_services = control::api_services(objects, ledger);
+    facts.edits = control::edits(objects, &focus, ledger);
     facts.jobs = batch::jobs(objects, &focus, ledger);
     facts.cronjobs = batch::cronjobs(objects, &focus, ledger);
     facts.hpas = scaling::hpas(objects, &focus, ledger);
     let digests = logs::digest(objects, &mut facts.containers, ledger);
     facts.dependencies = dependencies::rows(objects, &facts.containers, &digests);
+    facts.usage = usage::rows(objects, &focus, &facts, ledger);
+    facts.alert_rules = usage::rules(objects, &facts, ledger);
     take_rest(objects, ledger);
     facts.affected = blast_radius::affected(objects, &focus);
     if objects.pods.known {
         blast_radius::count_missing(&mut facts.affected, &facts.rollouts, &focus);
     }
-    facts.timeline = timeline::entries(&facts, alerts);
+    facts.timeline = timeline::entries(&facts, objects, &focus, alerts, ledger);
     facts.gaps.clone_from(&objects.gaps);
     facts
 }

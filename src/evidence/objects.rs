@@ -7,11 +7,19 @@ use chrono::{DateTime, Utc};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Event, Node, PersistentVolumeClaim, Pod, ResourceQuota, Service};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{
+    Event, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota, Service,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 
 use super::ledger::clean;
+use super::metrics::Measurements;
 use crate::report::Gap;
 use crate::source::kubernetes::{Answer, Error, Listing, Requested};
 
@@ -37,6 +45,8 @@ pub struct Objects {
     /// The namespace that was read, "" for nodes and the cluster.
     pub namespace: String,
     pub pods: Read<Pod>,
+    /// Pods of other namespaces, where the scope lets them be seen: only for how far trouble reaches.
+    pub elsewhere: Vec<Pod>,
     pub events: Read<Event>,
     pub deployments: Read<Deployment>,
     pub replica_sets: Read<ReplicaSet>,
@@ -52,6 +62,7 @@ pub struct Objects {
     pub quotas: Read<ResourceQuota>,
     pub nodes: Read<Node>,
     pub storage_classes: Read<StorageClass>,
+    pub volumes: Read<PersistentVolume>,
     /// Sums per node, with the request they were added up from.
     pub requested: Option<(BTreeMap<String, Requested>, String)>,
     pub readyz: Option<(String, String)>,
@@ -60,7 +71,53 @@ pub struct Objects {
     pub service_accounts: BTreeMap<String, Existence>,
     pub logs: Vec<LogRead>,
     pub memory: Vec<MemoryRead>,
+    pub measurements: Measurements,
+    pub more: More,
     pub gaps: Vec<Gap>,
+}
+
+impl Objects {
+    /// In the namespace that was read, or in any where none is the subject's.
+    pub fn namespace_of(&self, pod: &Pod) -> bool {
+        self.namespace.is_empty() || pod.metadata.namespace.as_ref().is_none_or(|own| *own == self.namespace)
+    }
+}
+
+/// What is only asked for in some troubles.
+#[derive(Debug, Clone, Default)]
+pub struct More {
+    pub ingresses: Read<Ingress>,
+    pub ingress_classes: Read<IngressClass>,
+    pub policies: Read<NetworkPolicy>,
+    pub budgets: Read<PodDisruptionBudget>,
+    pub api_services: Read<APIService>,
+    /// Each with the request that read it.
+    pub leases: Vec<(Lease, String)>,
+    pub webhooks: Vec<Hook>,
+    pub namespace: Option<(Namespace, String)>,
+}
+
+/// One admission webhook.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    pub name: String,
+    pub configuration: String,
+    /// validating or mutating.
+    pub kind: &'static str,
+    pub failure_policy: String,
+    pub timeout_seconds: i64,
+    /// Namespace and name; None for a URL.
+    pub service: Option<(String, String)>,
+    pub backend: Backend,
+    pub query: String,
+}
+
+/// What stands behind a webhook, with the request that told it.
+#[derive(Debug, Clone)]
+pub enum Backend {
+    Absent(String),
+    Ready(i64, String),
+    Unknown,
 }
 
 /// The answer to a GET of one object; an object that could not be read has none.
@@ -68,7 +125,10 @@ pub struct Objects {
 pub struct Existence {
     pub query: String,
     pub exists: bool,
+    pub metadata: Option<ObjectMeta>,
     pub keys: BTreeSet<String>,
+    /// When somebody last changed it after it was made, and who.
+    pub changed: Option<(DateTime<Utc>, String)>,
 }
 
 /// One container's log of one instance.

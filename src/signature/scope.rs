@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cel::{Context, Value, to_value};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::functions;
 use crate::facts::{
-    ClaimFact, ContainerFact, CronJobFact, DependencyFact, EventFact, Facts, HpaFact, JobFact, NodeFact,
-    PodFact, QuotaFact, ReferenceFact, RolloutFact, ServiceFact,
+    ApiServiceFact, BudgetFact, ClaimFact, ContainerFact, CronJobFact, DependencyFact, EditFact, EventFact,
+    Facts, HpaFact, IngressFact, JobFact, LeaseFact, NodeFact, PlacementFact, PodFact, PolicyFact, QuotaFact,
+    ReferenceFact, RolloutFact, ServiceFact, UsageFact, VolumeFact, WebhookFact,
 };
 use crate::workload::Workload;
 
@@ -32,6 +34,16 @@ pub const TABLES: &[&str] = &[
     "cronjobs",
     "hpas",
     "dependencies",
+    "placements",
+    "volumes",
+    "usage",
+    "ingresses",
+    "policies",
+    "budgets",
+    "leases",
+    "webhooks",
+    "api_services",
+    "edits",
 ];
 
 /// One row of a table, with what ranking needs to know about it.
@@ -42,6 +54,8 @@ pub(super) struct Row {
     pub pods: Vec<String>,
     /// Seconds since the row was true; 0 for what is true now.
     pub age_seconds: i64,
+    /// When it came to be, where the row says so.
+    pub began: Option<DateTime<Utc>>,
     /// It is, or belongs to, part of what is wrong: such rows are judged first.
     pub failing: bool,
 }
@@ -118,8 +132,8 @@ pub(super) fn rows(facts: &Facts, table: &str) -> Result<Vec<Row>, String> {
         "workload" => all(std::slice::from_ref(&facts.workload), |_| Vec::new(), |_| 0),
         "pods" => pods(facts),
         "containers" => containers(facts),
-        "rollouts" => all(&facts.rollouts, |_| Vec::new(), |_| 0),
-        "events" => all(&facts.events, event_pods, |row| row.age_seconds),
+        "rollouts" => rollouts(facts),
+        "events" => events(facts),
         "nodes" => all(&facts.nodes, |_| Vec::new(), |_| 0),
         "claims" => all(&facts.claims, |row| row.pods.clone(), |_| 0),
         "references" => all(&facts.references, |row| row.waiting_pods.clone(), |_| 0),
@@ -129,6 +143,16 @@ pub(super) fn rows(facts: &Facts, table: &str) -> Result<Vec<Row>, String> {
         "cronjobs" => all(&facts.cronjobs, |_| Vec::new(), |_| 0),
         "hpas" => all(&facts.hpas, |_| Vec::new(), |_| 0),
         "dependencies" => all(&facts.dependencies, |row| vec![row.pod.clone()], |_| 0),
+        "placements" => all(&facts.placements, |row| vec![row.pod.clone()], |_| 0),
+        "volumes" => all(&facts.volumes, |row| row.pods.clone(), |_| 0),
+        "usage" => all(&facts.usage, usage_pods, |_| 0),
+        "ingresses" => all(&facts.ingresses, |_| Vec::new(), |_| 0),
+        "policies" => all(&facts.policies, |_| Vec::new(), |_| 0),
+        "budgets" => all(&facts.budgets, |_| Vec::new(), |_| 0),
+        "leases" => all(&facts.leases, |_| Vec::new(), |_| 0),
+        "webhooks" => all(&facts.webhooks, |_| Vec::new(), |_| 0),
+        "api_services" => all(&facts.api_services, |_| Vec::new(), |_| 0),
+        "edits" => all(&facts.edits, |_| Vec::new(), |_| 0),
         _ => Ok(Vec::new()),
     }
 }
@@ -142,7 +166,14 @@ fn all<T: Serialize>(
         .iter()
         .map(|item| {
             let log = value(&BTreeMap::from([("evidence", ""), ("quote", "")]))?;
-            Ok(Row { value: value(item)?, log, pods: pods(item), age_seconds: age(item), failing: false })
+            Ok(Row {
+                value: value(item)?,
+                log,
+                pods: pods(item),
+                age_seconds: age(item),
+                began: None,
+                failing: false,
+            })
         })
         .collect()
 }
@@ -151,6 +182,7 @@ fn pods(facts: &Facts) -> Result<Vec<Row>, String> {
     let mut rows = all(&facts.pods, |row| vec![row.name.clone()], |_| 0)?;
     for (row, fact) in rows.iter_mut().zip(&facts.pods) {
         row.failing = !fact.healthy;
+        row.began = fact.created_at;
     }
     Ok(rows)
 }
@@ -167,8 +199,29 @@ fn containers(facts: &Facts) -> Result<Vec<Row>, String> {
         let log = [("evidence", fact.log_evidence.as_str()), ("quote", fact.log_line.as_str())];
         row.log = value(&BTreeMap::from(log))?;
         row.failing = fact.failing;
+        row.began = fact.exited_at;
     }
     Ok(rows)
+}
+
+fn events(facts: &Facts) -> Result<Vec<Row>, String> {
+    let mut rows = all(&facts.events, event_pods, |row| row.age_seconds)?;
+    for (row, fact) in rows.iter_mut().zip(&facts.events) {
+        row.began = fact.first_at;
+    }
+    Ok(rows)
+}
+
+fn rollouts(facts: &Facts) -> Result<Vec<Row>, String> {
+    let mut rows = all(&facts.rollouts, |_| Vec::new(), |_| 0)?;
+    for (row, fact) in rows.iter_mut().zip(&facts.rollouts) {
+        row.began = fact.new_created_at;
+    }
+    Ok(rows)
+}
+
+fn usage_pods(row: &UsageFact) -> Vec<String> {
+    if row.pod.is_empty() { Vec::new() } else { vec![row.pod.clone()] }
 }
 
 fn event_pods(event: &EventFact) -> Vec<String> {
@@ -196,6 +249,16 @@ pub(super) fn field_names(table: &str) -> BTreeSet<String> {
         "cronjobs" => serde_json::to_value(CronJobFact::default()),
         "hpas" => serde_json::to_value(HpaFact::default()),
         "dependencies" => serde_json::to_value(DependencyFact::default()),
+        "placements" => serde_json::to_value(PlacementFact::default()),
+        "volumes" => serde_json::to_value(VolumeFact::default()),
+        "usage" => serde_json::to_value(UsageFact::default()),
+        "ingresses" => serde_json::to_value(IngressFact::default()),
+        "policies" => serde_json::to_value(PolicyFact::default()),
+        "budgets" => serde_json::to_value(BudgetFact::default()),
+        "leases" => serde_json::to_value(LeaseFact::default()),
+        "webhooks" => serde_json::to_value(WebhookFact::default()),
+        "api_services" => serde_json::to_value(ApiServiceFact::default()),
+        "edits" => serde_json::to_value(EditFact::default()),
         _ => Ok(serde_json::Value::Null),
     };
     match row {
