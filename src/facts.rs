@@ -197,7 +197,8 @@ pub struct ContainerFact {
     /// Redacted; for image pulls the registry's own words.
     pub waiting_message: String,
     pub running_since: Option<DateTime<Utc>>,
-    /// The end that matters: the current one if terminated, else the last one. -1: never ended.
+    /// The end that matters: the current one if terminated, else the last one. -1: never ended, or so long
+    /// before it runs as it does now that the end says nothing.
     pub exit_code: i64,
     /// OOMKilled, Error, Completed, StartError, ContainerCannotRun, … or "".
     pub exit_reason: String,
