@@ -1,6 +1,7 @@
 //! The commands: arguments in, exit code out. Each joins settings and rooms for one purpose; none holds
 //! logic of its own.
 
+mod capture;
 mod demo;
 mod investigate;
 mod models;
@@ -49,6 +50,8 @@ pub enum Command {
     /// Investigate one workload or alert now and print the report; stores nothing, needs no database.
     /// Exit code 0: a cause was found; 3: inconclusive
     Investigate(investigate::Options),
+    /// Record one namespace, redacted, as a case that `runbooks test` replays
+    Capture(capture::Options),
     /// Check and test runbooks, or ask which one an alert would get
     #[command(subcommand)]
     Runbooks(runbooks::Runbooks),
@@ -85,6 +88,7 @@ impl Command {
             Self::Serve { config } => serve(config.load()?).await,
             Self::Demo(options) => demo::run(options).await,
             Self::Investigate(options) => investigate::run(options).await,
+            Self::Capture(options) => capture::run(options).await,
             Self::Runbooks(command) => runbooks::run(command).await,
             Self::Models(command) => models::run(command).await,
             Self::Migrate { config } => {
@@ -104,7 +108,8 @@ impl Command {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
-    telemetry::start_log(&settings.log)?;
+    app::install_tls();
+    let traces = telemetry::start(&settings.log, &settings.telemetry.otlp)?;
     let metrics = telemetry::start_metrics()?;
     // Before anything slow, so that an impatient Ctrl-C is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -121,6 +126,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("draining");
     app.stop().await;
+    traces.stop().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,8 @@
 //! Every row names the observation it was read from (`evidence`, an id like `E3`) and carries a `quote`:
 //! one line that stands verbatim in that observation's text. A finding quotes rows; code checks the quote.
 
+mod placement;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::{Affected, Gap, TimelineEntry};
 use crate::workload::Workload;
+pub use placement::{PlacementFact, VolumeFact};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Facts {
@@ -33,6 +36,10 @@ pub struct Facts {
     pub cronjobs: Vec<CronJobFact>,
     pub hpas: Vec<HpaFact>,
     pub dependencies: Vec<DependencyFact>,
+    #[serde(default)]
+    pub placements: Vec<PlacementFact>,
+    #[serde(default)]
+    pub volumes: Vec<VolumeFact>,
     pub timeline: Vec<TimelineEntry>,
     pub affected: Affected,
     pub gaps: Vec<Gap>,
@@ -63,6 +70,8 @@ impl Facts {
             cronjobs: Vec::new(),
             hpas: Vec::new(),
             dependencies: Vec::new(),
+            placements: Vec::new(),
+            volumes: Vec::new(),
             timeline: Vec::new(),
             affected: Affected::default(),
             gaps: Vec::new(),
@@ -98,6 +107,8 @@ pub struct PodFact {
     pub reason: String,
     pub message: String,
     pub node: String,
+    /// yes, no or unknown; unknown too while it has no node.
+    pub node_exists: String,
     pub ready: bool,
     /// Ready, or finished as it should; false counts into the blast radius.
     pub healthy: bool,
@@ -105,6 +116,14 @@ pub struct PodFact {
     /// The PodScheduled condition's reason and message while it is False.
     pub unscheduled_reason: String,
     pub unscheduled_message: String,
+    /// Constraints that keep it from every node which is otherwise eligible (names as in `placements`, and
+    /// claim, volume-limit, device): by comparison with the nodes, or the only one that the scheduler names.
+    pub blocked_by: Vec<String>,
+    /// nodes, message or "" where neither decides.
+    pub blocked_from: String,
+    pub scheduler_name: String,
+    /// Names of its scheduling gates.
+    pub gates: Vec<String>,
     pub terminating: bool,
     pub finalizers: Vec<String>,
     pub created_at: Option<DateTime<Utc>>,

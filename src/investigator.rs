@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::alert::Alert;
 use crate::evidence::{self, Sources};
@@ -14,11 +15,12 @@ use crate::facts::{Facts, Observation};
 use crate::investigation::agent::{self, Means, Opening};
 use crate::investigation::budget::Limits;
 use crate::investigation::conclude::{Judgement, conclude};
+use crate::investigation::healthy;
 use crate::investigation::journal::{Journal, Left};
 use crate::investigation::ledger::Ledger;
 use crate::investigation::prompt::Case;
 use crate::llm::Ladder;
-use crate::report::Report;
+use crate::report::{Gap, Report};
 use crate::runbook::{self, Catalogue, Choice};
 use crate::settings;
 use crate::signature::{self, Found};
@@ -99,11 +101,16 @@ impl Investigator {
         let left = if self.reasoner.is_some() { journal.take_over().await? } else { None };
         let (facts, left) = match left {
             Some(Left { facts, opening, ledger }) => (facts, Some((opening, ledger))),
-            None => (evidence::gather(&self.sources, scope.clone(), workload, alerts).await, None),
+            None => {
+                let gathered = evidence::gather(&self.sources, scope.clone(), workload, alerts);
+                (gathered.instrument(tracing::info_span!("gather_facts")).await, None)
+            }
         };
         let found = signature::find(&facts, &catalogue.signatures(alerts, workload));
+        let gaps: Vec<Gap> = facts.gaps.iter().chain(&found.gaps).cloned().collect();
+        let healthy = healthy::judge(&facts, &found.findings, &gaps).is_some();
         let run = match &self.reasoner {
-            Some(reasoner) if !found.explained => {
+            Some(reasoner) if !found.explained && !healthy => {
                 let subject =
                     Subject { alerts, catalogue, choice: &choice, facts: &facts, found: &found, scope };
                 let left_time = deadline.saturating_sub(started.elapsed() + REPORT_TIME);

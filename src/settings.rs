@@ -4,6 +4,7 @@
 
 mod load;
 mod mcp;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 pub use self::mcp::McpServer;
+pub use self::telemetry::{Otlp, Telemetry};
 
 /// Everything in `config/whodunit.yaml`, which documents each key and its default.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -36,6 +38,7 @@ pub struct Settings {
     pub slack: Slack,
     pub api: Api,
     pub log: Log,
+    pub telemetry: Telemetry,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -346,6 +349,6 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { filter: "info,sqlx::postgres::notice=warn".to_owned(), json: false }
+        Self { filter: "info,sqlx::postgres::notice=warn,rmcp=error".to_owned(), json: false }
     }
 }

@@ -1,16 +1,21 @@
 //! Logs and metrics: `settings::Log` becomes the process's tracing subscriber, and the names of all metrics
-//! become one Prometheus recorder with fixed histogram buckets. It never opens a port and sends nothing out.
+//! become one Prometheus recorder with fixed histogram buckets. It never opens a port, and sends nothing out but
+//! spans to the collector that is configured.
+
+mod otlp;
 
 use std::time::Duration;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-use crate::settings::Log;
+pub use otlp::Traces;
+
+use crate::settings::{Log, Otlp};
 
 /// Counter, label `source`: alerts that were committed, repeats included.
 pub const ALERTS_RECEIVED: &str = "whodunit_alerts_received_total";
@@ -24,6 +29,8 @@ pub const ANNOUNCEMENTS: &str = "whodunit_announcements_total";
 pub const MODEL_CALLS: &str = "whodunit_model_calls_total";
 /// Counter, labels `model` and `kind` (input without what a cache held, cached, output): tokens of answers.
 pub const MODEL_TOKENS: &str = "whodunit_model_tokens_total";
+/// Counter: spans that could not be exported.
+pub const SPANS_LOST: &str = "whodunit_spans_lost_total";
 /// Histogram: from the start of an investigation to its report.
 pub const INVESTIGATION_SECONDS: &str = "whodunit_investigation_seconds";
 /// Histogram, label `source`: from a webhook's arrival to its answer.
@@ -42,15 +49,38 @@ const WEBHOOK_BUCKETS_SECONDS: &[f64] =
 /// Samples wait in memory until upkeep folds them into buckets, also when nobody scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
+type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
 /// Sends the process's log lines to stderr. Fails on a filter that does not parse and when called twice.
 pub fn start_log(log: &Log) -> anyhow::Result<()> {
+    subscribe(log, None)
+}
+
+/// As `start_log`, and exports the spans of investigations where a collector is configured.
+///
+/// # Errors
+/// A setting that cannot work, by its name.
+pub fn start(log: &Log, otlp: &Otlp) -> anyhow::Result<Traces> {
+    let traces = Traces::new(otlp)?;
+    subscribe(log, traces.layer())?;
+    Ok(traces)
+}
+
+/// With spans each layer has a filter of its own: what the log leaves out is exported all the same.
+fn subscribe(log: &Log, spans: Option<AnyLayer>) -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
         .parse(&log.filter)
         .with_context(|| format!("log.filter `{}` is not a filter like `info,whodunit=debug`", log.filter))?;
-    let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    if log.json { registry.with(lines.json()).try_init() } else { registry.with(lines).try_init() }
-        .context("the log was already started")
+    let lines: AnyLayer = if log.json { Box::new(lines.json()) } else { Box::new(lines) };
+    match spans {
+        Some(spans) => {
+            let layers: Vec<AnyLayer> = vec![Box::new(lines.with_filter(filter)), spans];
+            tracing_subscriber::registry().with(layers).try_init()
+        }
+        None => tracing_subscriber::registry().with(lines).with(filter).try_init(),
+    }
+    .context("the log was already started")
 }
 
 /// A recorder with our buckets, not yet installed: tests render one of their own.
@@ -89,6 +119,7 @@ fn describe() {
     describe_counter!(ANNOUNCEMENTS, "Tries to post to Slack, by what became of them.");
     describe_counter!(MODEL_CALLS, "Questions to models, by model and outcome.");
     describe_counter!(MODEL_TOKENS, "Tokens of answered questions, by model and kind.");
+    describe_counter!(SPANS_LOST, "Spans that could not be exported.");
     describe_histogram!(
         INVESTIGATION_SECONDS,
         Unit::Seconds,

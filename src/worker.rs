@@ -10,6 +10,8 @@ use sqlx::PgPool;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::announce::{Audience, Ending};
@@ -112,7 +114,8 @@ impl Worker {
         let deadline = Duration::from_secs(self.settings.deadline_secs);
         let worker = Arc::clone(self);
         let owned = claim.clone();
-        let mut task = tokio::spawn(async move { worker.investigate(&owned).await });
+        let span = span(claim);
+        let mut task = tokio::spawn(async move { worker.investigate(&owned).await }.instrument(span.clone()));
         let ended = tokio::select! {
             ended = &mut task => Some(match ended {
                 Ok(result) => result,
@@ -123,6 +126,10 @@ impl Worker {
             () = abort.cancelled() => None,
         };
         task.abort();
+        if let Some(error) = error_type(&ended) {
+            span.record("error.type", error);
+            span.record("otel.status_code", "ERROR");
+        }
         match ended {
             Some(Ok(Worked::Finished)) => {}
             Some(Ok(Worked::Lost)) => tracing::warn!(investigation = %claim.id, "lost the lease"),
@@ -169,6 +176,7 @@ impl Worker {
             }
             _ => incident.workload.clone(),
         };
+        Span::current().record("whodunit.workload", workload.key());
         let journal = Journal::Postgres { pool: self.pool.clone(), claim: claim.clone() };
         let deadline = Duration::from_secs(self.settings.deadline_secs).saturating_sub(started.elapsed());
         let investigated = self.investigator.investigate(&workload, &alerts, &journal, deadline).await?;
@@ -177,6 +185,7 @@ impl Worker {
         metrics::histogram!(telemetry::INVESTIGATION_SECONDS).record(seconds);
         if finished {
             let outcome = investigated.report.outcome.as_str();
+            Span::current().record("whodunit.outcome", outcome);
             metrics::counter!(telemetry::INVESTIGATIONS, "outcome" => outcome).increment(1);
             tracing::info!(investigation = %claim.id, %workload, outcome, seconds, "investigated");
         }
@@ -271,5 +280,28 @@ impl Worker {
         transaction.commit().await?;
         metrics::gauge!(telemetry::QUEUE_DEPTH).set(queue::depth(&self.pool).await? as f64);
         Ok(())
+    }
+}
+
+/// The whole of one attempt, for traces and the log. Its names and texts were redacted before they were stored.
+fn span(claim: &Claim) -> Span {
+    tracing::info_span!(
+        parent: None,
+        "investigation",
+        whodunit.investigation.id = %claim.id,
+        whodunit.attempt = i64::from(claim.attempt),
+        whodunit.workload = Empty,
+        whodunit.outcome = Empty,
+        "error.type" = Empty,
+        otel.status_code = Empty,
+    )
+}
+
+fn error_type(ended: &Option<anyhow::Result<Worked>>) -> Option<&'static str> {
+    match ended {
+        Some(Ok(Worked::Finished)) => None,
+        Some(Ok(Worked::Lost)) => Some("lease_lost"),
+        Some(Err(_)) => Some("failed"),
+        None => Some("handed_back"),
     }
 }

@@ -121,7 +121,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The recorded cluster is spoken to over HTTP, like any other: it knows nothing of the rooms.
     ("demo", &[]),
     // Cases are served by the demo's stand-ins and investigated as in life.
-    ("cases", &["settings", "source", "runbook", "evidence", "investigation", "investigator", "demo"]),
+    (
+        "cases",
+        &["settings", "source", "signature", "runbook", "evidence", "investigation", "investigator", "demo"],
+    ),
     (
         "command",
         &[

@@ -30,7 +30,6 @@ pub enum Origin {
 #[serde(deny_unknown_fields)]
 pub(super) struct CaseFile {
     pub about: String,
-    #[expect(dead_code, reason = "its author must say it; nothing follows from it")]
     pub origin: Origin,
     pub now: Option<DateTime<Utc>>,
     pub workload: Option<Spanned<String>>,

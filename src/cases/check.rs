@@ -17,6 +17,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::case::Origin;
+
 /// Faults told of one object.
 const MAX_FAULTS: usize = 10;
 
@@ -37,7 +39,7 @@ const CLUSTER_WIDE: [&str; 12] = [
 ];
 
 /// Everything that is wrong with one object.
-pub(super) fn object(value: &Value) -> Vec<String> {
+pub(super) fn object(value: &Value, origin: Origin) -> Vec<String> {
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind) = (text("/apiVersion"), text("/kind"));
     if api_version.is_empty() || kind.is_empty() || text("/metadata/name").is_empty() {
@@ -52,14 +54,20 @@ pub(super) fn object(value: &Value) -> Vec<String> {
             let must = if CLUSTER_WIDE.contains(&kind) { "no" } else { "a" };
             vec![format!("a {kind} has {must} metadata.namespace")]
         }
-        Some(check) => check(value),
+        Some(check) => match check(value) {
+            Err(fault) => vec![fault],
+            // A cluster that is newer than this program has fields that it does not know.
+            Ok(_) if origin == Origin::Recorded => Vec::new(),
+            Ok(lost) => lost,
+        },
         // A custom resource is whatever its definition says.
         None if group.contains('.') && !group.ends_with(".k8s.io") => Vec::new(),
         None => vec![format!("{api_version} has no kind {kind} that is read here")],
     }
 }
 
-type Check = fn(&Value) -> Vec<String>;
+/// Fields that were not understood, or why it is no such object.
+type Check = fn(&Value) -> Result<Vec<String>, String>;
 
 fn check_for(api_version: &str, kind: &str) -> Option<Check> {
     Some(match (api_version, kind) {
@@ -106,15 +114,15 @@ fn check_for(api_version: &str, kind: &str) -> Option<Check> {
     })
 }
 
-fn typed<K: DeserializeOwned + Serialize>(value: &Value) -> Vec<String> {
+fn typed<K: DeserializeOwned + Serialize>(value: &Value) -> Result<Vec<String>, String> {
     let read: Result<K, _> = serde_path_to_error::deserialize(value);
     let back = match read {
         Ok(object) => serde_json::to_value(&object).unwrap_or_default(),
-        Err(error) => return vec![format!("{}: {}", error.path(), error.inner())],
+        Err(error) => return Err(format!("{}: {}", error.path(), error.inner())),
     };
     let mut lost = Vec::new();
     compare(value, &back, "", &mut lost);
-    lost
+    Ok(lost)
 }
 
 /// What did not survive being read was not understood.

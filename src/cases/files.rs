@@ -44,7 +44,7 @@ pub(super) fn parse(folder: &Path) -> Result<Parsed, Vec<Fault>> {
     let file: CaseFile = yaml(&folder.join(CASE))?;
     let objects = if has(OBJECTS) {
         let path = folder.join(OBJECTS);
-        objects::read(&path.display().to_string(), &text(&path)?)?
+        objects::read(&path.display().to_string(), &text(&path)?, file.origin)?
     } else if file.based_on.is_some() {
         Vec::new()
     } else {

@@ -2,12 +2,14 @@
 //! cluster over HTTP on loopback and investigated as in life, without a model; verdicts go out. It writes
 //! nothing, and a case that cannot be read is a fault with its place, never a case left out in silence.
 
+mod capture;
 mod case;
 mod check;
 mod files;
 mod objects;
 mod patch;
 mod read;
+mod redacted;
 mod replay;
 mod show;
 mod verdict;
@@ -20,8 +22,10 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use serde::Serialize;
 
-use crate::runbook::{Catalogue, Fault};
+use crate::runbook::{BUILTIN_FOLDER, Catalogue, Fault};
+use crate::signature::Signature;
 
+pub use self::capture::{Captured, capture};
 pub use self::case::Case;
 pub use self::show::{Detail, text};
 pub use self::verdict::Verdict;
@@ -60,6 +64,51 @@ fn as_text<S: serde::Serializer>(faults: &[Fault], serializer: S) -> Result<S::O
     serializer.collect_seq(faults.iter().map(ToString::to_string))
 }
 
+/// What all replays need.
+struct Shared {
+    catalogue: Arc<Catalogue>,
+    /// Ids of signatures that know no cause.
+    catch_alls: BTreeSet<String>,
+    http: reqwest::Client,
+    deadline: Duration,
+}
+
+impl Shared {
+    async fn verdict(&self, case: &Case) -> Verdict {
+        match replay::replay(case, &self.catalogue, &self.http, self.deadline).await {
+            Ok(report) => verdict::judge(case, &report, &self.catch_alls),
+            Err(error) => Verdict::broken(case, format!("{error:#}")),
+        }
+    }
+}
+
+/// Signatures of these folders that no case expects, at their places in the runbooks, and cases that cannot
+/// be read.
+pub fn uncovered(folders: &[PathBuf]) -> Vec<Fault> {
+    if folders.is_empty() {
+        return Vec::new();
+    }
+    let catalogue = Catalogue::rehearse(folders);
+    let read = read::all(&read::places(folders), "");
+    let mut warnings = read.faults;
+    for (id, (signature, path)) in own(&catalogue) {
+        if !read.cases.iter().any(|case| case.finds(id)) {
+            let (line, column) = signature.place();
+            let message = format!("no case expects signature `{id}`; add one below cases/");
+            warnings.push(Fault { path: path.to_owned(), line: line + 1, column, message });
+        }
+    }
+    warnings.sort();
+    warnings
+}
+
+/// Signatures of the folders, not those of the binary.
+fn own(catalogue: &Catalogue) -> BTreeMap<&str, (&Signature, &str)> {
+    let mut all = catalogue.all_signatures();
+    all.retain(|_, (_, path)| !path.is_empty() && !path.starts_with(BUILTIN_FOLDER));
+    all
+}
+
 /// Runs the cases of these folders whose `family/name` holds `filter`, each within `deadline`.
 pub async fn test(
     folders: &[PathBuf],
@@ -86,25 +135,27 @@ pub async fn test(
             faults.extend(misprints);
         }
     }
-    let catch_alls: BTreeSet<&str> =
-        known.iter().filter(|(_, (one, _))| one.catch_all).map(|(id, _)| *id).collect();
+    let catch_alls = known.iter().filter(|(_, (one, _))| one.catch_all).map(|(id, _)| (*id).to_owned());
+    let shared = Arc::new(Shared {
+        catalogue: Arc::clone(&catalogue),
+        catch_alls: catch_alls.collect(),
+        http: http.clone(),
+        deadline,
+    });
+    let cases: Vec<Arc<Case>> = cases.into_iter().map(Arc::new).collect();
     let replays = cases.iter().map(|case| {
-        let (catalogue, catch_alls) = (&catalogue, &catch_alls);
-        async move {
-            match replay::replay(case, catalogue, http, deadline).await {
-                Ok(report) => verdict::judge(case, &report, catch_alls),
-                Err(error) => Verdict::broken(case, format!("{error:#}")),
-            }
-        }
+        let (case, shared) = (Arc::clone(case), Arc::clone(&shared));
+        // A task of its own, so that all cores replay; one that panics is told as a fault of its case.
+        let task = tokio::spawn({
+            let case = Arc::clone(&case);
+            async move { shared.verdict(&case).await }
+        });
+        async move { task.await.unwrap_or_else(|error| Verdict::broken(&case, format!("{error}"))) }
     });
     let mut verdicts: Vec<Verdict> =
         futures::stream::iter(replays).buffer_unordered(CONCURRENT_CASES).collect().await;
     verdicts.sort_by(|a, b| (&a.family, &a.name).cmp(&(&b.family, &b.name)));
-    let own: BTreeMap<&str, &str> = known
-        .iter()
-        .filter(|(_, (_, path))| !path.is_empty() && !path.starts_with(crate::runbook::BUILTIN_FOLDER))
-        .map(|(id, (_, path))| (*id, *path))
-        .collect();
+    let own = own(&catalogue);
     // Of cases that were left out nobody can say what they cover.
     let own_ids: Vec<&str> = if filter.is_empty() { own.keys().copied().collect() } else { Vec::new() };
     let without = |has: &dyn Fn(&Case, &str) -> bool| -> Vec<String> {

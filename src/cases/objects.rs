@@ -4,6 +4,7 @@
 use serde_json::Value;
 use serde_saphyr::{Spanned, options};
 
+use super::case::Origin;
 use super::check;
 use crate::runbook::Fault;
 
@@ -16,7 +17,7 @@ pub(super) struct Placed {
 }
 
 /// Every object of a file.
-pub(super) fn read(path: &str, text: &str) -> Result<Vec<Placed>, Vec<Fault>> {
+pub(super) fn read(path: &str, text: &str, origin: Origin) -> Result<Vec<Placed>, Vec<Fault>> {
     let documents: Vec<Spanned<Value>> = serde_saphyr::from_multiple_with_options(text, options! {})
         .map_err(|error| vec![yaml_fault(path, &error)])?;
     let (mut objects, mut faults) = (Vec::new(), Vec::new());
@@ -32,7 +33,7 @@ pub(super) fn read(path: &str, text: &str) -> Result<Vec<Placed>, Vec<Fault>> {
         };
         for value in items {
             let key = key(&value);
-            let mut wrong = check::object(&value);
+            let mut wrong = check::object(&value, origin);
             if objects.iter().any(|known: &Placed| known.key == key) {
                 wrong.push("it is there twice".to_owned());
             }

@@ -83,3 +83,39 @@ fn place(object: &mut Value, pointer: &str, value: &Value) -> Result<(), String>
 fn missing(pointer: &str, part: &str) -> String {
     format!("{pointer}: there is no `{part}`")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn patched(change: Value) -> Result<Value, String> {
+        let mut object = json!({"a": {"b": 1, "c": [{"d": 1}, {"d": 2}]}, "e/f": true});
+        apply(&mut object, &change).map(|()| object)
+    }
+
+    #[test]
+    fn a_merge_patch_replaces_lists_and_removes_by_null() {
+        let change = json!({"a": {"b": null, "c": [3]}, "g": {"h": {"i": null}}});
+        assert_eq!(patched(change).unwrap(), json!({"a": {"c": [3]}, "e/f": true, "g": {"h": {}}}));
+    }
+
+    #[test]
+    fn a_pointer_reaches_into_lists() {
+        let change = json!({"/a/c/1/d": 5, "/a/c/-": 7, "/e~1f": false, "/n/m": 1});
+        let is = json!({"a": {"b": 1, "c": [{"d": 1}, {"d": 5}, 7]}, "e/f": false, "n": {"m": 1}});
+        assert_eq!(patched(change).unwrap(), is);
+        assert_eq!(patched(json!({"/a/c/0": null})).unwrap()["a"]["c"], json!([{"d": 2}]));
+    }
+
+    #[test]
+    fn what_is_not_there_or_does_not_change_is_an_error() {
+        for change in [json!({"/a/c/2": 1}), json!({"/a/b/x": 1}), json!({"/a/x": null}), json!({"/": null})]
+        {
+            assert!(patched(change.clone()).is_err_and(|why| why.contains("there is no")), "{change}");
+        }
+        assert_eq!(patched(json!({"a": {"b": 1}})), Err("it changes nothing".to_owned()));
+        assert!(patched(json!([1])).is_err());
+    }
+}

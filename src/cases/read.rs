@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use super::case::{AlertSpec, Case, workload};
+use super::case::{AlertSpec, Case, Origin, workload};
 use super::files::{self, Parsed};
 use super::objects::{Placed, key};
 use super::{check, patch};
@@ -221,7 +221,7 @@ impl Shelf {
         };
         whole.take(parsed);
         for (key, change) in &parsed.file.changes {
-            change_object(&mut whole.objects, key, &change.value)
+            change_object(&mut whole.objects, key, &change.value, parsed.file.origin)
                 .map_err(|message| at(change.referenced, format!("{key}: {message}")))?;
         }
         let faults = files::stray_logs(folder, parsed, &whole.objects);
@@ -261,7 +261,12 @@ impl Whole {
     }
 }
 
-fn change_object(objects: &mut Vec<Placed>, wanted: &str, change: &serde_json::Value) -> Result<(), String> {
+fn change_object(
+    objects: &mut Vec<Placed>,
+    wanted: &str,
+    change: &serde_json::Value,
+    origin: Origin,
+) -> Result<(), String> {
     let Some(index) = objects.iter().position(|known| known.key == wanted) else {
         return Err("there is no such object; write `Kind namespace/name` or `Kind name`".to_owned());
     };
@@ -271,6 +276,6 @@ fn change_object(objects: &mut Vec<Placed>, wanted: &str, change: &serde_json::V
     }
     patch::apply(&mut objects[index].value, change)?;
     objects[index].key = key(&objects[index].value);
-    let wrong = check::object(&objects[index].value);
+    let wrong = check::object(&objects[index].value, origin);
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }

@@ -64,7 +64,7 @@ impl Verdict {
 }
 
 /// `catch_alls` are ids of signatures that know no cause: they may be there without being expected.
-pub(super) fn judge(case: &Case, report: &Report, catch_alls: &BTreeSet<&str>) -> Verdict {
+pub(super) fn judge(case: &Case, report: &Report, catch_alls: &BTreeSet<String>) -> Verdict {
     let mut verdict = Verdict::empty(case);
     let mut unexpected: Vec<&Finding> =
         report.findings.iter().filter(|finding| finding.role == Role::Primary).collect();
@@ -84,7 +84,7 @@ pub(super) fn judge(case: &Case, report: &Report, catch_alls: &BTreeSet<&str>) -
             None => verdict.missed.push(absent(expected, "at all", report)),
         }
     }
-    unexpected.retain(|finding| !catch_alls.contains(finding.signature.as_str()));
+    unexpected.retain(|finding| !catch_alls.contains(&finding.signature));
     let ruled_out = report.findings.iter().filter(|one| Some(&one.signature) == case.near_miss_of.as_ref());
     for finding in ruled_out {
         unexpected.retain(|one| !std::ptr::eq(*one, finding));

@@ -1,5 +1,6 @@
 //! `whodunit runbooks`: lint runbooks, test them, and explain which one an alert gets.
 
+mod coverage;
 mod test;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::Subcommand;
 
 use super::Config;
 use crate::alert::Source;
+use crate::cases;
 use crate::incident::resolve::Resolver;
 use crate::runbook::{self, Catalogue};
 use crate::webhook;
@@ -24,6 +26,10 @@ pub enum Runbooks {
     },
     /// Replay cases and compare what is found with what must be; exit code 1 when one fails
     Test(test::Options),
+    /// Which alerts of the last days had no runbook, or only a general one? Asks the database
+    Coverage(coverage::Options),
+    /// Print the JSON Schema of a runbook's header, for editors
+    Schema,
     /// Which runbook would this alert get, and why?
     Explain {
         #[command(flatten)]
@@ -48,10 +54,26 @@ pub async fn run(command: Runbooks) -> anyhow::Result<ExitCode> {
                     println!("{fault}");
                 }
             }
-            eprintln!("{} fault(s).", faults.len());
+            let uncovered = cases::uncovered(&folders);
+            for warning in &uncovered {
+                if annotate {
+                    println!(
+                        "::warning file={},line={},col={}::{}",
+                        warning.path, warning.line, warning.column, warning.message
+                    );
+                } else {
+                    println!("{warning} (a warning)");
+                }
+            }
+            eprintln!("{} fault(s), {} warning(s).", faults.len(), uncovered.len());
             Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Runbooks::Test(options) => test::run(options).await,
+        Runbooks::Coverage(options) => coverage::run(options).await,
+        Runbooks::Schema => {
+            println!("{:#}", runbook::schema());
+            Ok(ExitCode::SUCCESS)
+        }
         Runbooks::Explain { config, alert } => {
             let settings = config.load()?;
             let bytes = std::fs::read(&alert).with_context(|| format!("cannot read {}", alert.display()))?;

@@ -37,7 +37,7 @@ pub fn rows(
         for (container, init) in init.chain(spec.containers.iter().map(|container| (container, false))) {
             let mut row = row(pod, container, init);
             probes.describe(&mut row);
-            row.failing = is_failing(objects, pod, &row);
+            row.failing = is_failing(objects, pod, container, &row);
             let quote = ledger.line(page, &line(&row, objects.now));
             (row.evidence, row.quote) = (quote.evidence, quote.text);
             rows.push(row);
@@ -131,7 +131,7 @@ fn take_end(row: &mut ContainerFact, end: &ContainerStateTerminated) {
     }
 }
 
-fn is_failing(objects: &Objects, pod: &Pod, row: &ContainerFact) -> bool {
+fn is_failing(objects: &Objects, pod: &Pod, container: &Container, row: &ContainerFact) -> bool {
     let age = pods::created_at(pod).map_or(0, |at| (objects.now - at).num_seconds());
     let recent = row.exited_at.is_some_and(|at| (objects.now - at).num_seconds() <= RECENT_END_SECS);
     match row.state.as_str() {
@@ -143,9 +143,17 @@ fn is_failing(objects: &Objects, pod: &Pod, row: &ContainerFact) -> bool {
         "running" if row.role == "init" => {
             row.running_since.is_some_and(|at| (objects.now - at).num_seconds() > SLOW_INIT_SECS)
         }
-        "running" => !row.ready && age > CREATING_SECS || row.restarts > 0 && recent && row.exit_code != 0,
+        "running" => {
+            !row.ready && age > CREATING_SECS.max(probe_time(container, row))
+                || row.restarts > 0 && recent && row.exit_code != 0
+        }
         _ => false,
     }
+}
+
+/// What its probes give it to become ready the first time; after a restart nothing is given.
+fn probe_time(container: &Container, row: &ContainerFact) -> i64 {
+    if row.restarts > 0 { 0 } else { pods::grace_of(container) }
 }
 
 fn line(row: &ContainerFact, now: DateTime<Utc>) -> String {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, Utc};
 use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::focus::{Focus, name_of};
 use super::ledger::{Ledger, clean};
@@ -125,6 +126,9 @@ fn overtaken(objects: &Objects, event: &Event) -> bool {
         let phase = claim.and_then(|claim| claim.status.as_ref()?.phase.as_deref());
         return phase == Some("Bound");
     }
+    if reason == "FailedCreate" {
+        return made_good(objects, event);
+    }
     let Some(pod) = pod_of(objects, event) else { return false };
     let started = || {
         pods::statuses(pod).any(|status| {
@@ -145,10 +149,40 @@ fn overtaken(objects: &Objects, event: &Event) -> bool {
     }
 }
 
-/// A probe that failed while the pod was starting, and has failed again since: the later words count.
+/// The controller whose pods could not be created has them all now: a ServiceAccount that came late, a quota
+/// that was raised.
+fn made_good(objects: &Objects, event: &Event) -> bool {
+    let object = &event.involved_object;
+    let is = |metadata: &ObjectMeta| {
+        metadata.name == object.name
+            && (object.uid.is_none() || metadata.uid.is_none() || metadata.uid == object.uid)
+    };
+    match object.kind.as_deref() {
+        Some("ReplicaSet") => objects.replica_sets.items.iter().any(|set| {
+            let made = set.status.as_ref().map_or(0, |status| status.replicas);
+            is(&set.metadata) && made >= set.spec.replicas.unwrap_or(1)
+        }),
+        Some("StatefulSet") => objects.stateful_sets.items.iter().any(|set| {
+            let made = set.status.as_ref().map_or(0, |status| status.replicas);
+            is(&set.metadata) && made >= set.spec.replicas.unwrap_or(1)
+        }),
+        Some("DaemonSet") => objects.daemon_sets.items.iter().any(|set| {
+            let status = set.status.as_ref();
+            let made = status.is_some_and(|one| one.current_number_scheduled >= one.desired_number_scheduled);
+            is(&set.metadata) && made
+        }),
+        _ => false,
+    }
+}
+
+/// A readiness or startup probe that failed within the time its settings give it, or that failed while the
+/// pod was starting and has failed again since: the later words count.
 fn is_start_up_noise(objects: &Objects, pod: &Pod, event: &Event) -> bool {
     let last = |event: &Event| row(event, objects.now).last_at;
     let at = last(event);
+    if in_its_time(pod, event, at) {
+        return true;
+    }
     let starting = at
         .zip(pods::created_at(pod))
         .is_some_and(|(at, created)| (at - created).num_seconds() < STARTING_SECS);
@@ -161,6 +195,29 @@ fn is_start_up_noise(objects: &Objects, pod: &Pod, event: &Event) -> bool {
             && last(other) > at
     };
     starting && objects.events.items.iter().any(|other| later(&other))
+}
+
+fn in_its_time(pod: &Pod, event: &Event, at: Option<DateTime<Utc>>) -> bool {
+    let message = event.message.as_deref().unwrap_or_default();
+    let waits = message.starts_with("Readiness") || message.starts_with("Startup");
+    let Some(name) = container_of(event).filter(|_| waits) else { return false };
+    let container = pod.spec.iter().flat_map(|spec| &spec.containers).find(|one| one.name == name);
+    let status = pods::statuses(pod).find(|status| status.name == name);
+    let running = status.and_then(|status| status.state.as_ref()?.running.as_ref());
+    // Since this start, not since the pod's: what was said of an earlier instance is no noise of this one.
+    let started = running.and_then(|running| running.started_at.as_ref()).and_then(units::time);
+    match (container, started, at) {
+        (Some(container), Some(started), Some(at)) => {
+            at >= started && (at - started).num_seconds() < pods::grace_of(container)
+        }
+        _ => false,
+    }
+}
+
+/// `inventory` of `spec.containers{inventory}`.
+fn container_of(event: &Event) -> Option<&str> {
+    let path = event.involved_object.field_path.as_deref()?;
+    path.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}'))
 }
 
 /// Older than the window, yet the object is in the very state that the event tells of.
@@ -198,9 +255,7 @@ impl ProbeEvents {
         if row.kind != "Pod" || !matches!(row.reason.as_str(), "Unhealthy" | "Killing") {
             return;
         }
-        // `spec.containers{inventory}`
-        let path = event.involved_object.field_path.as_deref().unwrap_or_default();
-        let container = path.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}'));
+        let container = container_of(event);
         self.by_pod.entry(row.name.clone()).or_default().push(ProbeEvent {
             container: container.unwrap_or_default().to_owned(),
             reason: row.reason.clone(),

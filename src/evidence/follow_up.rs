@@ -51,12 +51,20 @@ pub(super) async fn second_round(
         Some(scoped.requested_per_node(pods::requested).await)
     };
     let classes = async { if unbound { Some(scoped.list_shared().await) } else { None } };
+    let volumes = async {
+        if unbound || waits_for_node && !draft.claims.is_empty() {
+            Some(scoped.list_shared().await)
+        } else {
+            None
+        }
+    };
     let readyz = async { if workload.kind == "Cluster" { Some(scoped.readyz().await) } else { None } };
     let targets = log_targets(draft, is_wide(workload));
-    let (found, sums, classes, readyz, logs, peaks) = tokio::join!(
+    let (found, sums, classes, volumes, readyz, logs, peaks) = tokio::join!(
         lookups(scoped, objects, workload),
         sums,
         classes,
+        volumes,
         readyz,
         join_all(targets.iter().map(|row| container_logs(sources, scoped, row, objects.now))),
         peaks(sources, draft),
@@ -71,6 +79,9 @@ pub(super) async fn second_round(
     }
     if let Some(answer) = classes {
         objects.storage_classes = kept(answer, "storageclasses", &mut objects.gaps);
+    }
+    if let Some(answer) = volumes {
+        objects.volumes = kept(answer, "persistentvolumes", &mut objects.gaps);
     }
     match readyz {
         Some(Ok(answer)) => objects.readyz = Some((answer.value, answer.query)),

@@ -17,6 +17,7 @@ mod logs;
 mod node;
 mod nodes;
 mod objects;
+mod placement;
 pub(crate) mod pods;
 pub(crate) mod references;
 pub(crate) mod rollout;
@@ -70,6 +71,7 @@ fn facts_into(objects: &Objects, workload: &Workload, alerts: &[Alert], ledger: 
     take_pods(objects, &focus, began, &mut facts, ledger);
     facts.rollouts = rollout::rows(objects, &focus, ledger);
     facts.nodes = nodes::rows(objects, &focus, ledger);
+    facts.placements = placement::rows(objects, &focus, &mut facts.pods, ledger);
     facts.claims = claims::rows(objects, &focus, &facts.events, ledger);
     let said = Said { containers: &facts.containers, events: &facts.events };
     facts.references = references::rows(objects, &focus, &said, ledger);

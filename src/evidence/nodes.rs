@@ -65,7 +65,7 @@ fn row(objects: &Objects, node: &Node) -> NodeFact {
     let taints = spec.and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
     let labels = clean_labels(node.metadata.labels.as_ref());
     let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
-    let requested = objects.requested.as_ref().map(|(sums, _)| sums.get(&name).copied().unwrap_or_default());
+    let requested = objects.requested.as_ref().map(|(sums, _)| sums.get(&name).cloned().unwrap_or_default());
     NodeFact {
         ready: ready.map_or("Unknown", |ready| ready.status.as_str()).to_owned(),
         ready_reason: ready.and_then(|ready| ready.reason.clone()).unwrap_or_default(),
@@ -84,9 +84,9 @@ fn row(objects: &Objects, node: &Node) -> NodeFact {
         allocatable_cpu_millis: units::millis(units::quantity(allocatable, "cpu")),
         allocatable_memory_bytes: units::units(units::quantity(allocatable, "memory")),
         allocatable_pods: units::units(units::quantity(allocatable, "pods")),
-        requested_cpu_millis: requested.map_or(-1, |sum| sum.cpu_millis),
-        requested_memory_bytes: requested.map_or(-1, |sum| sum.memory_bytes),
-        pods: requested.map_or(-1, |sum| sum.pods),
+        requested_cpu_millis: requested.as_ref().map_or(-1, |sum| sum.cpu_millis),
+        requested_memory_bytes: requested.as_ref().map_or(-1, |sum| sum.memory_bytes),
+        pods: requested.as_ref().map_or(-1, |sum| sum.pods),
         name,
         evidence: String::new(),
         quote: String::new(),

@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Event, Node, PersistentVolumeClaim, Pod, ResourceQuota, Service};
+use k8s_openapi::api::core::v1::{
+    Event, Node, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota, Service,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::storage::v1::StorageClass;
 
@@ -52,6 +54,7 @@ pub struct Objects {
     pub quotas: Read<ResourceQuota>,
     pub nodes: Read<Node>,
     pub storage_classes: Read<StorageClass>,
+    pub volumes: Read<PersistentVolume>,
     /// Sums per node, with the request they were added up from.
     pub requested: Option<(BTreeMap<String, Requested>, String)>,
     pub readyz: Option<(String, String)>,

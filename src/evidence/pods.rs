@@ -1,7 +1,9 @@
 //! Pods as rows: phase, readiness, scheduling, owner, requests. Pure.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Utc};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodCondition, PodSpec, Probe};
 
 use super::focus::{Focus, name_of, owners};
 use super::ledger::{Ledger, Page, clean, clean_labels};
@@ -12,6 +14,11 @@ use crate::source::kubernetes::{Requested, controller};
 
 /// A pod this young that is not failing is starting, not unhealthy, in seconds.
 const STARTING_SECS: i64 = 60;
+/// A probe that is given longer than this to succeed is not waited for longer, in seconds.
+const MAX_GRACE_SECS: i64 = 600;
+
+/// The scheduler of pods that name none.
+pub const DEFAULT_SCHEDULER: &str = "default-scheduler";
 
 pub fn rows(objects: &Objects, focus: &Focus<'_>, ledger: &mut Ledger, page: Page) -> Vec<PodFact> {
     focus.pods.iter().map(|pod| row(objects, pod, ledger, page)).collect()
@@ -26,9 +33,30 @@ pub fn is_healthy(objects: &Objects, pod: &Pod) -> bool {
         _ if is_ready(pod) => true,
         _ => {
             let age = created_at(pod).map_or(i64::MAX, |at| (objects.now - at).num_seconds());
-            age < STARTING_SECS && !containers::any_bad_reason(pod)
+            let restarted = statuses(pod).any(|status| status.restart_count > 0);
+            let grace = if restarted { STARTING_SECS } else { STARTING_SECS.max(grace(pod)) };
+            age < grace && !containers::any_bad_reason(pod)
         }
     }
+}
+
+/// How long a container may be not ready by its own probes' settings, in seconds: the startup probe's time
+/// and then the readiness probe's. The longest of the pod's containers counts.
+pub fn grace(pod: &Pod) -> i64 {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    containers.map(grace_of).max().unwrap_or(0)
+}
+
+/// The same for one container.
+pub fn grace_of(container: &Container) -> i64 {
+    let of = |probe: Option<&Probe>| {
+        probe.map_or(0, |probe| {
+            let (delay, period) =
+                (probe.initial_delay_seconds.unwrap_or(0), probe.period_seconds.unwrap_or(10));
+            i64::from(delay) + i64::from(probe.failure_threshold.unwrap_or(3)) * i64::from(period)
+        })
+    };
+    (of(container.startup_probe.as_ref()) + of(container.readiness_probe.as_ref())).clamp(0, MAX_GRACE_SECS)
 }
 
 /// A failed pod that its controller has already made good for.
@@ -71,37 +99,76 @@ pub fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     init.iter().chain(main)
 }
 
-/// What the scheduler counts for a pod: the containers together, or the largest init container.
+/// What the scheduler counts for a pod: the containers together, or the largest init container with the
+/// sidecars before it; what the pod asks for as a whole goes before both.
 pub fn requested(pod: &Pod) -> Requested {
     let Some(spec) = pod.spec.as_ref() else { return Requested::default() };
-    let one = |container: &k8s_openapi::api::core::v1::Container| {
-        let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-        (units::millis(units::quantity(requests, "cpu")), units::units(units::quantity(requests, "memory")))
-    };
-    let mut sum = (0, 0);
+    let (mut sum, mut sidecars, mut largest) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for container in &spec.containers {
-        let (cpu, memory) = one(container);
-        sum = (sum.0 + cpu, sum.1 + memory);
+        add(&mut sum, &requests(container));
     }
-    let (mut cpu_millis, mut memory_bytes) = sum;
-    let mut sidecars = (0, 0);
     for container in spec.init_containers.iter().flatten() {
-        let (cpu, memory) = one(container);
+        let mut own = requests(container);
         if container.restart_policy.as_deref() == Some("Always") {
-            sidecars = (sidecars.0 + cpu, sidecars.1 + memory);
+            add(&mut sidecars, &own);
         } else {
-            cpu_millis = cpu_millis.max(cpu + sidecars.0);
-            memory_bytes = memory_bytes.max(memory + sidecars.1);
+            add(&mut own, &sidecars);
+            raise(&mut largest, &own);
         }
     }
-    cpu_millis = cpu_millis.max(sum.0 + sidecars.0);
-    memory_bytes = memory_bytes.max(sum.1 + sidecars.1);
-    let overhead = spec.overhead.as_ref();
+    add(&mut sum, &sidecars);
+    raise(&mut sum, &largest);
+    for (name, quantity) in spec.resources.iter().filter_map(|own| own.requests.as_ref()).flatten() {
+        sum.insert(name.clone(), units::millis(&quantity.0));
+    }
+    let overhead = spec.overhead.iter().flatten();
+    add(&mut sum, &overhead.map(|(name, quantity)| (name.clone(), units::millis(&quantity.0))).collect());
+    let memory_millis = sum.remove("memory").unwrap_or(0);
     Requested {
-        cpu_millis: cpu_millis + units::millis(units::quantity(overhead, "cpu")),
-        memory_bytes: memory_bytes + units::units(units::quantity(overhead, "memory")),
+        cpu_millis: sum.remove("cpu").unwrap_or(0),
+        memory_bytes: memory_millis / 1000 + i64::from(memory_millis % 1000 > 0),
+        other_millis: sum.into_iter().filter(|(_, millis)| *millis > 0).collect(),
+        host_ports: host_ports(spec),
         pods: 1,
     }
+}
+
+type Amounts = BTreeMap<String, i64>;
+
+fn requests(container: &Container) -> Amounts {
+    let requests = container.resources.iter().filter_map(|resources| resources.requests.as_ref()).flatten();
+    requests.map(|(name, quantity)| (name.clone(), units::millis(&quantity.0))).collect()
+}
+
+fn add(sum: &mut Amounts, more: &Amounts) {
+    for (name, millis) in more {
+        let total = sum.entry(name.clone()).or_default();
+        *total = total.saturating_add(*millis);
+    }
+}
+
+fn raise(least: &mut Amounts, other: &Amounts) {
+    for (name, millis) in other {
+        let known = least.entry(name.clone()).or_default();
+        *known = (*known).max(*millis);
+    }
+}
+
+fn host_ports(spec: &PodSpec) -> BTreeSet<String> {
+    let sidecar = |container: &&Container| container.restart_policy.as_deref() == Some("Always");
+    let sidecars = spec.init_containers.iter().flatten().filter(sidecar);
+    let ports = spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
+    ports
+        .filter_map(|port| {
+            let number = port.host_port.filter(|number| *number > 0)?;
+            let protocol = port.protocol.as_deref().unwrap_or("TCP");
+            let any = |ip: &&str| !ip.is_empty() && *ip != "0.0.0.0" && *ip != "::";
+            Some(match port.host_ip.as_deref().filter(any) {
+                Some(address) => format!("{address}:{number}/{protocol}"),
+                None => format!("{number}/{protocol}"),
+            })
+        })
+        .collect()
 }
 
 fn row(objects: &Objects, pod: &Pod, ledger: &mut Ledger, page: Page) -> PodFact {
@@ -118,11 +185,21 @@ fn row(objects: &Objects, pod: &Pod, ledger: &mut Ledger, page: Page) -> PodFact
         reason: text(status.and_then(|status| status.reason.as_ref())),
         message: text(status.and_then(|status| status.message.as_ref())),
         node: text(spec.and_then(|spec| spec.node_name.as_ref())),
+        node_exists: node_exists(objects, spec.and_then(|spec| spec.node_name.as_deref())).to_owned(),
         ready: is_ready(pod),
         healthy: is_healthy(objects, pod),
         scheduled: spec.is_some_and(|spec| spec.node_name.is_some()),
         unscheduled_reason: text(unscheduled.and_then(|condition| condition.reason.as_ref())),
         unscheduled_message: text(unscheduled.and_then(|condition| condition.message.as_ref())),
+        blocked_by: Vec::new(),
+        blocked_from: String::new(),
+        scheduler_name: text(spec.and_then(|spec| spec.scheduler_name.as_ref())),
+        gates: spec
+            .and_then(|spec| spec.scheduling_gates.as_deref())
+            .unwrap_or_default()
+            .iter()
+            .map(|gate| clean(&gate.name))
+            .collect(),
         terminating: pod.metadata.deletion_timestamp.is_some(),
         finalizers: pod.metadata.finalizers.clone().unwrap_or_default(),
         created_at,
@@ -145,6 +222,11 @@ fn row(objects: &Objects, pod: &Pod, ledger: &mut Ledger, page: Page) -> PodFact
     row
 }
 
+fn node_exists(objects: &Objects, node: Option<&str>) -> &'static str {
+    let Some(node) = node.filter(|_| objects.nodes.known) else { return "unknown" };
+    if objects.nodes.items.iter().any(|known| name_of(&known.metadata) == node) { "yes" } else { "no" }
+}
+
 fn line(row: &PodFact, pod: &Pod) -> String {
     let main =
         pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
@@ -157,7 +239,13 @@ fn line(row: &PodFact, pod: &Pod) -> String {
         units::span(row.age_seconds),
     );
     if row.scheduled {
-        line.push_str(&format!(", on {}", row.node));
+        let gone = if row.node_exists == "no" { " which does not exist" } else { "" };
+        line.push_str(&format!(", on {}{gone}", row.node));
+    } else if !matches!(row.scheduler_name.as_str(), "" | DEFAULT_SCHEDULER) {
+        line.push_str(&format!(", schedulerName {}", row.scheduler_name));
+    }
+    if !row.gates.is_empty() {
+        line.push_str(&format!(", scheduling gates {}", row.gates.join(", ")));
     }
     if !row.reason.is_empty() {
         line.push_str(&format!(", {}: {}", row.reason, row.message));

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+mod placement;
+mod startup;
 mod synthetic;
 
 use super::*;

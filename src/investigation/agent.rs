@@ -3,6 +3,7 @@
 //! says decides nothing but which of its own tools is called next.
 
 mod ended;
+mod spans;
 
 use std::time::Duration;
 
@@ -70,6 +71,13 @@ struct Run<'m> {
 /// # Errors
 /// Only the journal's: what cannot be written down is not gone on with.
 pub async fn run(means: Means<'_>, opening: Opening, ledger: Ledger) -> anyhow::Result<Ran> {
+    let span = spans::invoke_agent();
+    let ran = conduct(means, opening, ledger).instrument(span.clone()).await;
+    spans::ran(&span, &ran);
+    ran
+}
+
+async fn conduct(means: Means<'_>, opening: Opening, ledger: Ledger) -> anyhow::Result<Ran> {
     let fence = Fence::new(&opening.fence);
     let before = Duration::from_millis(ledger.milliseconds());
     let now = Instant::now();
@@ -111,20 +119,8 @@ impl Run<'_> {
             Leave::Resolved => return Ok(Some(Ended::Cancelled)),
         }
         let until = self.began + until;
-        let span = tracing::info_span!(
-            "chat",
-            gen_ai.operation.name = "chat",
-            gen_ai.request.max_tokens = MAX_OUTPUT_TOKENS,
-            gen_ai.response.model = tracing::field::Empty,
-            gen_ai.usage.input_tokens = tracing::field::Empty,
-            gen_ai.usage.output_tokens = tracing::field::Empty,
-        );
-        match self.means.ladder.ask(&request, until).instrument(span.clone()).await {
+        match self.means.ladder.ask(&request, until).await {
             Ok(reply) => {
-                span.record("gen_ai.response.model", reply.model.as_str());
-                span.record("gen_ai.usage.input_tokens", reply.usage.input);
-                span.record("gen_ai.usage.output_tokens", reply.usage.output);
-                drop(span);
                 let step = self.invoke(reply, forced_by.is_some(), &call, started).await;
                 self.keep(step).await
             }
@@ -210,14 +206,15 @@ impl Run<'_> {
             .map(|(call, _)| call.clone())
             .collect();
         let Means { toolbox, bounds, .. } = self.means;
-        let each = fresh.iter().map(|call| {
-            let span = tracing::info_span!(
-                "execute_tool",
-                gen_ai.operation.name = "execute_tool",
-                gen_ai.tool.name = call.name,
-                gen_ai.tool.call.id = call.id,
-            );
-            timeout_at(end, toolbox.invoke(call, bounds)).instrument(span)
+        let each = fresh.iter().map(|call| async move {
+            let span = spans::execute_tool(toolbox.known(&call.name));
+            let outcome = timeout_at(end, toolbox.invoke(call, bounds)).instrument(span.clone()).await;
+            match &outcome {
+                Ok(outcome) if outcome.status.is_error() => spans::failed(&span, outcome.status.as_str()),
+                Ok(_) => {}
+                Err(_) => spans::failed(&span, "timeout"),
+            }
+            outcome
         });
         let mut outcomes: std::vec::IntoIter<Option<Outcome>> =
             join_all(each).await.into_iter().map(Result::ok).collect::<Vec<_>>().into_iter();

@@ -8,6 +8,7 @@ use crate::report::{
     Cause, Confidence, Cost, Coverage, Evidence, Finding, Gap, NextStep, Outcome, Report, Role, RunbookUse,
 };
 
+use super::healthy::{self, Healthy};
 use super::verify::verify;
 
 /// Next steps shown: a reader of two minutes does not do more.
@@ -32,6 +33,9 @@ pub fn conclude(facts: &Facts, judgement: Judgement) -> Report {
     let Judgement { mut findings, explained, mut gaps, runbook, seconds } = judgement;
     let evidence = verify(&mut findings, &facts.observations);
     gaps.splice(0..0, facts.gaps.iter().cloned());
+    if let Some(healthy) = healthy::judge(facts, &findings, &gaps) {
+        return calm(facts, healthy, Judgement { findings, explained, gaps, runbook, seconds });
+    }
     let primary = findings.iter().find(|finding| finding.role == Role::Primary).cloned();
     let cause = primary.filter(|_| explained).map(|finding| Cause {
         id: finding.signature,
@@ -65,6 +69,28 @@ pub fn conclude(facts: &Facts, judgement: Judgement) -> Report {
         unproven: Vec::new(),
         cause,
         findings,
+    }
+}
+
+/// Nothing is broken: what was checked takes the place of findings.
+fn calm(facts: &Facts, healthy: Healthy, judgement: Judgement) -> Report {
+    // What could not be read did not matter, but is told.
+    let confidence = if judgement.gaps.is_empty() { Confidence::High } else { Confidence::Medium };
+    Report {
+        outcome: Outcome::NotAnIncident,
+        summary: healthy.summary,
+        cause: None,
+        confidence,
+        affected: facts.affected.clone(),
+        findings: Vec::new(),
+        timeline: facts.timeline.clone(),
+        evidence: healthy.evidence,
+        ruled_out: healthy.checked,
+        next_steps: Vec::new(),
+        runbook: judgement.runbook,
+        cost: Cost { seconds: judgement.seconds, ..Cost::default() },
+        gaps: judgement.gaps,
+        unproven: Vec::new(),
     }
 }
 

@@ -1,5 +1,5 @@
 //! The queue of investigations, and facts and findings becoming a report: `queue` claims, `conclude` judges
-//! what was found, `agent` asks a model what no signature explains, `concluding` and `guards` check what it
+//! what was found, `healthy` says when nothing is, `agent` asks a model what no signature explains, `concluding` and `guards` check what it
 //! says against the ledger, `verify` checks every quote, `store` keeps the result. It never talks to people.
 
 pub mod advice;
@@ -8,6 +8,7 @@ pub mod budget;
 pub mod conclude;
 pub mod concluding;
 pub mod guards;
+pub mod healthy;
 pub mod journal;
 pub mod ledger;
 pub mod prompt;

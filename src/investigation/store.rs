@@ -2,6 +2,7 @@
 //! worker that lost its lease can store nothing. The only writer of an investigation's result; of `steps` beside
 //! `journal/store`, which writes them one by one.
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
@@ -78,6 +79,50 @@ pub async fn past(executor: impl PgExecutor<'_>, query: &PastQuery) -> Result<Ve
         query.since,
         query.until,
         query.limit
+    )
+    .fetch_all(executor)
+    .await
+}
+
+/// An alert that had no runbook of its own, over some days.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Uncovered {
+    pub alert: String,
+    /// Occurrences that no runbook matched.
+    pub without: i64,
+    /// Occurrences that only a general runbook matched.
+    pub partial: i64,
+    /// Of both, those whose last investigation found no cause.
+    pub unexplained: i64,
+    pub last_at: DateTime<Utc>,
+}
+
+/// Alerts listed as not covered: beyond it nobody reads.
+const MAX_UNCOVERED: i64 = 200;
+
+/// Alerts that were investigated in the last days without a runbook of their own, most frequent first.
+///
+/// # Errors
+/// The database's.
+pub async fn uncovered(executor: impl PgExecutor<'_>, days: i32) -> Result<Vec<Uncovered>, sqlx::Error> {
+    sqlx::query_as!(
+        Uncovered,
+        r#"select a.name as "alert!",
+                  count(*) filter (where i.coverage = 'none') as "without!",
+                  count(*) filter (where i.coverage = 'partial') as "partial!",
+                  count(*) filter (where i.coverage <> 'covered' and i.outcome = 'inconclusive') as "unexplained!",
+                  max(a.received_at) as "last_at!"
+           from alerts a
+           join lateral (select report #>> '{runbook,coverage}' as coverage, outcome from investigations
+                         where incident_id = a.incident_id and report is not null
+                         order by finished_at desc limit 1) i on true
+           where a.status = 'firing' and a.received_at > now() - make_interval(days => $1)
+           group by a.name
+           having count(*) filter (where i.coverage <> 'covered') > 0
+           order by count(*) filter (where i.coverage <> 'covered') desc, a.name
+           limit $2"#,
+        days,
+        MAX_UNCOVERED
     )
     .fetch_all(executor)
     .await

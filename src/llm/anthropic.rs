@@ -54,6 +54,14 @@ impl Model for Anthropic {
         &self.terms.name
     }
 
+    fn provider(&self) -> &'static str {
+        "anthropic"
+    }
+
+    fn model(&self) -> &str {
+        &self.terms.model
+    }
+
     fn ask<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Fault>> {
         Box::pin(async move { self.exchange(request).await.map_err(|fault| self.endpoint.clean(fault)) })
     }

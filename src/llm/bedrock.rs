@@ -167,6 +167,14 @@ impl Model for Bedrock {
         &self.name
     }
 
+    fn provider(&self) -> &'static str {
+        "aws.bedrock"
+    }
+
+    fn model(&self) -> &str {
+        &self.model
+    }
+
     fn ask<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Fault>> {
         Box::pin(async {
             tokio::time::timeout(self.total, self.exchange(request)).await.unwrap_or_else(|_elapsed| {

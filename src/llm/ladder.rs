@@ -3,6 +3,7 @@
 //! deadline. What to do is decided in `decide`; here it is done.
 
 mod decide;
+mod spans;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tracing::Instrument;
 
 use super::{Fault, Message, Model, Reply, Request, Usage};
 use crate::telemetry::{MODEL_CALLS, MODEL_TOKENS};
@@ -113,9 +115,13 @@ impl Ladder {
                 return Err(late());
             }
             tries += 1;
-            let Ok(outcome) = timeout_at(until, self.models[model].ask(request)).await else {
+            let span = spans::chat(self.models[model].as_ref(), request);
+            let asked = self.models[model].ask(request).instrument(span.clone());
+            let Ok(outcome) = timeout_at(until, asked).await else {
+                spans::failed(&span, "timeout");
                 return Err(late());
             };
+            spans::answered(&span, &outcome);
             self.remember(model, request, &outcome);
             let fault = match outcome {
                 Ok(reply) => return Ok(reply),

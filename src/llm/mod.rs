@@ -139,6 +139,16 @@ pub trait Model: Send + Sync {
     /// Its name in the settings.
     fn name(&self) -> &str;
 
+    /// The provider, as OpenTelemetry's conventions call it.
+    fn provider(&self) -> &'static str {
+        "unknown"
+    }
+
+    /// The provider's name of the model.
+    fn model(&self) -> &str {
+        self.name()
+    }
+
     /// Asks once; no retries. Ends within the model's deadlines whatever the provider does.
     fn ask<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Fault>>;
 

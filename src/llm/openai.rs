@@ -68,6 +68,14 @@ impl Model for OpenAi {
         &self.terms.name
     }
 
+    fn provider(&self) -> &'static str {
+        "openai"
+    }
+
+    fn model(&self) -> &str {
+        &self.terms.model
+    }
+
     fn ask<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Reply, Fault>> {
         Box::pin(async move { self.exchange(request).await.map_err(|fault| self.endpoint.clean(fault)) })
     }

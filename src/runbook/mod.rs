@@ -8,6 +8,7 @@ mod check;
 mod choose;
 mod header;
 mod parse;
+mod schema;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ pub use check::check;
 pub use choose::{Choice, choose, explain};
 pub use header::{Budget, Scope, Tool};
 pub use parse::parse;
+pub use schema::schema;
 
 use crate::signature::Signature;
 use header::Match;

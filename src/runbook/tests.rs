@@ -334,3 +334,58 @@ fn check_tells_what_only_shows_across_files() {
     );
     assert!(check(&[PathBuf::from("/does/not/exist")])[0].to_string().contains("cannot be read"));
 }
+
+#[test]
+fn cases_and_explanations_of_a_folder_are_no_runbooks() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "# a").unwrap();
+    };
+    for name in ["cases/own/a/notes.md", "team/cases/b/c.md", "README.md", "team/README.md", "team/own.md"] {
+        write(name);
+    }
+    let catalogue = Catalogue::load(&settings(folder.path()));
+    let own: Vec<&str> =
+        catalogue.runbooks().iter().filter(|one| !one.builtin).map(|one| one.name.as_str()).collect();
+    assert_eq!((own, catalogue.faults()), (vec!["own"], &[][..]));
+}
+
+/// What can lie in a folder that anybody may write to, and what it must not do to the rest.
+#[test]
+fn a_hostile_folder_is_bounded_and_its_good_runbook_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &[u8]| fs::write(folder.path().join(name), text).unwrap();
+    write("good.md", b"---\nname: good\nmatch: {alerts: [A]}\n---\nold");
+    let first = Catalogue::load(&settings(folder.path()));
+    assert!(first.faults().is_empty());
+    write("big.md", &vec![b'x'; 10 * 1024 * 1024]);
+    write("binary.md", &[0xff, 0xfe, 0x00]);
+    let laughs =
+        "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]";
+    write("bomb.md", format!("---\n{laughs}\n---\n").as_bytes());
+    write("good.md", b"---\nname: good\nmatch: {alerts: [A]}\nsignatures: [{id: a, over: pods, when: 'row.nam ==', category: code, statement: s, fix: []}]\n---\nnew");
+    for number in 0..10_000 {
+        write(&format!("many-{number:05}.md"), b"# one of many");
+    }
+    let start = Instant::now();
+    let second = first.reload().unwrap();
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    let told: Vec<String> = second.faults().iter().map(ToString::to_string).collect();
+    let root = folder.path().display().to_string();
+    for (place, what) in [
+        ("/big.md:1:1: ", "larger than 262144 bytes"),
+        ("/binary.md:1:1: ", "cannot be read"),
+        ("/bomb.md:2:1: ", "a"),
+        ("/good.md:4:", "row.nam"),
+        ("/many-", "more than 1000 runbooks: the rest is left out"),
+    ] {
+        let is_it = |fault: &&String| fault.replace(&root, "").starts_with(place) && fault.contains(what);
+        assert!(told.iter().any(|fault| is_it(&fault)), "no `{place}…{what}` in {told:#?}");
+    }
+    assert!(told.len() < 10, "{told:#?}");
+    let workload = Workload::new("lab", "shop", "Deployment", "web");
+    let kept = second.choose(&[alert("A", &[])], &workload).runbook.unwrap();
+    assert_eq!((kept.name.as_str(), kept.text.as_str()), ("good", "old"), "the last good revision");
+}

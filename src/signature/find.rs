@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cel::objects::Key;
 use cel::{Context, Value};
 
+use super::answers::answers;
 use super::compile::Signature;
 use super::rank::{self, Candidate};
 use super::scope::{self, Row, TABLES};
@@ -194,7 +195,13 @@ impl Judge<'_, '_> {
             rank: signature.rank,
             catch_all: signature.catch_all,
             stale: rows.iter().all(|row| row.age_seconds > STALE_EVENT_SECONDS),
-            failing_pods: pods.iter().filter(|pod| unhealthy.contains(pod.as_str())).count(),
+            answers: answers(&self.facts.alerts, signature),
+            // What concerns no pod in particular concerns the workload, with all that fail.
+            failing_pods: match pods.is_empty() {
+                true => unhealthy.len(),
+                false => pods.iter().filter(|pod| unhealthy.contains(pod.as_str())).count(),
+            },
+            began: rows.iter().filter_map(|row| row.began).min(),
             pods,
             finding: Finding {
                 signature: signature.id.clone(),

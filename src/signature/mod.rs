@@ -2,6 +2,7 @@
 //! that prove it. A signature is data in a runbook's front matter; this room compiles it once and judges
 //! with it. It never asks a cluster and never reads a clock.
 
+mod answers;
 mod compile;
 mod find;
 mod functions;
@@ -15,6 +16,7 @@ mod template;
 mod tests;
 mod wide;
 
+pub use answers::{fire_by_design, state_decides};
 pub use compile::{Misprint, Signature};
 pub use find::{Found, find};
 pub use scope::TABLES;

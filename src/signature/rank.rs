@@ -1,8 +1,11 @@
 //! Which finding is the cause and which its consequence: matched findings come in, ordered ones go out.
-//! Pure. A finding is secondary if another one that matched explains it, directly or through a chain.
+//! Pure. A finding is secondary if another one that matched explains it, directly or through a chain. Among
+//! causes goes first what can be why the alert fires, is true now, covers most of what fails, and began first.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
 
 use super::compile::Signature;
 use crate::report::{Finding, Role};
@@ -14,7 +17,12 @@ pub(super) struct Candidate {
     pub rank: i64,
     pub catch_all: bool,
     pub stale: bool,
+    /// It can be why the alert fires.
+    pub answers: bool,
+    /// Unhealthy pods that it covers: those whose rows matched, or all of a workload's.
     pub failing_pods: usize,
+    /// When the earliest of its rows came to be, where they say so.
+    pub began: Option<DateTime<Utc>>,
     /// Pods whose rows matched; empty for what concerns the workload as a whole.
     pub pods: BTreeSet<String>,
 }
@@ -56,9 +64,11 @@ pub(super) fn rank(mut candidates: Vec<Candidate>, consequences: &Consequences) 
         (
             one.finding.role == Role::Secondary,
             one.catch_all,
-            Reverse(one.rank),
-            Reverse(one.failing_pods),
+            !one.answers,
             one.stale,
+            Reverse(one.failing_pods),
+            Reverse(one.rank),
+            (one.began.is_none(), one.began),
             one.finding.signature.clone(),
             one.finding.object.clone(),
         )
@@ -86,6 +96,8 @@ mod tests {
             rank,
             catch_all: false,
             stale: false,
+            answers: true,
+            began: None,
             failing_pods: pods.len(),
             pods: pods.iter().map(|pod| (*pod).to_owned()).collect(),
             finding: Finding {
@@ -143,24 +155,25 @@ mod tests {
     }
 
     #[test]
-    fn primaries_go_by_rank_then_pods_then_age_then_id() {
+    fn primaries_go_by_alert_age_reach_rank_beginning_and_id() {
         let none = known(&[]);
-        let stale = |mut one: Candidate| {
-            one.stale = true;
-            one
-        };
-        let catch_all = |mut one: Candidate| {
-            one.catch_all = true;
+        let changed = |mut one: Candidate, change: fn(&mut Candidate)| {
+            change(&mut one);
             one
         };
         let found = vec![
-            catch_all(candidate("symptom", 99, &["a", "b", "c"])),
-            stale(candidate("b-stale", 50, &["a"])),
+            changed(candidate("symptom", 99, &["a", "b", "c"]), |one| one.catch_all = true),
+            changed(candidate("stale", 50, &["a", "b", "c"]), |one| one.stale = true),
+            changed(candidate("of-another-alert", 90, &["a", "b", "c"]), |one| one.answers = false),
             candidate("d", 50, &["a"]),
             candidate("c", 50, &["a"]),
+            changed(candidate("first", 50, &["a"]), |one| one.began = Some(DateTime::UNIX_EPOCH)),
             candidate("many", 50, &["a", "b"]),
-            candidate("high", 90, &[]),
+            candidate("exact", 60, &["a"]),
         ];
-        assert_eq!(order(found, &none), ["high+", "many+", "c+", "d+", "b-stale+", "symptom+"]);
+        assert_eq!(
+            order(found, &none),
+            ["many+", "exact+", "first+", "c+", "d+", "stale+", "of-another-alert+", "symptom+"]
+        );
     }
 }

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cel::{Context, Value, to_value};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::functions;
 use crate::facts::{
     ClaimFact, ContainerFact, CronJobFact, DependencyFact, EventFact, Facts, HpaFact, JobFact, NodeFact,
-    PodFact, QuotaFact, ReferenceFact, RolloutFact, ServiceFact,
+    PlacementFact, PodFact, QuotaFact, ReferenceFact, RolloutFact, ServiceFact, VolumeFact,
 };
 use crate::workload::Workload;
 
@@ -32,6 +33,8 @@ pub const TABLES: &[&str] = &[
     "cronjobs",
     "hpas",
     "dependencies",
+    "placements",
+    "volumes",
 ];
 
 /// One row of a table, with what ranking needs to know about it.
@@ -42,6 +45,8 @@ pub(super) struct Row {
     pub pods: Vec<String>,
     /// Seconds since the row was true; 0 for what is true now.
     pub age_seconds: i64,
+    /// When it came to be, where the row says so.
+    pub began: Option<DateTime<Utc>>,
     /// It is, or belongs to, part of what is wrong: such rows are judged first.
     pub failing: bool,
 }
@@ -118,8 +123,8 @@ pub(super) fn rows(facts: &Facts, table: &str) -> Result<Vec<Row>, String> {
         "workload" => all(std::slice::from_ref(&facts.workload), |_| Vec::new(), |_| 0),
         "pods" => pods(facts),
         "containers" => containers(facts),
-        "rollouts" => all(&facts.rollouts, |_| Vec::new(), |_| 0),
-        "events" => all(&facts.events, event_pods, |row| row.age_seconds),
+        "rollouts" => rollouts(facts),
+        "events" => events(facts),
         "nodes" => all(&facts.nodes, |_| Vec::new(), |_| 0),
         "claims" => all(&facts.claims, |row| row.pods.clone(), |_| 0),
         "references" => all(&facts.references, |row| row.waiting_pods.clone(), |_| 0),
@@ -129,6 +134,8 @@ pub(super) fn rows(facts: &Facts, table: &str) -> Result<Vec<Row>, String> {
         "cronjobs" => all(&facts.cronjobs, |_| Vec::new(), |_| 0),
         "hpas" => all(&facts.hpas, |_| Vec::new(), |_| 0),
         "dependencies" => all(&facts.dependencies, |row| vec![row.pod.clone()], |_| 0),
+        "placements" => all(&facts.placements, |row| vec![row.pod.clone()], |_| 0),
+        "volumes" => all(&facts.volumes, |row| row.pods.clone(), |_| 0),
         _ => Ok(Vec::new()),
     }
 }
@@ -142,7 +149,14 @@ fn all<T: Serialize>(
         .iter()
         .map(|item| {
             let log = value(&BTreeMap::from([("evidence", ""), ("quote", "")]))?;
-            Ok(Row { value: value(item)?, log, pods: pods(item), age_seconds: age(item), failing: false })
+            Ok(Row {
+                value: value(item)?,
+                log,
+                pods: pods(item),
+                age_seconds: age(item),
+                began: None,
+                failing: false,
+            })
         })
         .collect()
 }
@@ -151,6 +165,7 @@ fn pods(facts: &Facts) -> Result<Vec<Row>, String> {
     let mut rows = all(&facts.pods, |row| vec![row.name.clone()], |_| 0)?;
     for (row, fact) in rows.iter_mut().zip(&facts.pods) {
         row.failing = !fact.healthy;
+        row.began = fact.created_at;
     }
     Ok(rows)
 }
@@ -167,6 +182,23 @@ fn containers(facts: &Facts) -> Result<Vec<Row>, String> {
         let log = [("evidence", fact.log_evidence.as_str()), ("quote", fact.log_line.as_str())];
         row.log = value(&BTreeMap::from(log))?;
         row.failing = fact.failing;
+        row.began = fact.exited_at;
+    }
+    Ok(rows)
+}
+
+fn events(facts: &Facts) -> Result<Vec<Row>, String> {
+    let mut rows = all(&facts.events, event_pods, |row| row.age_seconds)?;
+    for (row, fact) in rows.iter_mut().zip(&facts.events) {
+        row.began = fact.first_at;
+    }
+    Ok(rows)
+}
+
+fn rollouts(facts: &Facts) -> Result<Vec<Row>, String> {
+    let mut rows = all(&facts.rollouts, |_| Vec::new(), |_| 0)?;
+    for (row, fact) in rows.iter_mut().zip(&facts.rollouts) {
+        row.began = fact.new_created_at;
     }
     Ok(rows)
 }
@@ -196,6 +228,8 @@ pub(super) fn field_names(table: &str) -> BTreeSet<String> {
         "cronjobs" => serde_json::to_value(CronJobFact::default()),
         "hpas" => serde_json::to_value(HpaFact::default()),
         "dependencies" => serde_json::to_value(DependencyFact::default()),
+        "placements" => serde_json::to_value(PlacementFact::default()),
+        "volumes" => serde_json::to_value(VolumeFact::default()),
         _ => Ok(serde_json::Value::Null),
     };
     match row {

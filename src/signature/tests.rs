@@ -45,9 +45,12 @@ fn case(id: &str, name: &str) -> Case {
         Some(workload) => serde_json::from_value(workload.clone()).unwrap(),
         None => Workload::new("lab", "shop", "Deployment", "app"),
     };
+    let mut facts = facts(&workload, case["facts"].as_object().unwrap());
+    let alerts = case["alerts"].as_array().cloned().unwrap_or_default();
+    facts.alerts = alerts.iter().map(|name| name.as_str().unwrap().to_owned()).collect();
     let says = case["says"].as_array().cloned().unwrap_or_default();
     Case {
-        facts: facts(&workload, case["facts"].as_object().unwrap()),
+        facts,
         says: says.iter().map(|text| text.as_str().unwrap().to_owned()).collect(),
         object: case["object"].as_str().map(str::to_owned),
     }

@@ -48,10 +48,12 @@ pub(super) fn join(mut views: Vec<View<'_>>, subject: &Workload) -> Vec<Candidat
         (
             one.finding.role == Role::Secondary,
             one.catch_all,
+            !one.answers,
             one.stale,
             Reverse(one.finding.workloads.len()),
             Reverse(one.failing_pods),
             Reverse(one.rank),
+            (one.began.is_none(), one.began),
             one.finding.object.clone(),
             one.finding.signature.clone(),
         )
@@ -64,6 +66,7 @@ fn take_in(known: &mut Candidate, other: Candidate) {
     known.failing_pods += other.failing_pods;
     known.pods.extend(other.pods);
     known.stale &= other.stale;
+    known.began = known.began.into_iter().chain(other.began).min();
     let (finding, other) = (&mut known.finding, other.finding);
     if other.role == Role::Primary {
         finding.role = Role::Primary;

@@ -23,7 +23,11 @@ pub fn report(workload: &Workload, report: &Report) -> String {
         each_finding(&mut out, report);
     }
     findings(&mut out, report, wide);
-    part(&mut out, "What it is not", report.ruled_out.iter().map(|item| line(&item.statement)));
+    part(
+        &mut out,
+        words::found_well(report.outcome),
+        report.ruled_out.iter().map(|item| line(&item.statement)),
+    );
     let unproven = report.unproven.iter().map(|claim| line(&format!("{} ({})", claim.statement, claim.why)));
     part(&mut out, "Claimed by the model, not proven", unproven);
     if !wide {

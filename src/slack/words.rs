@@ -151,6 +151,11 @@ pub(super) fn span(span: TimeDelta) -> String {
     }
 }
 
+/// What the list of things that were looked at and found well is called.
+pub(super) fn found_well(outcome: Outcome) -> &'static str {
+    if outcome == Outcome::NotAnIncident { "What was checked and is well" } else { "What it is not" }
+}
+
 /// Many workloads were looked at: each cause is told by itself.
 pub(super) fn is_wide(report: &Report) -> bool {
     report.findings.iter().any(|finding| !finding.workloads.is_empty())

@@ -88,6 +88,11 @@ impl Toolbox {
         self.usable().map(|tool| tool.schema().clone()).collect()
     }
 
+    /// The name of the tool that is meant by what a model wrote, if it may be called.
+    pub fn known(&self, name: &str) -> Option<&str> {
+        self.find(name).ok().map(|tool| tool.schema().name.as_str())
+    }
+
     /// Answers one call, whatever it says.
     pub async fn invoke(&self, call: &ToolCall, bounds: &Bounds) -> Outcome {
         let began = Instant::now();

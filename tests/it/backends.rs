@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use whodunit::settings::Settings;
 
 use crate::house;
 
@@ -45,7 +44,7 @@ impl Backends {
     }
 
     /// What points a service at them.
-    pub fn settings(&self) -> Box<dyn FnOnce(&mut Settings) + Send> {
+    pub fn settings(&self) -> house::Adjust {
         let urls = [&self.prometheus, &self.loki, &self.tempo].map(|one| one.url.clone());
         Box::new(move |settings| {
             let [prometheus, loki, tempo] = urls;

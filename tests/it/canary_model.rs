@@ -109,6 +109,22 @@ fn gossip(_: usize, request: &Value) -> Said {
     )])
 }
 
+/// How often each tool was called.
+type Called = Arc<Mutex<BTreeMap<String, usize>>>;
+
+fn counted(called: &Called) -> Script {
+    let called = Arc::clone(called);
+    Arc::new(move |number, request| {
+        let said = gossip(number, request);
+        if let Said::Calls(calls) = &said {
+            for (name, _) in calls {
+                *called.lock().unwrap().entry(name.clone()).or_default() += 1;
+            }
+        }
+        said
+    })
+}
+
 /// Beside the other canaries: annotations and labels of a workload's own pods.
 fn plant_pods(copy: &Copy, plants: &mut Plants) {
     let note = plants.plant("rotated, old token={}", "annotat1onToken66");
@@ -139,18 +155,8 @@ async fn no_planted_secret_reaches_a_model_or_gets_out_through_it() {
     plant_objects(&copy, &mut plants);
     plant_pods(&copy, &mut plants);
     let backends = Backends::start(backends(&mut plants)).await;
-    let called: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
-    let counted = Arc::clone(&called);
-    let script: Script = Arc::new(move |number, request| {
-        let said = gossip(number, request);
-        if let Said::Calls(calls) = &said {
-            for (name, _) in calls {
-                *counted.lock().unwrap().entry(name.clone()).or_default() += 1;
-            }
-        }
-        said
-    });
-    let model = ModelServer::start(script).await;
+    let called = Called::default();
+    let model = ModelServer::start(counted(&called)).await;
     let point = backends.settings();
     let house = House::start(HouseOptions {
         recording: Some(copy.recording()),

@@ -56,7 +56,8 @@ impl Copy {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+/// A whole folder.
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

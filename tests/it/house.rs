@@ -88,6 +88,9 @@ pub async fn pool() -> PgPool {
     database().await.0
 }
 
+/// Changes the settings with what a test has at hand.
+pub type Adjust = Box<dyn FnOnce(&mut Settings) + Send>;
+
 /// What a test wants to be different.
 #[derive(Default)]
 pub struct HouseOptions {
@@ -98,8 +101,7 @@ pub struct HouseOptions {
     pub settle_secs: u64,
     /// Changes the settings last.
     pub adjust: Option<fn(&mut Settings)>,
-    /// The same, with what the test has at hand.
-    pub with: Option<Box<dyn FnOnce(&mut Settings) + Send>>,
+    pub with: Option<Adjust>,
     pub max_attempts: Option<u32>,
     pub models: Vec<settings::Model>,
     pub mcp_servers: Vec<settings::McpServer>,

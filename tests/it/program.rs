@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -36,13 +36,28 @@ impl Program {
                 }
             }
         });
-        let url = url.recv_timeout(PATIENCE).expect("the program did not say that it is ready");
-        Self { child, url }
+        // Before the wait: a program that never gets ready is ended as well.
+        let mut program = Self { child, url: String::new() };
+        program.url = url.recv_timeout(PATIENCE).expect("the program did not say that it is ready");
+        program
     }
 
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// Ends it as an orchestrator does, and waits for it.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < until, "it does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub async fn post(&self, body: Vec<u8>) -> u16 {
@@ -107,15 +122,7 @@ async fn sigterm_drains_and_ends_with_0_and_takes_the_private_server_along() {
     let mut program = Program::start(folder.path());
     assert_eq!(program.post(recorded_webhooks().swap_remove(0)).await, 202);
     assert!(folder.path().join("pg/postmaster.pid").exists());
-    program.signal(Signal::TERM);
-    let until = Instant::now() + PATIENCE;
-    let status = loop {
-        if let Some(status) = program.child.try_wait().unwrap() {
-            break status;
-        }
-        assert!(Instant::now() < until, "it does not end");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let status = program.terminate().await;
     assert!(status.success(), "{status}");
     assert!(!folder.path().join("pg/postmaster.pid").exists(), "PostgreSQL still runs");
 }

@@ -108,7 +108,7 @@ fn answer(request: &Value, may_speak: &AtomicBool) -> Said {
         _ if !may_speak.load(Ordering::SeqCst) => Said::Silence,
         _ => {
             let (id, text) = heard.iter().find(|(_, text)| text.contains("payment-service")).unwrap();
-            let quote = text.lines().filter(|line| line.contains("payment-service")).last().unwrap();
+            let quote = text.lines().rfind(|line| line.contains("payment-service")).unwrap();
             Said::Calls(vec![call("conclude", &conclusion(id, quote.trim()))])
         }
     }

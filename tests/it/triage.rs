@@ -115,3 +115,79 @@ async fn a_node_is_triaged_with_the_pods_on_it() {
     Job shop/db-seed: missing-relation blames Job/shop/db-seed
     "#);
 }
+
+/// A webhook body with one firing alert, in a file that `--alert` reads.
+fn alert(labels: &Value) -> tempfile::NamedTempFile {
+    let body = serde_json::json!({"version": "4", "status": "firing", "receiver": "whodunit", "groupKey": "{}",
+        "groupLabels": {}, "commonLabels": labels, "commonAnnotations": {}, "externalURL": "http://am",
+        "alerts": [{"status": "firing", "labels": labels, "annotations": {}, "startsAt": "2026-11-21T07:01:00Z",
+            "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "00000000000000aa"}]});
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), body.to_string()).unwrap();
+    file
+}
+
+async fn about(labels: &Value) -> (Option<i32>, Value) {
+    let file = alert(labels);
+    report(&["--alert", file.path().to_str().unwrap()]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_well_is_said_to_be_well_with_what_was_checked() {
+    for workload in [
+        "prod-api/Deployment/notification-service",
+        "shop/DaemonSet/log-agent",
+        "shop/CronJob/nightly-report",
+        "shop/Job/nightly-report-29920743",
+    ] {
+        let (code, report) = report(&["--workload", workload]).await;
+        assert_eq!(
+            (code, report["outcome"].as_str()),
+            (Some(0), Some("not_an_incident")),
+            "{workload}: {report:#}"
+        );
+        assert_eq!(report["findings"], serde_json::json!([]), "{workload}");
+        assert!(!report["ruled_out"].as_array().unwrap().is_empty(), "{workload}: {report:#}");
+        let evidence = report["evidence"].as_array().unwrap();
+        assert!(!evidence.is_empty() && evidence.iter().all(|one| one["verified"] == true), "{workload}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_is_no_health_where_something_is_missing_or_the_alert_is_about_traffic() {
+    for workload in ["shop/Deployment/nobody", "shop/Rollout/log-agent", "nowhere/Pod/x-0"] {
+        let (code, report) = report(&["--workload", workload]).await;
+        assert_eq!((code, report["outcome"].as_str()), (Some(3), Some("inconclusive")), "{workload}");
+    }
+    let labels = |name: &str| serde_json::json!({"alertname": name, "namespace": "prod-api", "deployment": "notification-service", "severity": "warning"});
+    assert_eq!(about(&labels("HighErrorRate")).await.1["outcome"], "inconclusive");
+    let (code, well) = about(&labels("KubeDeploymentReplicasMismatch")).await;
+    assert_eq!((code, well["outcome"].as_str()), (Some(0), Some("not_an_incident")));
+    assert!(well["summary"].as_str().unwrap().contains("may lag behind"), "{well}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_fires_by_design_is_no_incident() {
+    for name in ["Watchdog", "InfoInhibitor"] {
+        let (code, report) = about(&serde_json::json!({"alertname": name, "severity": "none"})).await;
+        assert_eq!((code, report["outcome"].as_str()), (Some(0), Some("not_an_incident")), "{report}");
+        assert_eq!(report["findings"], serde_json::json!([]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_well_reads_so_for_people() {
+    let workload = ["--workload", "prod-api/Deployment/notification-service"];
+    let output = investigate(Recording::embedded().unwrap(), &workload).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    println!("{text}");
+    assert!(text.starts_with("Nothing is broken: Deployment prod-api/notification-service"), "{text}");
+    assert!(text.contains("What was checked and is well"), "{text}");
+    let slack =
+        investigate(Recording::embedded().unwrap(), &[&workload[..], &["--output", "slack"]].concat()).await;
+    let slack = String::from_utf8(slack.stdout).unwrap();
+    assert!(
+        slack.contains("Nothing is broken") && slack.contains("*What was checked and is well*"),
+        "{slack}"
+    );
+}

@@ -27,8 +27,11 @@ pub struct Described {
 const READY: &str =
     "[+]ping ok\n[+]log ok\n[+]etcd ok\n[+]informer-sync ok\n[+]shutdown ok\nreadyz check passed\n";
 
-/// Resources of Kubernetes itself: group and version, then kind, plural and whether it has namespaces.
-const BUILT_IN: [(&str, &[(&str, &str, bool)]); 15] = [
+/// Kind, plural, and whether it has namespaces.
+type Kinds = &'static [(&'static str, &'static str, bool)];
+
+/// Resources of Kubernetes itself by group and version.
+const BUILT_IN: [(&str, Kinds); 15] = [
     (
         "v1",
         &[

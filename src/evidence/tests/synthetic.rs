@@ -9,16 +9,16 @@ use crate::evidence::objects::{LogRead, Read};
 
 const NOW: &str = "2026-11-21T08:00:00Z";
 
-fn read<K: DeserializeOwned>(items: Value) -> Read<K> {
+pub(super) fn read<K: DeserializeOwned>(items: Value) -> Read<K> {
     let items = serde_json::from_value(items).unwrap();
     Read { items, query: "GET /api/v1/namespaces/a/things".to_owned(), milliseconds: 1, known: true }
 }
 
-fn objects(pods: Value) -> Objects {
+pub(super) fn objects(pods: Value) -> Objects {
     Objects { now: NOW.parse().unwrap(), namespace: "a".to_owned(), pods: read(pods), ..Objects::default() }
 }
 
-fn pod(name: &str, owner: (&str, &str), node: &str, ready: bool) -> Value {
+pub(super) fn pod(name: &str, owner: (&str, &str), node: &str, ready: bool) -> Value {
     json!({"metadata": {"name": name, "namespace": "a", "uid": format!("uid-{name}"),
             "creationTimestamp": "2026-11-21T07:00:00Z", "labels": {"app": owner.1},
             "ownerReferences": [{"apiVersion": "x/v1", "kind": owner.0, "name": owner.1, "uid": "1", "controller": true}]},
@@ -28,11 +28,11 @@ fn pod(name: &str, owner: (&str, &str), node: &str, ready: bool) -> Value {
                 "state": {"running": {"startedAt": "2026-11-21T07:00:00Z"}}}]}})
 }
 
-fn node(name: &str) -> Value {
+pub(super) fn node(name: &str) -> Value {
     json!({"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
 }
 
-fn facts_of(objects: &Objects, kind: &str, name: &str) -> Facts {
+pub(super) fn facts_of(objects: &Objects, kind: &str, name: &str) -> Facts {
     let facts = facts_from(objects, &Workload::new("", "a", kind, name), &[alert("2026-11-21T07:55:00Z")]);
     assert_quotes_stand(&facts);
     facts
@@ -82,7 +82,7 @@ fn the_same_missing_object_joins_workloads_of_a_namespace() {
     assert_eq!(facts_of(&objects, "StatefulSet", "z").affected.radius, Radius::Workload);
 }
 
-fn event(name: &str, reason: &str, message: &str, times: Value) -> Value {
+pub(super) fn event(name: &str, reason: &str, message: &str, times: Value) -> Value {
     let mut event = json!({"metadata": {"name": "e", "namespace": "a"}, "type": "Warning", "reason": reason,
         "message": message, "involvedObject": {"kind": "Pod", "name": name, "namespace": "a", "uid": format!("uid-{name}")}});
     event.as_object_mut().unwrap().extend(times.as_object().unwrap().clone());

@@ -22,6 +22,19 @@ pub enum Ended {
 }
 
 impl Ended {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Concluded => "concluded",
+            Self::StepsSpent => "steps_spent",
+            Self::TimeSpent => "time_spent",
+            Self::TokensSpent => "tokens_spent",
+            Self::MoneySpent => "money_spent",
+            Self::Stuck => "stuck",
+            Self::ModelsDown(_) => "models_down",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// Why there is no conclusion, for the report; "" where there is one.
     pub fn why(&self) -> String {
         match self {

@@ -38,6 +38,9 @@ pub fn summary(workload: &Workload, report: &Report, url: Option<&str>) -> Messa
         page.section(&timeline(report));
         next_steps(&mut page, report, "*What to look at next*");
     } else {
+        if report.outcome == Outcome::NotAnIncident {
+            page.section(&ruled_out(report));
+        }
         if words::is_wide(report) {
             page.section(&causes(report));
         }
@@ -214,7 +217,7 @@ fn ruled_out(report: &Report) -> Vec<String> {
     if report.ruled_out.is_empty() {
         return Vec::new();
     }
-    let mut lines = vec!["*What it is not*".to_owned()];
+    let mut lines = vec![format!("*{}*", words::found_well(report.outcome))];
     for item in report.ruled_out.iter().take(MAX_RULED_OUT) {
         let proof = match item.evidence.as_slice() {
             [] => String::new(),

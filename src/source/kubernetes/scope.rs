@@ -35,10 +35,14 @@ impl Scope {
 }
 
 /// What the pods on a node ask for in sum, over pods that have not finished.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Requested {
     pub cpu_millis: i64,
     pub memory_bytes: i64,
+    /// Every other resource in thousandths: devices, hugepages, ephemeral-storage.
+    pub other_millis: BTreeMap<String, i64>,
+    /// `8080/TCP`, with the address before it where it is bound to one: `10.0.0.1:8080/TCP`.
+    pub host_ports: BTreeSet<String>,
     pub pods: i64,
 }
 
@@ -152,6 +156,10 @@ impl<'a> Scoped<'a> {
             let (one, total) = (sum(pod), sums.entry(node.to_owned()).or_default());
             total.cpu_millis += one.cpu_millis;
             total.memory_bytes += one.memory_bytes;
+            for (resource, millis) in one.other_millis {
+                *total.other_millis.entry(resource).or_default() += millis;
+            }
+            total.host_ports.extend(one.host_ports);
             total.pods += 1;
         }
         Ok(Answer { value: sums, query: answer.query, milliseconds: answer.milliseconds })

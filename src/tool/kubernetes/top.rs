@@ -120,7 +120,7 @@ async fn of_nodes(reach: &Reach<'_>) -> Result<Found, Refusal> {
             cpu_millis: units::millis(units::quantity(allocatable, "cpu")),
             memory_bytes: units::units(units::quantity(allocatable, "memory")),
         };
-        let sum = requested.get(&name).copied().unwrap_or_default();
+        let sum = requested.get(&name).cloned().unwrap_or_default();
         let used = usage.as_ref().ok().and_then(|usage| usage.get(&name));
         vec![
             name.clone(),

@@ -1,0 +1,211 @@
+//! Constraints between pods: required affinity and anti-affinity by topology, and spread that must hold. Pods
+//! of the namespace and the nodes come in, a test for each node comes out. Terms over other namespaces cannot
+//! be judged from here and keep nothing away. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::{Node, Pod, PodAffinityTerm, PodSpec, TopologySpreadConstraint};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::labels::{self, Labels};
+use super::{Failure, targets};
+use crate::evidence::focus::name_of;
+
+/// What the pods that run already mean for one more.
+#[derive(Default)]
+pub struct Neighbours {
+    tests: Vec<Test>,
+}
+
+/// Nodes by the value of one label: those in (or, for affinity, not in) `values` fail.
+struct Test {
+    constraint: &'static str,
+    key: String,
+    values: BTreeSet<String>,
+    /// Nodes fail whose value is among them; else nodes fail whose value is not.
+    among: bool,
+    /// A node without the label fails too.
+    needs_key: bool,
+    detail: String,
+}
+
+impl Neighbours {
+    pub fn new(pod: &Pod, pods: &[Pod], nodes: &[Node]) -> Self {
+        let by_name: BTreeMap<&str, &Node> =
+            nodes.iter().map(|node| (name_of(&node.metadata), node)).collect();
+        let placed: Vec<(&Pod, &Node)> = pods
+            .iter()
+            .filter(|other| !finished(other) && other.metadata.namespace == pod.metadata.namespace)
+            .filter_map(|other| {
+                let node = other.spec.as_ref()?.node_name.as_deref()?;
+                Some((other, *by_name.get(node)?))
+            })
+            .collect();
+        let mut tests = Vec::new();
+        let Some(spec) = pod.spec.as_ref() else { return Self { tests } };
+        let own = labels_of(pod);
+        for term in terms(spec, true) {
+            tests.push(anti(term, domains(term, &placed)));
+        }
+        for term in terms(spec, false) {
+            let values = domains(term, &placed);
+            // The first of a group that wants its own company may start anywhere.
+            let first = values.is_empty() && labels::selects(term.label_selector.as_ref(), &own);
+            if !first {
+                let detail = words(term);
+                let key = term.topology_key.clone();
+                tests.push(Test {
+                    constraint: "pod-affinity",
+                    key,
+                    values,
+                    among: false,
+                    needs_key: true,
+                    detail,
+                });
+            }
+        }
+        tests.extend(placed.iter().flat_map(|(other, node)| against(other, node, &own)));
+        let constraints = spec.topology_spread_constraints.as_deref().unwrap_or_default();
+        let hard: Vec<&TopologySpreadConstraint> =
+            constraints.iter().filter(|one| one.when_unsatisfiable == "DoNotSchedule").collect();
+        let here = Here { pod, spec, placed, nodes };
+        tests.extend(hard.iter().map(|one| spread(one, &hard, &here)));
+        Self { tests }
+    }
+
+    pub fn failures(&self, node: &Node) -> Vec<Failure> {
+        let value = |key: &String| node.metadata.labels.as_ref().and_then(|labels| labels.get(key));
+        let failed = self.tests.iter().filter(|test| match value(&test.key) {
+            Some(value) => test.values.contains(value) == test.among,
+            None => test.needs_key,
+        });
+        failed.map(|test| Failure::new(test.constraint, &test.detail)).collect()
+    }
+}
+
+fn anti(term: &PodAffinityTerm, values: BTreeSet<String>) -> Test {
+    let key = term.topology_key.clone();
+    Test { constraint: "pod-anti-affinity", key, values, among: true, needs_key: false, detail: words(term) }
+}
+
+/// Rules of a pod that runs already and does not want this one near it.
+fn against(other: &Pod, node: &Node, own: &Labels) -> Vec<Test> {
+    let spec = other.spec.as_ref();
+    let unwanted = spec.map(|spec| terms(spec, true)).unwrap_or_default().into_iter();
+    let unwanted = unwanted.filter(|term| labels::selects(term.label_selector.as_ref(), own));
+    unwanted
+        .filter_map(|term| {
+            let value = node.metadata.labels.as_ref()?.get(&term.topology_key)?;
+            let mut test = anti(term, BTreeSet::from([value.clone()]));
+            test.detail = format!("{} of pod {}", test.detail, name_of(&other.metadata));
+            Some(test)
+        })
+        .collect()
+}
+
+/// Required terms over the pod's own namespace.
+fn terms(spec: &PodSpec, anti: bool) -> Vec<&PodAffinityTerm> {
+    let affinity = spec.affinity.as_ref();
+    let required = if anti {
+        affinity.and_then(|one| {
+            one.pod_anti_affinity.as_ref()?.required_during_scheduling_ignored_during_execution.as_ref()
+        })
+    } else {
+        affinity.and_then(|one| {
+            one.pod_affinity.as_ref()?.required_during_scheduling_ignored_during_execution.as_ref()
+        })
+    };
+    let here = |term: &&PodAffinityTerm| {
+        term.namespace_selector.is_none() && term.namespaces.as_ref().is_none_or(Vec::is_empty)
+    };
+    required.into_iter().flatten().filter(here).collect()
+}
+
+fn domains(term: &PodAffinityTerm, placed: &[(&Pod, &Node)]) -> BTreeSet<String> {
+    let fits = |pod: &Pod| labels::selects(term.label_selector.as_ref(), &labels_of(pod));
+    let matching = placed.iter().filter(|(pod, _)| fits(pod));
+    matching.filter_map(|(_, node)| node.metadata.labels.as_ref()?.get(&term.topology_key).cloned()).collect()
+}
+
+fn words(term: &PodAffinityTerm) -> String {
+    format!("{} by {}", selector_words(term.label_selector.as_ref()), term.topology_key)
+}
+
+fn selector_words(selector: Option<&LabelSelector>) -> String {
+    let Some(selector) = selector else { return "no pods".to_owned() };
+    let equal = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
+    let expressions = selector.match_expressions.iter().flatten().map(|one| {
+        format!("{} {} [{}]", one.key, one.operator, one.values.clone().unwrap_or_default().join(", "))
+    });
+    let all: Vec<String> = equal.chain(expressions).collect();
+    if all.is_empty() { "all pods".to_owned() } else { all.join(",") }
+}
+
+/// Domains in which one more pod would break the skew.
+fn spread(one: &TopologySpreadConstraint, hard: &[&TopologySpreadConstraint], here: &Here<'_>) -> Test {
+    let own = labels_of(here.pod);
+    let mut selector = one.label_selector.clone();
+    if let Some(selector) = &mut selector {
+        let keys = one.match_label_keys.iter().flatten();
+        let same = keys.filter_map(|key| Some((key.clone(), own.get(key)?.clone())));
+        selector.match_labels.get_or_insert_default().extend(same);
+    }
+    let value = |node: &Node| node.metadata.labels.as_ref()?.get(&one.topology_key).cloned();
+    let all_keys = |node: &Node| {
+        let labels = node.metadata.labels.as_ref();
+        hard.iter().all(|one| labels.is_some_and(|labels| labels.contains_key(&one.topology_key)))
+    };
+    let counts_node = |node: &&Node| {
+        let affinity = one.node_affinity_policy.as_deref() == Some("Ignore") || targets(here.spec, node);
+        let tolerations = here.spec.tolerations.as_deref().unwrap_or_default();
+        let taints = one.node_taints_policy.as_deref() != Some("Honor")
+            || labels::untolerated(node, tolerations).is_empty();
+        all_keys(node) && affinity && taints
+    };
+    let mut counts: BTreeMap<String, i64> =
+        here.nodes.iter().filter(counts_node).filter_map(|node| Some((value(node)?, 0))).collect();
+    let alive = here.placed.iter().filter(|(pod, _)| pod.metadata.deletion_timestamp.is_none());
+    for (_, node) in alive.filter(|(pod, _)| labels::selects(selector.as_ref(), &labels_of(pod))) {
+        if counts_node(&node)
+            && let Some(count) = value(node).and_then(|value| counts.get_mut(&value))
+        {
+            *count += 1;
+        }
+    }
+    let domains = i32::try_from(counts.len()).unwrap_or(i32::MAX);
+    let least = if one.min_domains.is_some_and(|least| domains < least) {
+        0
+    } else {
+        counts.values().min().copied().unwrap_or(0)
+    };
+    let oneself = i64::from(labels::selects(selector.as_ref(), &own));
+    let skewed = |count: &i64| count + oneself - least > i64::from(one.max_skew);
+    let values = counts.iter().filter(|(_, count)| skewed(count)).map(|(value, _)| value.clone()).collect();
+    let counted: Vec<String> = counts.iter().map(|(value, count)| format!("{value} {count}")).collect();
+    let detail = format!(
+        "{} by {}, maxSkew {} ({})",
+        selector_words(selector.as_ref()),
+        one.topology_key,
+        one.max_skew,
+        counted.join(", ")
+    );
+    let key = one.topology_key.clone();
+    Test { constraint: "topology-spread", key, values, among: true, needs_key: true, detail }
+}
+
+/// Where one more pod is to go.
+struct Here<'a> {
+    pod: &'a Pod,
+    spec: &'a PodSpec,
+    placed: Vec<(&'a Pod, &'a Node)>,
+    nodes: &'a [Node],
+}
+
+fn finished(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+fn labels_of(pod: &Pod) -> Labels {
+    pod.metadata.labels.clone().unwrap_or_default()
+}
