@@ -6,11 +6,14 @@
 //! one line that stands verbatim in that observation's text. A finding quotes rows; code checks the quote.
 
 mod placement;
+mod usage;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+pub use usage::{AlertRuleFact, UsageFact};
 
 use crate::report::{Affected, Gap, TimelineEntry};
 use crate::workload::Workload;
@@ -40,6 +43,10 @@ pub struct Facts {
     pub placements: Vec<PlacementFact>,
     #[serde(default)]
     pub volumes: Vec<VolumeFact>,
+    #[serde(default)]
+    pub usage: Vec<UsageFact>,
+    #[serde(default)]
+    pub alert_rules: Vec<AlertRuleFact>,
     pub timeline: Vec<TimelineEntry>,
     pub affected: Affected,
     pub gaps: Vec<Gap>,
@@ -72,6 +79,8 @@ impl Facts {
             dependencies: Vec::new(),
             placements: Vec::new(),
             volumes: Vec::new(),
+            usage: Vec::new(),
+            alert_rules: Vec::new(),
             timeline: Vec::new(),
             affected: Affected::default(),
             gaps: Vec::new(),

@@ -186,6 +186,40 @@ pub struct TimelineEntry {
     pub what: String,
     /// "" for what the alert itself says.
     pub evidence: String,
+    #[serde(default)]
+    pub kind: Moment,
+    /// The change that most likely set the trouble off; at most one entry is.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub trigger: bool,
+    /// Why it is, in one line; "" for all others.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_false(truth: &bool) -> bool {
+    !*truth
+}
+
+/// What kind of thing happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Moment {
+    Rollout,
+    Config,
+    Scaling,
+    Node,
+    #[default]
+    Failure,
+    Restart,
+    Alert,
+}
+
+impl Moment {
+    /// Somebody or something changed the state of affairs, as opposed to what followed from it.
+    pub fn is_change(self) -> bool {
+        matches!(self, Self::Rollout | Self::Config | Self::Scaling | Self::Node)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

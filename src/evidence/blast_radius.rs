@@ -7,43 +7,69 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
 use super::focus::{Focus, Name, name_of, top_owner};
 use super::objects::Objects;
+use super::shared::{Shared, Trouble};
 use super::{nodes, pods};
 use crate::facts::RolloutFact;
 use crate::report::{Affected, PodCount, Radius};
 
-/// Share of a node's pods that must be unhealthy for the node to be the level, in percent.
-const NODE_SHARE: usize = 80;
+/// Share of what is unhealthy that a level must explain, in percent.
+const LEVEL_SHARE: usize = 80;
+/// Failing checks of the API server that are named.
+const MAX_CHECKS: usize = 5;
 /// Most workloads that are listed.
 const MAX_WORKLOADS: usize = 20;
 
 pub fn affected(objects: &Objects, focus: &Focus<'_>) -> Affected {
-    let unhealthy: Vec<&Pod> =
-        objects.pods.items.iter().filter(|pod| !pods::is_healthy(objects, pod)).collect();
-    let own: BTreeSet<&str> = focus.pods.iter().map(|pod| name_of(&pod.metadata)).collect();
-    let own_bad: Vec<&Pod> =
-        unhealthy.iter().copied().filter(|pod| own.contains(name_of(&pod.metadata))).collect();
+    let trouble = Trouble::new(objects);
+    let own: BTreeSet<(&Option<String>, &str)> =
+        focus.pods.iter().map(|pod| (&pod.metadata.namespace, name_of(&pod.metadata))).collect();
+    let is_own = |pod: &&Pod| own.contains(&(&pod.metadata.namespace, name_of(&pod.metadata)));
+    // A workload's own pods count however long ago they failed: they are what is asked about.
+    let all = objects.pods.items.iter().filter(|pod| !pods::is_healthy(objects, pod));
+    let own_bad: Vec<&Pod> = if focus.everything {
+        trouble.unhealthy.iter().copied().filter(|pod| objects.namespace_of(pod)).collect()
+    } else {
+        all.filter(is_own).collect()
+    };
     let mut affected = Affected {
-        radius: own_radius(objects, focus, own_bad.len()),
+        radius: own_radius(objects, focus, &own_bad),
         workloads: vec![focus.workload.object().short()],
         pods: PodCount { unhealthy: clamp(own_bad.len()), total: clamp(focus.pods_total) },
-        shared_factor: None,
+        shared_factor: control_plane(objects)
+            .filter(|_| !own_bad.is_empty() || focus.workload.kind == "Cluster"),
     };
     if focus.everything || focus.workload.kind == "Node" {
         affected.workloads = workloads(objects, &own_bad);
     }
-    let shared =
-        shared_node(objects, &unhealthy, &own_bad).or_else(|| shared_words(objects, &unhealthy, &own_bad));
-    if let Some((radius, factor, pods)) = shared.filter(|_| !focus.everything) {
-        affected.radius = radius;
-        affected.shared_factor = Some(factor);
-        affected.workloads = workloads(objects, &pods);
-        affected.pods.unhealthy = clamp(pods.len());
-        affected.pods.total = affected.pods.total.max(clamp(pods.len()));
+    if affected.shared_factor.is_some() {
+        return affected;
     }
-    if affected.shared_factor.is_none() {
+    if let Some(shared) = joined(&trouble, focus, &own_bad) {
+        affected.radius = shared.radius;
+        affected.shared_factor = Some(shared.words);
+        // A namespace's list stays its own; a workload's is widened to who shares its fate.
+        if !focus.everything {
+            affected.workloads = workloads(objects, &shared.pods);
+            affected.pods.unhealthy = clamp(shared.pods.len());
+            affected.pods.total = affected.pods.total.max(clamp(shared.pods.len()));
+        }
+    }
+    if affected.shared_factor.is_none() && !focus.everything {
         affected.shared_factor = shared_class(objects, focus);
     }
     affected
+}
+
+/// A factor that joins the subject's unhealthy pods with others. Of a namespace it must explain nearly all
+/// of them, or it is only one of several troubles.
+fn joined<'a>(trouble: &Trouble<'a>, focus: &Focus<'_>, own: &[&'a Pod]) -> Option<Shared<'a>> {
+    if !focus.everything {
+        return trouble.factor(own).filter(|_| focus.workload.kind != "Node");
+    }
+    own.iter().filter_map(|pod| trouble.factor(&[*pod])).find(|shared| {
+        let here = shared.pods.iter().filter(|pod| own.iter().any(|one| std::ptr::eq(*one, **pod))).count();
+        here * 100 >= own.len() * LEVEL_SHARE
+    })
 }
 
 /// Pods that should be there and were never made (a quota, an admission webhook) are unhealthy as well.
@@ -91,95 +117,56 @@ pub fn namespace_line(objects: &Objects) -> String {
     )
 }
 
-fn own_radius(objects: &Objects, focus: &Focus<'_>, unhealthy: usize) -> Radius {
+fn own_radius(objects: &Objects, focus: &Focus<'_>, unhealthy: &[&Pod]) -> Radius {
     match focus.workload.kind.as_str() {
         // A scrape target or a part of the cluster: only a failing control plane reaches everything.
         "Cluster" => return if control_plane_fails(objects) { Radius::Cluster } else { Radius::None },
         "Node" => return Radius::Node,
         _ => {}
     }
-    match unhealthy {
+    match unhealthy.len() {
         0 => Radius::None,
         _ if control_plane_fails(objects) => Radius::Cluster,
-        _ if focus.everything => Radius::Namespace,
+        _ if focus.everything => within_namespace(objects, unhealthy),
         1 if focus.pods_total > 1 || focus.workload.kind == "Pod" => Radius::Pod,
         _ => Radius::Workload,
     }
 }
 
+/// The lowest level that explains nearly all unhealthy pods of a namespace.
+fn within_namespace(objects: &Objects, unhealthy: &[&Pod]) -> Radius {
+    let mut by_owner: BTreeMap<Name, usize> = BTreeMap::new();
+    for pod in unhealthy {
+        *by_owner.entry(top_owner(objects, pod)).or_default() += 1;
+    }
+    let Some((owner, most)) = by_owner.into_iter().max_by_key(|(_, count)| *count) else {
+        return Radius::None;
+    };
+    if most * 100 < unhealthy.len() * LEVEL_SHARE {
+        return Radius::Namespace;
+    }
+    let all = objects.pods.items.iter().filter(|pod| top_owner(objects, pod) == owner).count();
+    if most == 1 && (all > 1 || owner.0 == "Pod") { Radius::Pod } else { Radius::Workload }
+}
+
 fn control_plane_fails(objects: &Objects) -> bool {
+    control_plane(objects).is_some()
+}
+
+/// What of the control plane fails: checks that the API server itself reports, or half of the nodes.
+fn control_plane(objects: &Objects) -> Option<String> {
+    let checks = objects.readyz.iter().flat_map(|(text, _)| text.lines());
+    let failing: Vec<&str> = checks
+        .filter_map(|line| line.trim().strip_prefix("[-]")?.split_whitespace().next())
+        .take(MAX_CHECKS)
+        .collect();
+    if !failing.is_empty() {
+        return Some(format!("the API server is not ready: {}", super::ledger::clean(&failing.join(", "))));
+    }
     let nodes = &objects.nodes.items;
     let bad = nodes.iter().filter(|node| nodes::is_bad(node)).count();
-    let checks = objects.readyz.as_ref().is_some_and(|(text, _)| text.contains("[-]"));
-    checks || nodes.len() > 1 && bad * 2 >= nodes.len()
-}
-
-type Shared<'a> = (Radius, String, Vec<&'a Pod>);
-
-/// All own unhealthy pods sit on one of several nodes, other workloads fail there too, and either most of
-/// that node's pods do or the node itself is bad.
-fn shared_node<'a>(objects: &Objects, unhealthy: &[&'a Pod], own: &[&'a Pod]) -> Option<Shared<'a>> {
-    if objects.nodes.items.len() < 2 {
-        return None;
-    }
-    let node = node_of(own.first()?)?;
-    if !own.iter().all(|pod| node_of(pod) == Some(node)) {
-        return None;
-    }
-    let there: Vec<&Pod> = unhealthy.iter().copied().filter(|pod| node_of(pod) == Some(node)).collect();
-    let owners: BTreeSet<Name> = there.iter().map(|pod| top_owner(objects, pod)).collect();
-    let all = objects.pods.items.iter().filter(|pod| node_of(pod) == Some(node)).count();
-    let bad = objects.nodes.items.iter().any(|n| name_of(&n.metadata) == node && nodes::is_bad(n));
-    let most = there.len() * 100 >= all * NODE_SHARE;
-    // A cluster whose pods mostly sit on one node says nothing about that node.
-    let elsewhere = objects.pods.items.iter().any(|pod| node_of(pod).is_some_and(|other| other != node));
-    (owners.len() >= 2 && elsewhere && (most || bad))
-        .then(|| (Radius::Node, format!("node {node} ({} of {all} pods)", there.len()), there))
-}
-
-/// Pods of two or more workloads wait with the very same words: a missing object, an image, a registry.
-fn shared_words<'a>(objects: &Objects, unhealthy: &[&'a Pod], own: &[&'a Pod]) -> Option<Shared<'a>> {
-    let mut by_words: BTreeMap<String, Vec<&Pod>> = BTreeMap::new();
-    for pod in unhealthy {
-        for words in waiting_words(pod) {
-            by_words.entry(words).or_default().push(pod);
-        }
-    }
-    let own_words: BTreeSet<String> = own.iter().flat_map(|pod| waiting_words(pod)).collect();
-    by_words.into_iter().filter(|(words, _)| own_words.contains(words)).find_map(|(words, mut pods)| {
-        pods.dedup_by_key(|pod| name_of(&pod.metadata).to_owned());
-        let owners: BTreeSet<Name> = pods.iter().map(|pod| top_owner(objects, pod)).collect();
-        (owners.len() >= 2).then(|| {
-            (
-                Radius::Namespace,
-                format!("{words} ({} of {} unhealthy pods)", pods.len(), unhealthy.len()),
-                pods,
-            )
-        })
-    })
-}
-
-/// Words that name an object: `secret "x" not found`, `configmap "x" not found`, a registry's host.
-fn waiting_words(pod: &Pod) -> Vec<String> {
-    let messages = pods::statuses(pod).filter_map(|status| {
-        let waiting = status.state.as_ref()?.waiting.as_ref()?;
-        Some((waiting.reason.clone().unwrap_or_default(), waiting.message.clone()?))
-    });
-    let words = messages.filter_map(|(reason, message)| match reason.as_str() {
-        "CreateContainerConfigError" => Some(super::ledger::clean(&message)),
-        // `… lookup HOST on …`: the same registry cannot be resolved.
-        "ImagePullBackOff" | "ErrImagePull" => {
-            let (_, rest) = message.split_once("lookup ")?;
-            let host = rest.split(' ').next()?;
-            Some(format!("registry {} cannot be resolved", host.trim_end_matches(':')))
-        }
-        _ => None,
-    });
-    words.collect()
-}
-
-fn node_of(pod: &Pod) -> Option<&str> {
-    pod.spec.as_ref()?.node_name.as_deref()
+    (nodes.len() > 1 && bad * 2 >= nodes.len())
+        .then(|| format!("{bad} of {} nodes are not ready or under pressure", nodes.len()))
 }
 
 fn workloads(objects: &Objects, pods: &[&Pod]) -> Vec<String> {

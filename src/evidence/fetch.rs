@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::focus::Focus;
 use super::follow_up::second_round;
 use super::objects::{Objects, gap, kept};
-use super::{Sources, facts_from, node, survey};
+use super::{Sources, facts_from, metrics, node, survey};
 use crate::alert::Alert;
 use crate::facts::Facts;
 use crate::source::kubernetes::{ListQuery, Scope, Scoped};
@@ -48,7 +48,18 @@ pub(super) async fn both_rounds(
         .filter_map(|pod| pod.metadata.name.clone())
         .collect::<Vec<_>>();
     let scoped = scoped.with_pods(own);
-    second_round(sources, &scoped, workload, &draft, &mut objects).await;
+    let measuring = metrics::ask(sources, workload, &draft);
+    let ((measurements, gaps), ()) =
+        join(measuring, second_round(sources, &scoped, workload, &draft, &mut objects)).await;
+    objects.measurements = measurements;
+    objects.gaps.extend(gaps);
+    // Pods of other namespaces may share what is wrong; only the widest scope lets them be seen.
+    if *scoped.scope() == Scope::Cluster && draft.affected.pods.unhealthy > 0 && !objects.namespace.is_empty()
+    {
+        let all = scoped.list::<Pod>("", &ListQuery::default()).await;
+        let all = kept(all, "pods of all namespaces", &mut objects.gaps).items;
+        objects.elsewhere = all.into_iter().filter(|pod| !objects.namespace_of(pod)).collect();
+    }
     objects
 }
 

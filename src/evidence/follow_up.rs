@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use futures::future::{join, join_all};
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
-use k8s_openapi::{NamespaceResourceScope, Resource};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{Metadata, NamespaceResourceScope, Resource};
 use serde::de::DeserializeOwned;
 
 use super::focus::Focus;
 use super::objects::{Existence, LogRead, MemoryRead, Objects, gap, kept};
 use super::references::all_uses;
-use super::{Sources, pods};
+use super::{Sources, changes, pods};
 use crate::facts::{ContainerFact, Facts};
 use crate::report::Gap;
 use crate::source::kubernetes::{Error, LogQuery, Scoped};
@@ -58,7 +59,8 @@ pub(super) async fn second_round(
             None
         }
     };
-    let readyz = async { if workload.kind == "Cluster" { Some(scoped.readyz().await) } else { None } };
+    let asks_readyz = is_wide(workload) || workload.kind == "Cluster";
+    let readyz = async { if asks_readyz { Some(scoped.readyz().await) } else { None } };
     let targets = log_targets(draft, is_wide(workload));
     let (found, sums, classes, volumes, readyz, logs, peaks) = tokio::join!(
         lookups(scoped, objects, workload),
@@ -265,12 +267,15 @@ async fn existence<K>(
     keys: impl Fn(&K) -> BTreeSet<String>,
 ) -> Result<Existence, Error>
 where
-    K: Resource<Scope = NamespaceResourceScope> + DeserializeOwned,
+    K: Resource<Scope = NamespaceResourceScope> + Metadata<Ty = ObjectMeta> + DeserializeOwned,
 {
     let query = format!("GET {}/{name}", collection::<K>(namespace));
     match scoped.get::<K>(namespace, name).await {
-        Ok(answer) => Ok(Existence { query: answer.query, exists: true, keys: keys(&answer.value) }),
-        Err(Error::NotFound) => Ok(Existence { query, exists: false, keys: BTreeSet::new() }),
+        Ok(answer) => {
+            let changed = changes::last_change(answer.value.metadata());
+            Ok(Existence { query: answer.query, exists: true, keys: keys(&answer.value), changed })
+        }
+        Err(Error::NotFound) => Ok(Existence { query, ..Existence::default() }),
         Err(error) => Err(error),
     }
 }

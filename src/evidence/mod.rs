@@ -4,6 +4,7 @@
 
 mod batch;
 mod blast_radius;
+mod changes;
 mod claims;
 pub(crate) mod classify;
 mod containers;
@@ -14,6 +15,7 @@ mod focus;
 mod follow_up;
 mod ledger;
 mod logs;
+mod metrics;
 mod node;
 mod nodes;
 mod objects;
@@ -23,10 +25,12 @@ pub(crate) mod references;
 pub(crate) mod rollout;
 mod scaling;
 mod services;
+mod shared;
 mod survey;
 pub(crate) mod template;
 mod timeline;
 pub(crate) mod units;
+mod usage;
 
 pub use fetch::gather;
 
@@ -82,12 +86,14 @@ fn facts_into(objects: &Objects, workload: &Workload, alerts: &[Alert], ledger: 
     facts.hpas = scaling::hpas(objects, &focus, ledger);
     let digests = logs::digest(objects, &mut facts.containers, ledger);
     facts.dependencies = dependencies::rows(objects, &facts.containers, &digests);
+    facts.usage = usage::rows(objects, &focus, &facts, ledger);
+    facts.alert_rules = usage::rules(objects, &facts, ledger);
     take_rest(objects, ledger);
     facts.affected = blast_radius::affected(objects, &focus);
     if objects.pods.known {
         blast_radius::count_missing(&mut facts.affected, &facts.rollouts, &focus);
     }
-    facts.timeline = timeline::entries(&facts, alerts);
+    facts.timeline = timeline::entries(&facts, objects, &focus, alerts, ledger);
     facts.gaps.clone_from(&objects.gaps);
     facts
 }

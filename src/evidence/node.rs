@@ -44,6 +44,7 @@ pub(super) async fn gather(
     for own in &namespaces {
         objects.replica_sets.items.extend(own.replica_sets.items.iter().cloned());
         objects.jobs.items.extend(own.jobs.items.iter().cloned());
+        objects.readyz = objects.readyz.or_else(|| own.readyz.clone());
     }
     survey::node_facts(&objects, &namespaces, node, alerts)
 }

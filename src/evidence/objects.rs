@@ -14,6 +14,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::storage::v1::StorageClass;
 
 use super::ledger::clean;
+use super::metrics::Measurements;
 use crate::report::Gap;
 use crate::source::kubernetes::{Answer, Error, Listing, Requested};
 
@@ -39,6 +40,8 @@ pub struct Objects {
     /// The namespace that was read, "" for nodes and the cluster.
     pub namespace: String,
     pub pods: Read<Pod>,
+    /// Pods of other namespaces, where the scope lets them be seen: only for how far trouble reaches.
+    pub elsewhere: Vec<Pod>,
     pub events: Read<Event>,
     pub deployments: Read<Deployment>,
     pub replica_sets: Read<ReplicaSet>,
@@ -63,7 +66,15 @@ pub struct Objects {
     pub service_accounts: BTreeMap<String, Existence>,
     pub logs: Vec<LogRead>,
     pub memory: Vec<MemoryRead>,
+    pub measurements: Measurements,
     pub gaps: Vec<Gap>,
+}
+
+impl Objects {
+    /// In the namespace that was read, or in any where none is the subject's.
+    pub fn namespace_of(&self, pod: &Pod) -> bool {
+        self.namespace.is_empty() || pod.metadata.namespace.as_ref().is_none_or(|own| *own == self.namespace)
+    }
 }
 
 /// The answer to a GET of one object; an object that could not be read has none.
@@ -72,6 +83,8 @@ pub struct Existence {
     pub query: String,
     pub exists: bool,
     pub keys: BTreeSet<String>,
+    /// When somebody last changed it after it was made, and who.
+    pub changed: Option<(DateTime<Utc>, String)>,
 }
 
 /// One container's log of one instance.

@@ -14,6 +14,8 @@ use crate::source::kubernetes::{Requested, controller};
 
 /// A pod this young that is not failing is starting, not unhealthy, in seconds.
 const STARTING_SECS: i64 = 60;
+/// A pod that failed longer ago is no part of what is wrong now, in seconds.
+const LONG_FINISHED_SECS: i64 = 60 * 60;
 /// A probe that is given longer than this to succeed is not waited for longer, in seconds.
 const MAX_GRACE_SECS: i64 = 600;
 
@@ -38,6 +40,19 @@ pub fn is_healthy(objects: &Objects, pod: &Pod) -> bool {
             age < grace && !containers::any_bad_reason(pod)
         }
     }
+}
+
+/// Unhealthy, and not merely the rest of a failure that was over long ago. A pod that runs and is not ready
+/// counts.
+pub fn is_unhealthy_now(objects: &Objects, pod: &Pod) -> bool {
+    let failed = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Failed");
+    let ended = statuses(pod).filter_map(|status| {
+        let end = status.state.as_ref()?.terminated.as_ref()?;
+        end.finished_at.as_ref().and_then(units::time)
+    });
+    let last = ended.max().or_else(|| created_at(pod));
+    let long_ago = last.is_some_and(|at| (objects.now - at).num_seconds() > LONG_FINISHED_SECS);
+    !is_healthy(objects, pod) && !(failed && long_ago)
 }
 
 /// How long a container may be not ready by its own probes' settings, in seconds: the startup probe's time
@@ -75,6 +90,13 @@ fn superseded(objects: &Objects, pod: &Pod) -> bool {
                 ready >= set.spec.replicas.unwrap_or(1)
             })
         }
+        // A DaemonSet leaves an evicted pod behind and makes another on the same node.
+        "DaemonSet" => objects.pods.items.iter().any(|other| {
+            let owner = controller(&other.metadata);
+            is_ready(other)
+                && owner.is_some_and(|owner| owner.kind == "DaemonSet" && owner.name == *name)
+                && super::shared::node_of(other) == super::shared::node_of(pod)
+        }),
         _ => false,
     })
 }

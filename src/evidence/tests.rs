@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
+mod measured;
 mod placement;
+mod reach;
 mod startup;
 mod synthetic;
 

@@ -17,6 +17,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("kubernetes/rollout.md", include_str!("../../runbooks/kubernetes/rollout.md")),
     ("kubernetes/scheduling.md", include_str!("../../runbooks/kubernetes/scheduling.md")),
     ("kubernetes/storage.md", include_str!("../../runbooks/kubernetes/storage.md")),
+    ("kubernetes/usage.md", include_str!("../../runbooks/kubernetes/usage.md")),
 ];
 
 /// The general runbook, by which a checkout of this folder is known.

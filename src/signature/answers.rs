@@ -60,7 +60,7 @@ const FAMILIES: &[Family] = &[
     Family {
         alerts: &["KubePersistentVolume*", "*VolumeFillingUp*", "*VolumeFull*"],
         tables: &[],
-        ids: &["volume-f", "disk-full", "volume-resize"],
+        ids: &["volume-full", "volume-filling", "disk-full", "volume-resize"],
         by_state: false,
     },
     Family { alerts: &["CPUThrottlingHigh"], tables: &[], ids: &["cpu-"], by_state: false },

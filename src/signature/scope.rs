@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::functions;
 use crate::facts::{
     ClaimFact, ContainerFact, CronJobFact, DependencyFact, EventFact, Facts, HpaFact, JobFact, NodeFact,
-    PlacementFact, PodFact, QuotaFact, ReferenceFact, RolloutFact, ServiceFact, VolumeFact,
+    PlacementFact, PodFact, QuotaFact, ReferenceFact, RolloutFact, ServiceFact, UsageFact, VolumeFact,
 };
 use crate::workload::Workload;
 
@@ -35,6 +35,7 @@ pub const TABLES: &[&str] = &[
     "dependencies",
     "placements",
     "volumes",
+    "usage",
 ];
 
 /// One row of a table, with what ranking needs to know about it.
@@ -136,6 +137,7 @@ pub(super) fn rows(facts: &Facts, table: &str) -> Result<Vec<Row>, String> {
         "dependencies" => all(&facts.dependencies, |row| vec![row.pod.clone()], |_| 0),
         "placements" => all(&facts.placements, |row| vec![row.pod.clone()], |_| 0),
         "volumes" => all(&facts.volumes, |row| row.pods.clone(), |_| 0),
+        "usage" => all(&facts.usage, usage_pods, |_| 0),
         _ => Ok(Vec::new()),
     }
 }
@@ -203,6 +205,10 @@ fn rollouts(facts: &Facts) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
+fn usage_pods(row: &UsageFact) -> Vec<String> {
+    if row.pod.is_empty() { Vec::new() } else { vec![row.pod.clone()] }
+}
+
 fn event_pods(event: &EventFact) -> Vec<String> {
     if event.kind == "Pod" { vec![event.name.clone()] } else { Vec::new() }
 }
@@ -230,6 +236,7 @@ pub(super) fn field_names(table: &str) -> BTreeSet<String> {
         "dependencies" => serde_json::to_value(DependencyFact::default()),
         "placements" => serde_json::to_value(PlacementFact::default()),
         "volumes" => serde_json::to_value(VolumeFact::default()),
+        "usage" => serde_json::to_value(UsageFact::default()),
         _ => Ok(serde_json::Value::Null),
     };
     match row {

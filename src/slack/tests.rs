@@ -50,7 +50,14 @@ fn step(text: &str, command: &str, risk: Risk) -> NextStep {
 }
 
 fn entry(time: &str, what: &str) -> TimelineEntry {
-    TimelineEntry { at: at(time), what: what.to_owned(), evidence: "E1".to_owned() }
+    TimelineEntry {
+        at: at(time),
+        what: what.to_owned(),
+        evidence: "E1".to_owned(),
+        kind: Moment::Failure,
+        trigger: false,
+        why: String::new(),
+    }
 }
 
 fn gap(source: &str, what: &str, why: &str) -> Gap {

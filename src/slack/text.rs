@@ -6,6 +6,8 @@ use super::words;
 use crate::report::{Gap, NextStep, Outcome, Report, Role};
 use crate::workload::Workload;
 
+/// Entries of the timeline that are shown.
+const MAX_TIMELINE: usize = 12;
 /// Findings of a namespace that are shown one by one: what can be read in two minutes.
 const MAX_BLOCKS: usize = 20;
 
@@ -33,10 +35,11 @@ pub fn report(workload: &Workload, report: &Report) -> String {
     if !wide {
         evidence(&mut out, report);
     }
-    let mut entries: Vec<_> = report.timeline.iter().collect();
-    entries.sort_by_key(|entry| entry.at);
-    let entries =
-        entries.into_iter().map(|entry| format!("{}  {}", words::moment(entry.at), line(&entry.what)));
+    let entries = words::timeline(report, MAX_TIMELINE).into_iter();
+    let entries = entries.map(|entry| {
+        let what = format!("{}{}", entry.what, words::trigger(entry));
+        format!("{}  {}", words::moment(entry.at), line(&what))
+    });
     part(&mut out, "What changed first", entries);
     if !wide {
         next_steps(&mut out, &report.next_steps);

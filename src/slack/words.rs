@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::report::{
     Affected, Category, Confidence, Cost, Coverage, Finding, Outcome, Radius, Report, Risk, Role, RunbookUse,
+    TimelineEntry,
 };
 
 /// Workloads named one by one; beyond that they are counted.
@@ -154,6 +155,29 @@ pub(super) fn span(span: TimeDelta) -> String {
 /// What the list of things that were looked at and found well is called.
 pub(super) fn found_well(outcome: Outcome) -> &'static str {
     if outcome == Outcome::NotAnIncident { "What was checked and is well" } else { "What it is not" }
+}
+
+/// What to show of a timeline: the first entries, and what most likely set the trouble off among them.
+pub(super) fn timeline(report: &Report, most: usize) -> Vec<&TimelineEntry> {
+    let mut entries: Vec<&TimelineEntry> = report.timeline.iter().collect();
+    entries.sort_by_key(|entry| entry.at);
+    let trigger = entries.iter().copied().find(|entry| entry.trigger);
+    entries.truncate(most);
+    if let Some(trigger) = trigger.filter(|one| !entries.iter().any(|entry| std::ptr::eq(*entry, *one))) {
+        entries.pop();
+        entries.push(trigger);
+        entries.sort_by_key(|entry| entry.at);
+    }
+    entries
+}
+
+/// " (likeliest trigger: only pods of this revision fail)", or nothing.
+pub(super) fn trigger(entry: &TimelineEntry) -> String {
+    match (entry.trigger, entry.why.as_str()) {
+        (false, _) => String::new(),
+        (true, "") => " (likeliest trigger)".to_owned(),
+        (true, why) => format!(" (likeliest trigger: {why})"),
+    }
 }
 
 /// Many workloads were looked at: each cause is told by itself.

@@ -36,6 +36,9 @@ pub struct ActiveAlert {
     pub state: String,
     #[serde(rename = "activeAt")]
     pub active_at: Option<DateTime<Utc>>,
+    /// What the expression gave at the last evaluation.
+    #[serde(default)]
+    pub value: String,
 }
 
 /// An alerting rule as Prometheus evaluates it.

@@ -8,11 +8,17 @@ use crate::facts::{ContainerFact, EventFact, Facts};
 /// Pods of one container's fault that are shown; the others are counted.
 const MAX_ALIKE: usize = 1;
 const MAX_EVENTS: usize = 8;
+/// Rules and measurements.
+const MAX_MEASURED: usize = 6;
 const MAX_LOG_LINES: usize = 6;
 const MAX_READ: usize = 24;
 
 pub fn lines(facts: &Facts) -> Vec<String> {
     let mut lines = Vec::new();
+    // What the alert measures comes first, and what else Prometheus knows of what fails.
+    let rules = facts.alert_rules.iter().map(|row| (&row.evidence, &row.quote));
+    let usage = facts.usage.iter().map(|row| (&row.evidence, &row.quote));
+    lines.extend(rules.chain(usage).take(MAX_MEASURED).map(|(id, quote)| quoted(id, quote)));
     containers(facts, &mut lines);
     for row in facts.pods.iter().filter(|pod| !pod.healthy && !has_failing_container(facts, &pod.name)) {
         lines.push(quoted(&row.evidence, &row.quote));

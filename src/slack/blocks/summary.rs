@@ -134,18 +134,19 @@ fn source(evidence: &Evidence) -> String {
 }
 
 fn timeline(report: &Report) -> Vec<String> {
-    let Some(first) = report.timeline.iter().map(|entry| entry.at).min() else { return Vec::new() };
-    let mut entries: Vec<_> = report.timeline.iter().collect();
-    entries.sort_by_key(|entry| entry.at);
-    let one_day = entries.iter().take(MAX_TIMELINE).all(|entry| entry.at.date_naive() == first.date_naive());
+    let entries = words::timeline(report, MAX_TIMELINE);
+    let Some(first) = entries.first().map(|entry| entry.at) else { return Vec::new() };
+    let one_day = entries.iter().all(|entry| entry.at.date_naive() == first.date_naive());
     let mut lines = vec![if one_day {
         format!("*What changed first* ({}, UTC)", first.format("%Y-%m-%d"))
     } else {
         "*What changed first* (UTC)".to_owned()
     }];
     let format = if one_day { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
-    for entry in entries.iter().take(MAX_TIMELINE) {
-        lines.push(format!("• {}  {}", entry.at.format(format), inline(&entry.what, MAX_SENTENCE)));
+    for entry in entries {
+        let (what, why) = (inline(&entry.what, MAX_SENTENCE), inline(&words::trigger(entry), MAX_SENTENCE));
+        let (mark, space) = if why.is_empty() { ("•", "") } else { (":arrow_right:", " ") };
+        lines.push(format!("{mark} {}  {what}{space}{}", entry.at.format(format), why.trim_start()));
     }
     more(&mut lines, report.timeline.len(), MAX_TIMELINE);
     lines

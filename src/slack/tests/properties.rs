@@ -48,8 +48,16 @@ fn hostile(texts: Vec<String>, many: usize, outcome: Outcome) -> Report {
         })
         .collect();
     let moment = at("2026-11-21T10:00:00Z");
-    report.timeline =
-        (0..many).map(|_| TimelineEntry { at: moment, what: text(), evidence: String::new() }).collect();
+    report.timeline = (0..many)
+        .map(|_| TimelineEntry {
+            at: moment,
+            what: text(),
+            evidence: String::new(),
+            kind: Moment::Config,
+            trigger: true,
+            why: text(),
+        })
+        .collect();
     report.evidence = (0..many)
         .map(|n| Evidence { verified: n % 2 == 0, ..evidence(&text(), &text(), &text(), &text()) })
         .collect();
