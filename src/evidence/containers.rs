@@ -132,6 +132,9 @@ fn take_end(row: &mut ContainerFact, end: &ContainerStateTerminated) {
 }
 
 fn is_failing(objects: &Objects, pod: &Pod, container: &Container, row: &ContainerFact) -> bool {
+    if pods::is_leaving(objects, pod) {
+        return false;
+    }
     let age = pods::created_at(pod).map_or(0, |at| (objects.now - at).num_seconds());
     let recent = row.exited_at.is_some_and(|at| (objects.now - at).num_seconds() <= RECENT_END_SECS);
     match row.state.as_str() {

@@ -232,6 +232,8 @@ fn still_true(objects: &Objects, row: &EventFact) -> bool {
         }
         ("Job", "BackoffLimitExceeded" | "DeadlineExceeded" | "PodFailurePolicy") => true,
         ("PersistentVolumeClaim", "ProvisioningFailed" | "FailedBinding") => true,
+        // Told once, and true until the schedule is changed.
+        ("CronJob", "UnparseableSchedule" | "InvalidSchedule" | "UnknownTimeZone") => true,
         _ => false,
     }
 }
