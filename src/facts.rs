@@ -5,7 +5,9 @@
 //! Every row names the observation it was read from (`evidence`, an id like `E3`) and carries a `quote`:
 //! one line that stands verbatim in that observation's text. A finding quotes rows; code checks the quote.
 
+mod control;
 mod placement;
+mod traffic;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -17,7 +19,9 @@ pub use usage::{AlertRuleFact, UsageFact};
 
 use crate::report::{Affected, Gap, TimelineEntry};
 use crate::workload::Workload;
+pub use control::{ApiServiceFact, EditFact, LeaseFact, WebhookFact};
 pub use placement::{PlacementFact, VolumeFact};
+pub use traffic::{BudgetFact, IngressFact, PolicyFact};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Facts {
@@ -47,6 +51,19 @@ pub struct Facts {
     pub usage: Vec<UsageFact>,
     #[serde(default)]
     pub alert_rules: Vec<AlertRuleFact>,
+    pub ingresses: Vec<IngressFact>,
+    #[serde(default)]
+    pub policies: Vec<PolicyFact>,
+    #[serde(default)]
+    pub budgets: Vec<BudgetFact>,
+    #[serde(default)]
+    pub leases: Vec<LeaseFact>,
+    #[serde(default)]
+    pub webhooks: Vec<WebhookFact>,
+    #[serde(default)]
+    pub api_services: Vec<ApiServiceFact>,
+    #[serde(default)]
+    pub edits: Vec<EditFact>,
     pub timeline: Vec<TimelineEntry>,
     pub affected: Affected,
     pub gaps: Vec<Gap>,
@@ -81,6 +98,13 @@ impl Facts {
             volumes: Vec::new(),
             usage: Vec::new(),
             alert_rules: Vec::new(),
+            ingresses: Vec::new(),
+            policies: Vec::new(),
+            budgets: Vec::new(),
+            leases: Vec::new(),
+            webhooks: Vec::new(),
+            api_services: Vec::new(),
+            edits: Vec::new(),
             timeline: Vec::new(),
             affected: Affected::default(),
             gaps: Vec::new(),
@@ -318,6 +342,19 @@ pub struct ClaimFact {
     pub storage_class: String,
     /// yes, no or unknown (could not be read).
     pub class_exists: String,
+    /// The claim says with an empty class that only volumes made by people will do.
+    pub static_only: bool,
+    /// The cluster's default class, "" for none or unknown.
+    pub default_class: String,
+    /// Immediate or WaitForFirstConsumer, "" when the class could not be read.
+    pub binding_mode: String,
+    /// The scheduler has chosen a node for it.
+    pub node_selected: bool,
+    pub provisioner: String,
+    pub terminating: bool,
+    /// Types of its conditions that are True: Resizing, FileSystemResizePending, …
+    pub conditions: Vec<String>,
+    pub age_seconds: i64,
     pub requested: String,
     pub access_modes: Vec<String>,
     pub volume: String,
@@ -377,6 +414,25 @@ pub struct ServiceFact {
     pub ports: String,
     /// A number or named targetPort that no container of the selected pods declares, "" when all fit.
     pub missing_target_port: String,
+    /// The missing one is a name: the Service gets no address for that port at all.
+    pub missing_port_name: bool,
+    /// None of its TCP ports leads to one that a container declares or is probed on, and this one answers
+    /// readiness probes; "" otherwise.
+    pub answering_port: String,
+    /// `53/TCP: the containers declare 53/UDP`, "" when protocols fit.
+    pub protocol_mismatch: String,
+    /// ClusterIP, NodePort, LoadBalancer or ExternalName.
+    pub service_type: String,
+    pub external_name: String,
+    /// The external name means a Service of this namespace, and there is none of that name.
+    pub external_missing: bool,
+    /// A LoadBalancer without an address.
+    pub load_balancer_pending: bool,
+    /// internal, external or "": which traffic only goes to pods on the same node.
+    pub local_traffic: String,
+    /// Ready nodes without a ready address behind a Service with such traffic.
+    pub nodes_without_endpoint: Vec<String>,
+    pub age_seconds: i64,
     pub evidence: String,
     pub quote: String,
 }
@@ -390,6 +446,10 @@ pub struct QuotaFact {
     pub hard: String,
     pub used: String,
     pub full: bool,
+    /// Used above hard: the quota was lowered after its pods were made.
+    pub overdrawn: bool,
+    /// What a refused object asked for, "" when none was refused.
+    pub requested: String,
     pub evidence: String,
     pub quote: String,
 }

@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::storage::v1::StorageClass;
 
 use super::focus::{Focus, claims_of, name_of};
 use super::ledger::Ledger;
 use super::objects::Objects;
 use super::units;
 use crate::facts::{ClaimFact, EventFact};
+
+const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+/// Set by the scheduler on a claim that waits for its first consumer.
+const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 
 pub fn rows(
     objects: &Objects,
@@ -52,6 +57,10 @@ pub fn rows(
         .collect()
 }
 
+fn annotation<'a>(class: &'a StorageClass, key: &str) -> Option<&'a str> {
+    class.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
 fn row(objects: &Objects, name: &str, claim: Option<&PersistentVolumeClaim>) -> ClaimFact {
     let spec = claim.and_then(|claim| claim.spec.as_ref());
     let storage_class = spec.and_then(|spec| spec.storage_class_name.clone()).unwrap_or_default();
@@ -63,14 +72,37 @@ fn row(objects: &Objects, name: &str, claim: Option<&PersistentVolumeClaim>) -> 
     } else {
         "no"
     };
+    let class = classes.items.iter().find(|class| name_of(&class.metadata) == storage_class);
+    let status = claim.and_then(|claim| claim.status.as_ref());
+    let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let created_at = claim.and_then(|claim| claim.metadata.creation_timestamp.as_ref()).and_then(units::time);
     let requests = spec.and_then(|spec| spec.resources.as_ref()?.requests.as_ref());
     ClaimFact {
         name: name.to_owned(),
         namespace: objects.namespace.clone(),
         exists: claim.is_some(),
         phase: claim.and_then(|claim| claim.status.as_ref()?.phase.clone()).unwrap_or_default(),
-        storage_class,
+        storage_class: storage_class.clone(),
         class_exists: class_exists.to_owned(),
+        static_only: spec.is_some_and(|spec| spec.storage_class_name.as_deref() == Some("")),
+        default_class: classes
+            .items
+            .iter()
+            .find(|class| annotation(class, DEFAULT_CLASS).is_some_and(|value| value == "true"))
+            .map(|class| name_of(&class.metadata).to_owned())
+            .unwrap_or_default(),
+        binding_mode: class.and_then(|class| class.volume_binding_mode.clone()).unwrap_or_default(),
+        provisioner: class.map(|class| class.provisioner.clone()).unwrap_or_default(),
+        node_selected: claim
+            .and_then(|claim| claim.metadata.annotations.as_ref())
+            .is_some_and(|annotations| annotations.contains_key(SELECTED_NODE)),
+        terminating: claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some()),
+        conditions: conditions
+            .iter()
+            .filter(|condition| condition.status == "True")
+            .map(|condition| condition.type_.clone())
+            .collect(),
+        age_seconds: created_at.map_or(0, |at| (objects.now - at).num_seconds()),
         requested: units::quantity(requests, "storage").to_owned(),
         access_modes: spec.and_then(|spec| spec.access_modes.clone()).unwrap_or_default(),
         volume: spec.and_then(|spec| spec.volume_name.clone()).unwrap_or_default(),
@@ -94,6 +126,15 @@ fn line(row: &ClaimFact) -> String {
         "no" => line.push_str(" which does not exist"),
         "yes" => line.push_str(" which exists"),
         _ => {}
+    }
+    if !row.binding_mode.is_empty() && row.phase != "Bound" {
+        line.push_str(&format!(", binding {}", row.binding_mode));
+    }
+    if !row.conditions.is_empty() {
+        line.push_str(&format!(", {}", row.conditions.join(", ")));
+    }
+    if row.terminating {
+        line.push_str(", terminating");
     }
     if !row.volume.is_empty() {
         line.push_str(&format!(", volume {}", row.volume));

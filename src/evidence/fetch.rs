@@ -1,18 +1,22 @@
-//! Asks the sources, in two rounds: first the lists that every workload needs, all at once; then, judged
-//! by the facts that those already give, logs, references, classes and sums. Each request has its own
-//! deadline; what fails is kept as a gap.
+//! Asks the sources, in rounds: first the lists that every workload of its kind needs, all at once; then, judged
+//! by the facts that those already give, logs, references, classes and sums (`follow_up`), and last what few
+//! troubles ask for (`inquiry`). Each request has its own deadline; what fails is kept as a gap.
 
 use chrono::Utc;
 use futures::future::join;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{NamespaceResourceScope, Resource};
+use serde::de::DeserializeOwned;
 
-use super::focus::Focus;
+use super::focus::{Focus, claims_of};
 use super::follow_up::second_round;
-use super::objects::{Objects, gap, kept};
+use super::inquiry::last_round;
+use super::objects::{Objects, Read, gap, kept};
 use super::{Sources, facts_from, metrics, node, survey};
 use crate::alert::Alert;
 use crate::facts::Facts;
-use crate::source::kubernetes::{ListQuery, Scope, Scoped};
+use crate::report::Gap;
+use crate::source::kubernetes::{ListQuery, Scope, Scoped, controller};
 use crate::workload::Workload;
 
 /// Namespace in which the kubelet and the node controller file events about nodes.
@@ -41,6 +45,7 @@ pub(super) async fn both_rounds(
     alerts: &[Alert],
 ) -> Objects {
     let mut objects = first_round(&scoped, workload).await;
+    late_lists(&scoped, workload, alerts, &mut objects).await;
     let draft = facts_from(&objects, workload, alerts);
     let own = Focus::new(&objects, workload)
         .pods
@@ -60,6 +65,8 @@ pub(super) async fn both_rounds(
         let all = kept(all, "pods of all namespaces", &mut objects.gaps).items;
         objects.elsewhere = all.into_iter().filter(|pod| !objects.namespace_of(pod)).collect();
     }
+    let facts = facts_from(&objects, workload, alerts);
+    last_round(&scoped, workload, &facts, &mut objects).await;
     objects
 }
 
@@ -68,8 +75,8 @@ pub(super) async fn first_round(scoped: &Scoped<'_>, workload: &Workload) -> Obj
         match workload.kind.as_str() {
             "Cluster" | "PersistentVolume" => Objects::default(),
             "Node" => node_objects(scoped, &workload.name).await,
-            "Namespace" => namespaced_objects(scoped, &workload.name).await,
-            _ => namespaced_objects(scoped, &workload.namespace).await,
+            "Namespace" => namespaced_objects(scoped, "Namespace", &workload.name).await,
+            kind => namespaced_objects(scoped, kind, &workload.namespace).await,
         }
     };
     let (mut objects, now, nodes) = tokio::join!(own, scoped.cluster_time(), scoped.list_shared());
@@ -95,51 +102,102 @@ async fn node_objects(scoped: &Scoped<'_>, node: &str) -> Objects {
     objects
 }
 
-async fn namespaced_objects(scoped: &Scoped<'_>, namespace: &str) -> Objects {
-    let all = ListQuery::default();
+/// Kinds whose own lists are enough: what is above or below them is of a known kind.
+const NARROW: [&str; 6] = ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob"];
+
+/// A list, unless it cannot matter for a workload of this kind.
+async fn some<K>(scoped: &Scoped<'_>, namespace: &str, asked: bool, what: &str) -> (Read<K>, Vec<Gap>)
+where
+    K: Resource<Scope = NamespaceResourceScope> + DeserializeOwned,
+{
+    let mut gaps = Vec::new();
+    if !asked {
+        return (Read::default(), gaps);
+    }
+    let read = kept(scoped.list(namespace, &ListQuery::default()).await, what, &mut gaps);
+    (read, gaps)
+}
+
+async fn namespaced_objects(scoped: &Scoped<'_>, kind: &str, namespace: &str) -> Objects {
+    let of = |kinds: &[&str]| kinds.contains(&kind) || !NARROW.contains(&kind);
+    let (revised, timed) = (of(&["StatefulSet", "DaemonSet"]), of(&["Job", "CronJob"]));
+    let scaled = of(&["Deployment", "ReplicaSet", "StatefulSet"]);
+    let claimed = matches!(kind, "StatefulSet" | "PersistentVolumeClaim" | "Namespace");
     let core = async {
         tokio::join!(
-            scoped.list(namespace, &all),
-            scoped.list(namespace, &all),
-            scoped.list(namespace, &all),
-            scoped.list(namespace, &all),
-            scoped.list(namespace, &all),
-            scoped.list(namespace, &all),
-            scoped.list(namespace, &all),
+            some(scoped, namespace, true, "pods"),
+            some(scoped, namespace, true, "events"),
+            some(scoped, namespace, of(&["Deployment", "ReplicaSet"]), "deployments"),
+            some(scoped, namespace, true, "replicasets"),
+            some(scoped, namespace, of(&["StatefulSet"]), "statefulsets"),
+            some(scoped, namespace, of(&["DaemonSet"]), "daemonsets"),
+            some(scoped, namespace, revised, "controllerrevisions"),
         )
     };
     let rest = async {
         tokio::join!(
-            scoped.list(namespace, &all),
-            scoped.list(namespace, &all),
-            scoped.list(namespace, &all),
-            scoped.list(namespace, &all),
-            scoped.list(namespace, &all),
-            scoped.list(namespace, &all),
-            scoped.list(namespace, &all),
+            some(scoped, namespace, timed, "jobs"),
+            some(scoped, namespace, timed, "cronjobs"),
+            some(scoped, namespace, scaled, "horizontalpodautoscalers"),
+            some(scoped, namespace, true, "services"),
+            some(scoped, namespace, true, "endpointslices"),
+            some(scoped, namespace, claimed, "persistentvolumeclaims"),
+            some(scoped, namespace, kind == "Namespace", "resourcequotas"),
         )
     };
     let (core, rest) = join(core, rest).await;
-    let (pods, events, deployments, replica_sets, stateful_sets, daemon_sets, revisions) = core;
-    let (jobs, cron_jobs, hpas, services, slices, claims, quotas) = rest;
-    let mut gaps = Vec::new();
-    Objects {
-        namespace: namespace.to_owned(),
-        pods: kept(pods, "pods", &mut gaps),
-        events: kept(events, "events", &mut gaps),
-        deployments: kept(deployments, "deployments", &mut gaps),
-        replica_sets: kept(replica_sets, "replicasets", &mut gaps),
-        stateful_sets: kept(stateful_sets, "statefulsets", &mut gaps),
-        daemon_sets: kept(daemon_sets, "daemonsets", &mut gaps),
-        revisions: kept(revisions, "controllerrevisions", &mut gaps),
-        jobs: kept(jobs, "jobs", &mut gaps),
-        cron_jobs: kept(cron_jobs, "cronjobs", &mut gaps),
-        hpas: kept(hpas, "horizontalpodautoscalers", &mut gaps),
-        services: kept(services, "services", &mut gaps),
-        slices: kept(slices, "endpointslices", &mut gaps),
-        claims: kept(claims, "persistentvolumeclaims", &mut gaps),
-        quotas: kept(quotas, "resourcequotas", &mut gaps),
-        gaps,
-        ..Objects::default()
+    let mut objects = Objects { namespace: namespace.to_owned(), ..Objects::default() };
+    let gaps = &mut objects.gaps;
+    objects.pods = told(core.0, gaps);
+    objects.events = told(core.1, gaps);
+    objects.deployments = told(core.2, gaps);
+    objects.replica_sets = told(core.3, gaps);
+    objects.stateful_sets = told(core.4, gaps);
+    objects.daemon_sets = told(core.5, gaps);
+    objects.revisions = told(core.6, gaps);
+    objects.jobs = told(rest.0, gaps);
+    objects.cron_jobs = told(rest.1, gaps);
+    objects.hpas = told(rest.2, gaps);
+    objects.services = told(rest.3, gaps);
+    objects.slices = told(rest.4, gaps);
+    objects.claims = told(rest.5, gaps);
+    objects.quotas = told(rest.6, gaps);
+    objects
+}
+
+fn told<K>((read, more): (Read<K>, Vec<Gap>), gaps: &mut Vec<Gap>) -> Read<K> {
+    gaps.extend(more);
+    read
+}
+
+/// Lists that matter after all: claims where pods mount some, Jobs where pods of the namespace belong to some
+/// (a finished Job's failed pods are no trouble), quotas where pods are refused.
+async fn late_lists(scoped: &Scoped<'_>, workload: &Workload, alerts: &[Alert], objects: &mut Objects) {
+    let namespace = objects.namespace.clone();
+    if namespace.is_empty() {
+        return;
+    }
+    let mounts = Focus::new(objects, workload).pods.iter().any(|pod| claims_of(pod).next().is_some());
+    let of_job = |pod: &Pod| controller(&pod.metadata).is_some_and(|owner| owner.kind == "Job");
+    let refused = objects.events.items.iter().any(|event| event.reason.as_deref() == Some("FailedCreate"));
+    let quota = alerts.iter().any(|alert| alert.name().contains("Quota"));
+    let (asks_claims, asks_jobs, asks_quotas) = (
+        mounts && !objects.claims.known,
+        objects.pods.items.iter().any(of_job) && !objects.jobs.known,
+        (refused || quota) && !objects.quotas.known,
+    );
+    let (claims, jobs, quotas) = tokio::join!(
+        some(scoped, &namespace, asks_claims, "persistentvolumeclaims"),
+        some(scoped, &namespace, asks_jobs, "jobs"),
+        some(scoped, &namespace, asks_quotas, "resourcequotas"),
+    );
+    if asks_claims {
+        objects.claims = told(claims, &mut objects.gaps);
+    }
+    if asks_jobs {
+        objects.jobs = told(jobs, &mut objects.gaps);
+    }
+    if asks_quotas {
+        objects.quotas = told(quotas, &mut objects.gaps);
     }
 }

@@ -219,8 +219,11 @@ async fn lookups(scoped: &Scoped<'_>, objects: &Objects, workload: &Workload) ->
         focus.pods.retain(|pod| !pods::is_healthy(objects, pod));
     }
     let uses = if troubled { all_uses(&focus) } else { Default::default() };
-    let mut names: Vec<(&'static str, String)> =
-        uses.iter().filter(|one| one.kind != "Secret").map(|one| (one.kind, one.name.clone())).collect();
+    let mut names: Vec<(&'static str, String)> = uses
+        .iter()
+        .filter(|one| matches!(one.kind, "ConfigMap" | "ServiceAccount"))
+        .map(|one| (one.kind, one.name.clone()))
+        .collect();
     names.dedup();
     names.truncate(if wide { MAX_LOOKUPS_WIDE } else { MAX_LOOKUPS });
     let namespace = objects.namespace.as_str();
@@ -271,10 +274,13 @@ where
 {
     let query = format!("GET {}/{name}", collection::<K>(namespace));
     match scoped.get::<K>(namespace, name).await {
-        Ok(answer) => {
-            let changed = changes::last_change(answer.value.metadata());
-            Ok(Existence { query: answer.query, exists: true, keys: keys(&answer.value), changed })
-        }
+        Ok(answer) => Ok(Existence {
+            query: answer.query,
+            exists: true,
+            changed: changes::last_change(answer.value.metadata()),
+            metadata: Some(answer.value.metadata().clone()),
+            keys: keys(&answer.value),
+        }),
         Err(Error::NotFound) => Ok(Existence { query, ..Existence::default() }),
         Err(error) => Err(error),
     }

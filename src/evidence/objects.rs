@@ -7,11 +7,16 @@ use chrono::{DateTime, Utc};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    Event, Node, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota, Service,
+    Event, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota, Service,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 
 use super::ledger::clean;
 use super::metrics::Measurements;
@@ -67,6 +72,7 @@ pub struct Objects {
     pub logs: Vec<LogRead>,
     pub memory: Vec<MemoryRead>,
     pub measurements: Measurements,
+    pub more: More,
     pub gaps: Vec<Gap>,
 }
 
@@ -77,11 +83,49 @@ impl Objects {
     }
 }
 
+/// What is only asked for in some troubles.
+#[derive(Debug, Clone, Default)]
+pub struct More {
+    pub ingresses: Read<Ingress>,
+    pub ingress_classes: Read<IngressClass>,
+    pub policies: Read<NetworkPolicy>,
+    pub budgets: Read<PodDisruptionBudget>,
+    pub api_services: Read<APIService>,
+    /// Each with the request that read it.
+    pub leases: Vec<(Lease, String)>,
+    pub webhooks: Vec<Hook>,
+    pub namespace: Option<(Namespace, String)>,
+}
+
+/// One admission webhook.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    pub name: String,
+    pub configuration: String,
+    /// validating or mutating.
+    pub kind: &'static str,
+    pub failure_policy: String,
+    pub timeout_seconds: i64,
+    /// Namespace and name; None for a URL.
+    pub service: Option<(String, String)>,
+    pub backend: Backend,
+    pub query: String,
+}
+
+/// What stands behind a webhook, with the request that told it.
+#[derive(Debug, Clone)]
+pub enum Backend {
+    Absent(String),
+    Ready(i64, String),
+    Unknown,
+}
+
 /// The answer to a GET of one object; an object that could not be read has none.
 #[derive(Debug, Clone, Default)]
 pub struct Existence {
     pub query: String,
     pub exists: bool,
+    pub metadata: Option<ObjectMeta>,
     pub keys: BTreeSet<String>,
     /// When somebody last changed it after it was made, and who.
     pub changed: Option<(DateTime<Utc>, String)>,

@@ -3,7 +3,7 @@
 //! that are not meant (control plane, dedicated, cordoned) are put aside step by step. Pure; it names no cause.
 
 mod capacity;
-mod labels;
+pub(super) mod labels;
 mod message;
 mod neighbours;
 

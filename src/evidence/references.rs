@@ -1,4 +1,4 @@
-//! ConfigMaps, Secrets and ServiceAccounts that the pods name, and whether they are there. Secrets are
+//! ConfigMaps, Secrets, ServiceAccounts and classes that the pods name, and whether they are there. Secrets are
 //! never read: only a kubelet's or a controller's own words say that one is missing. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,6 +75,12 @@ pub fn uses(spec: &PodSpec) -> Vec<Use> {
     if let Some(account) = spec.service_account_name.as_deref().filter(|name| *name != "default") {
         uses.push(one("ServiceAccount", account, "", None, "serviceAccountName"));
     }
+    if let Some(class) = spec.priority_class_name.as_deref() {
+        uses.push(one("PriorityClass", class, "", None, "priorityClassName"));
+    }
+    if let Some(class) = spec.runtime_class_name.as_deref() {
+        uses.push(one("RuntimeClass", class, "", None, "runtimeClassName"));
+    }
     uses.retain(|reference| !reference.name.is_empty());
     uses.sort();
     uses.dedup();
@@ -150,10 +156,11 @@ fn row(
     } else {
         Vec::new()
     };
+    let cluster_wide = matches!(reference.kind, "PriorityClass" | "RuntimeClass");
     let mut row = ReferenceFact {
         kind: reference.kind.to_owned(),
         name: reference.name.clone(),
-        namespace: objects.namespace.clone(),
+        namespace: if cluster_wide { String::new() } else { objects.namespace.clone() },
         used_by: reference.used_by.clone(),
         key: reference.key.clone(),
         optional: reference.optional,
@@ -179,7 +186,9 @@ fn line(row: &ReferenceFact) -> String {
         ("no", _) => "does not exist".to_owned(),
         ("yes", "no") => format!("exists without key {}", row.key),
         ("yes", _) => "exists".to_owned(),
-        _ if row.kind == "Secret" => "is not read".to_owned(),
+        _ if matches!(row.kind.as_str(), "Secret" | "PriorityClass" | "RuntimeClass") => {
+            "is not read".to_owned()
+        }
         _ => "could not be read".to_owned(),
     };
     let similar =
@@ -191,6 +200,7 @@ impl Said<'_> {
     fn missing(&self, reference: &Use) -> Option<Quote> {
         let words = format!("{} \"{}\" not found", reference.kind.to_lowercase(), reference.name);
         let words = words.to_lowercase();
+        let no_priority = format!("no priorityclass with name {} was found", reference.name.to_lowercase());
         self.quote(&|text| {
             let lower = text.to_lowercase();
             // `Unable to retrieve some image pull secrets (a, b); …`
@@ -198,6 +208,7 @@ impl Said<'_> {
             let pull = reference.used_by == "imagePullSecrets"
                 && listed.is_some_and(|(names, _)| names.split(", ").any(|name| name == reference.name));
             pull || lower.contains(&words)
+                || reference.kind == "PriorityClass" && lower.contains(&no_priority)
         })
     }
 

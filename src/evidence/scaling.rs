@@ -8,7 +8,8 @@ use super::objects::Objects;
 use super::units;
 use crate::facts::{HpaFact, QuotaFact};
 
-pub fn quotas(objects: &Objects, ledger: &mut Ledger) -> Vec<QuotaFact> {
+/// Rows of every quota; a row that a refusal names has what was asked for.
+pub fn quotas(objects: &Objects, refusals: &[&str], ledger: &mut Ledger) -> Vec<QuotaFact> {
     if objects.quotas.items.is_empty() {
         return Vec::new();
     }
@@ -21,8 +22,14 @@ pub fn quotas(objects: &Objects, ledger: &mut Ledger) -> Vec<QuotaFact> {
             let used = units::quantity(used, resource).to_owned();
             let full = !used.is_empty() && units::millis(&used) >= units::millis(&hard.0);
             let name = name_of(&quota.metadata).to_owned();
-            let state = if full { ", full" } else { "" };
-            let text = format!("quota {name}: {resource} used {used} of {}{state}", hard.0);
+            let requested =
+                refusals.iter().find_map(|text| refused(text, &name, resource)).unwrap_or_default();
+            let overdrawn = units::millis(&used) > units::millis(&hard.0);
+            let mut text = format!("quota {name}: {resource} used {used} of {}", hard.0);
+            text.push_str(if full { ", full" } else { "" });
+            if !requested.is_empty() {
+                text.push_str(&format!(", refused to a pod that asks for {requested}"));
+            }
             let quote = ledger.line(page, &text);
             rows.push(QuotaFact {
                 name,
@@ -31,12 +38,24 @@ pub fn quotas(objects: &Objects, ledger: &mut Ledger) -> Vec<QuotaFact> {
                 hard: hard.0.clone(),
                 used,
                 full,
+                overdrawn,
+                requested,
                 evidence: quote.evidence,
                 quote: quote.text,
             });
         }
     }
     rows
+}
+
+/// `exceeded quota: Q, requested: limits.memory=1Gi,pods=1, used: …, limited: …` → what was requested of R.
+fn refused(text: &str, quota: &str, resource: &str) -> Option<String> {
+    let (_, rest) = text.split_once("exceeded quota: ")?;
+    let (name, rest) = rest.split_once(", requested: ")?;
+    let (requested, _) = rest.split_once(", used: ")?;
+    let mut parts = requested.split(',').filter_map(|part| part.trim().split_once('='));
+    let value = parts.find(|(own, _)| *own == resource).map(|(_, value)| value.to_owned());
+    value.filter(|_| name == quota)
 }
 
 pub fn hpas(objects: &Objects, focus: &Focus<'_>, ledger: &mut Ledger) -> Vec<HpaFact> {

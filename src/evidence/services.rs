@@ -3,18 +3,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::{Pod, Service, ServicePort};
+use k8s_openapi::api::core::v1::{Node, Pod, Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::focus::{Focus, name_of, selects};
 use super::ledger::Ledger;
+use super::nodes::condition;
 use super::objects::Objects;
+use super::ports::Reached;
 use super::references::edits;
+use super::units;
 use crate::facts::ServiceFact;
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// Edits by which a selector's value still looks like a label's.
 const NEAR_EDITS: usize = 2;
+/// Nodes without an endpoint that a row names.
+const MAX_NODES: usize = 20;
 
 pub fn rows(objects: &Objects, focus: &Focus<'_>, ledger: &mut Ledger) -> Vec<ServiceFact> {
     if !objects.services.known {
@@ -83,6 +88,13 @@ fn row(objects: &Objects, focus: &Focus<'_>, service: &Service) -> ServiceFact {
     let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
     let (ready, unready) = endpoints(objects, name_of(&service.metadata)).unwrap_or((-1, -1));
     let selects_workload = selects(selector, &focus.labels);
+    let reached = Reached::new(ports, &selected, selects_workload.then_some(focus.spec).flatten());
+    let missing = reached.missing();
+    let text = |text: Option<&String>| text.cloned().unwrap_or_default();
+    let service_type = text(spec.and_then(|spec| spec.type_.as_ref()));
+    let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let has_address = balancer.is_some_and(|one| one.ingress.as_ref().is_some_and(|all| !all.is_empty()));
+    let created_at = service.metadata.creation_timestamp.as_ref().and_then(units::time);
     let mut row = ServiceFact {
         name: name_of(&service.metadata).to_owned(),
         namespace: service.metadata.namespace.clone().unwrap_or_default(),
@@ -93,9 +105,21 @@ fn row(objects: &Objects, focus: &Focus<'_>, service: &Service) -> ServiceFact {
         selected_pods: count(selected.len()),
         selects_workload,
         ports: ports.iter().map(port_text).collect::<Vec<_>>().join(", "),
-        missing_target_port: missing_target_port(ports, &selected),
+        missing_port_name: missing.as_ref().is_some_and(|port| port.parse::<i32>().is_err()),
+        missing_target_port: missing.unwrap_or_default(),
+        answering_port: reached.answering(),
+        protocol_mismatch: reached.protocol_mismatch(),
+        load_balancer_pending: service_type == "LoadBalancer" && !has_address,
+        service_type,
+        external_name: text(spec.and_then(|spec| spec.external_name.as_ref())),
+        external_missing: external_missing(objects, spec.and_then(|spec| spec.external_name.as_deref())),
+        local_traffic: local_traffic(spec).to_owned(),
+        age_seconds: created_at.map_or(0, |at| (objects.now - at).num_seconds()),
         ..ServiceFact::default()
     };
+    if !row.local_traffic.is_empty() && ready > 0 {
+        row.nodes_without_endpoint = without_endpoint(objects, &row.name);
+    }
     let orphan = !selector.is_empty() && selected.is_empty() && objects.pods.known;
     // A Service is judged by itself when it is the subject; else it has to come close to the workload.
     if orphan && !focus.labels.is_empty() && !selects_workload {
@@ -138,32 +162,41 @@ fn port_text(port: &ServicePort) -> String {
     format!("{}→{target}/{}", port.port, port.protocol.as_deref().unwrap_or("TCP"))
 }
 
-/// Only containers that declare ports can be wrong about one; a declaration is optional.
-fn missing_target_port(ports: &[ServicePort], pods: &[&Pod]) -> String {
-    let declared: Vec<(Option<&str>, i32)> = pods
-        .iter()
-        .filter_map(|pod| pod.spec.as_ref())
-        .flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()))
-        .flat_map(|container| container.ports.iter().flatten())
-        .map(|port| (port.name.as_deref(), port.container_port))
-        .collect();
-    if pods.is_empty() {
-        return String::new();
+/// A Service `x.NAMESPACE.svc…` that is not there.
+fn external_missing(objects: &Objects, name: Option<&str>) -> bool {
+    let Some(name) = name.filter(|_| objects.services.known) else { return false };
+    let mut parts = name.trim_end_matches('.').split('.');
+    let (service, namespace, kind) = (parts.next(), parts.next(), parts.next());
+    kind == Some("svc")
+        && namespace == Some(objects.namespace.as_str())
+        && !objects.services.items.iter().any(|known| Some(name_of(&known.metadata)) == service)
+}
+
+fn local_traffic(spec: Option<&ServiceSpec>) -> &'static str {
+    let is = |policy: Option<&String>| policy.is_some_and(|policy| policy == "Local");
+    match spec {
+        Some(spec) if is(spec.internal_traffic_policy.as_ref()) => "internal",
+        Some(spec) if is(spec.external_traffic_policy.as_ref()) => "external",
+        _ => "",
     }
-    for port in ports {
-        match &port.target_port {
-            Some(IntOrString::String(name)) if !declared.iter().any(|(own, _)| *own == Some(name)) => {
-                return name.clone();
-            }
-            Some(IntOrString::Int(number))
-                if !declared.is_empty() && !declared.iter().any(|(_, own)| own == number) =>
-            {
-                return number.to_string();
-            }
-            _ => {}
-        }
+}
+
+fn without_endpoint(objects: &Objects, service: &str) -> Vec<String> {
+    let own = objects.slices.items.iter().filter(|slice| {
+        let labels = slice.metadata.labels.as_ref();
+        labels.and_then(|labels| labels.get(SERVICE_NAME)).map(String::as_str) == Some(service)
+    });
+    let ready = own.flat_map(|slice| slice.endpoints.iter().flatten()).filter(|endpoint| {
+        endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
+    });
+    let with: BTreeSet<&str> = ready.filter_map(|endpoint| endpoint.node_name.as_deref()).collect();
+    // Slices made by hand name no nodes.
+    if with.is_empty() {
+        return Vec::new();
     }
-    String::new()
+    let is_ready = |node: &&Node| condition(node, "Ready").is_some_and(|ready| ready.status == "True");
+    let names = objects.nodes.items.iter().filter(is_ready).map(|node| name_of(&node.metadata));
+    names.filter(|name| !with.contains(name)).take(MAX_NODES).map(str::to_owned).collect()
 }
 
 fn line(row: &ServiceFact) -> String {
@@ -178,6 +211,23 @@ fn line(row: &ServiceFact) -> String {
     line.push_str(&format!(", ports {}", row.ports));
     if !row.missing_target_port.is_empty() {
         line.push_str(&format!(", no container declares port {}", row.missing_target_port));
+    }
+    if !row.answering_port.is_empty() {
+        line.push_str(&format!(", readiness probes are answered on {}", row.answering_port));
+    }
+    if !row.protocol_mismatch.is_empty() {
+        line.push_str(&format!(", {}", row.protocol_mismatch));
+    }
+    if !row.external_name.is_empty() {
+        let gone = if row.external_missing { " which does not exist" } else { "" };
+        line.push_str(&format!(", external name {}{gone}", row.external_name));
+    }
+    if row.load_balancer_pending {
+        line.push_str(", LoadBalancer without an address");
+    }
+    if !row.nodes_without_endpoint.is_empty() {
+        let nodes = row.nodes_without_endpoint.join(", ");
+        line.push_str(&format!(", {} traffic stays local, no ready pod on {nodes}", row.local_traffic));
     }
     if !row.mismatch.is_empty() {
         line.push_str(&format!("; {}", row.mismatch));

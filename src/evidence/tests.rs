@@ -7,7 +7,9 @@ mod measured;
 mod placement;
 mod reach;
 mod startup;
+mod surroundings;
 mod synthetic;
+mod volumes;
 
 use super::*;
 use crate::alert::{Severity, Source, Status};
@@ -312,7 +314,7 @@ async fn a_source_that_fails_is_a_gap_and_the_rest_works() {
     assert_eq!(facts.references[0].exists, "no");
 
     let down = facts_with(vec![("/", Fault::Status(503))], scope(), workload.clone()).await;
-    assert!(down.gaps.len() >= 14 && down.pods.is_empty());
+    assert!(down.gaps.len() >= 7 && down.pods.is_empty());
     let outside = facts_with(Vec::new(), Scope::Namespace("shop".to_owned()), workload.clone()).await;
     assert!(outside.pods.is_empty() && outside.gaps.iter().any(|gap| gap.why.contains("outside the scope")));
     let none = gather(&Sources::default(), scope(), &workload, &[]).await;

@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use super::functions;
 use crate::facts::{
-    ClaimFact, ContainerFact, CronJobFact, DependencyFact, EventFact, Facts, HpaFact, JobFact, NodeFact,
-    PlacementFact, PodFact, QuotaFact, ReferenceFact, RolloutFact, ServiceFact, UsageFact, VolumeFact,
+    ApiServiceFact, BudgetFact, ClaimFact, ContainerFact, CronJobFact, DependencyFact, EditFact, EventFact,
+    Facts, HpaFact, IngressFact, JobFact, LeaseFact, NodeFact, PlacementFact, PodFact, PolicyFact, QuotaFact,
+    ReferenceFact, RolloutFact, ServiceFact, UsageFact, VolumeFact, WebhookFact,
 };
 use crate::workload::Workload;
 
@@ -36,6 +37,13 @@ pub const TABLES: &[&str] = &[
     "placements",
     "volumes",
     "usage",
+    "ingresses",
+    "policies",
+    "budgets",
+    "leases",
+    "webhooks",
+    "api_services",
+    "edits",
 ];
 
 /// One row of a table, with what ranking needs to know about it.
@@ -138,6 +146,13 @@ pub(super) fn rows(facts: &Facts, table: &str) -> Result<Vec<Row>, String> {
         "placements" => all(&facts.placements, |row| vec![row.pod.clone()], |_| 0),
         "volumes" => all(&facts.volumes, |row| row.pods.clone(), |_| 0),
         "usage" => all(&facts.usage, usage_pods, |_| 0),
+        "ingresses" => all(&facts.ingresses, |_| Vec::new(), |_| 0),
+        "policies" => all(&facts.policies, |_| Vec::new(), |_| 0),
+        "budgets" => all(&facts.budgets, |_| Vec::new(), |_| 0),
+        "leases" => all(&facts.leases, |_| Vec::new(), |_| 0),
+        "webhooks" => all(&facts.webhooks, |_| Vec::new(), |_| 0),
+        "api_services" => all(&facts.api_services, |_| Vec::new(), |_| 0),
+        "edits" => all(&facts.edits, |_| Vec::new(), |_| 0),
         _ => Ok(Vec::new()),
     }
 }
@@ -237,6 +252,13 @@ pub(super) fn field_names(table: &str) -> BTreeSet<String> {
         "placements" => serde_json::to_value(PlacementFact::default()),
         "volumes" => serde_json::to_value(VolumeFact::default()),
         "usage" => serde_json::to_value(UsageFact::default()),
+        "ingresses" => serde_json::to_value(IngressFact::default()),
+        "policies" => serde_json::to_value(PolicyFact::default()),
+        "budgets" => serde_json::to_value(BudgetFact::default()),
+        "leases" => serde_json::to_value(LeaseFact::default()),
+        "webhooks" => serde_json::to_value(WebhookFact::default()),
+        "api_services" => serde_json::to_value(ApiServiceFact::default()),
+        "edits" => serde_json::to_value(EditFact::default()),
         _ => Ok(serde_json::Value::Null),
     };
     match row {

@@ -24,7 +24,7 @@ fn facts(workload: &Workload, tables: &Map<String, Value>) -> Facts {
     let at = Utc.with_ymd_and_hms(2026, 11, 21, 7, 8, 0).unwrap();
     let mut all = serde_json::to_value(Facts::empty(workload.clone(), at)).unwrap();
     for (table, rows) in tables {
-        assert!(TABLES.contains(&table.as_str()), "{table}");
+        assert!(TABLES.contains(&table.as_str()) || table == "alerts", "{table}");
         all[table] = rows.clone();
     }
     serde_json::from_value(all).unwrap()

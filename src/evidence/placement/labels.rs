@@ -69,6 +69,17 @@ pub fn words(selector: &NodeSelector) -> String {
     selector.node_selector_terms.iter().map(term).collect::<Vec<_>>().join(" or ")
 }
 
+/// A label selector in words: `app=x,tier In [a, b]`.
+pub fn selector_words(selector: Option<&LabelSelector>) -> String {
+    let Some(selector) = selector else { return "no pods".to_owned() };
+    let equal = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
+    let expressions = selector.match_expressions.iter().flatten().map(|one| {
+        format!("{} {} [{}]", one.key, one.operator, one.values.clone().unwrap_or_default().join(", "))
+    });
+    let all: Vec<String> = equal.chain(expressions).collect();
+    if all.is_empty() { "all pods".to_owned() } else { all.join(",") }
+}
+
 /// Taints that keep pods without a fitting toleration from being scheduled.
 pub fn untolerated<'n>(node: &'n Node, tolerations: &[Toleration]) -> Vec<&'n Taint> {
     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Node, Pod, PodAffinityTerm, PodSpec, TopologySpreadConstraint};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::labels::{self, Labels};
 use super::{Failure, targets};
@@ -128,17 +127,7 @@ fn domains(term: &PodAffinityTerm, placed: &[(&Pod, &Node)]) -> BTreeSet<String>
 }
 
 fn words(term: &PodAffinityTerm) -> String {
-    format!("{} by {}", selector_words(term.label_selector.as_ref()), term.topology_key)
-}
-
-fn selector_words(selector: Option<&LabelSelector>) -> String {
-    let Some(selector) = selector else { return "no pods".to_owned() };
-    let equal = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
-    let expressions = selector.match_expressions.iter().flatten().map(|one| {
-        format!("{} {} [{}]", one.key, one.operator, one.values.clone().unwrap_or_default().join(", "))
-    });
-    let all: Vec<String> = equal.chain(expressions).collect();
-    if all.is_empty() { "all pods".to_owned() } else { all.join(",") }
+    format!("{} by {}", labels::selector_words(term.label_selector.as_ref()), term.topology_key)
 }
 
 /// Domains in which one more pod would break the skew.
@@ -166,7 +155,7 @@ fn spread(one: &TopologySpreadConstraint, hard: &[&TopologySpreadConstraint], he
         here.nodes.iter().filter(counts_node).filter_map(|node| Some((value(node)?, 0))).collect();
     let alive = here.placed.iter().filter(|(pod, _)| pod.metadata.deletion_timestamp.is_none());
     for (_, node) in alive.filter(|(pod, _)| labels::selects(selector.as_ref(), &labels_of(pod))) {
-        if counts_node(&node)
+        if counts_node(node)
             && let Some(count) = value(node).and_then(|value| counts.get_mut(&value))
         {
             *count += 1;
@@ -184,7 +173,7 @@ fn spread(one: &TopologySpreadConstraint, hard: &[&TopologySpreadConstraint], he
     let counted: Vec<String> = counts.iter().map(|(value, count)| format!("{value} {count}")).collect();
     let detail = format!(
         "{} by {}, maxSkew {} ({})",
-        selector_words(selector.as_ref()),
+        labels::selector_words(selector.as_ref()),
         one.topology_key,
         one.max_skew,
         counted.join(", ")

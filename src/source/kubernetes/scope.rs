@@ -1,10 +1,13 @@
 //! A runbook's scope, enforced: a view of the client that refuses other namespaces, and in the narrowest
 //! scope the logs of other pods. What every scope may read beyond its namespace is listed here and has no
-//! content of other workloads in it: nodes, storage classes, volumes, and sums of requests per node.
+//! content of other workloads in it: nodes, classes, volumes, webhook configurations and aggregated APIs,
+//! component leases, sums of requests per node, and counts of addresses behind a Service that those name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::{NamespaceResourceScope, Resource};
 use serde::de::DeserializeOwned;
 
@@ -47,7 +50,20 @@ pub struct Requested {
 }
 
 /// Kinds without a namespace that facts of any workload need.
-const SHARED_KINDS: [&str; 3] = ["nodes", "storageclasses", "persistentvolumes"];
+const SHARED_KINDS: [&str; 7] = [
+    "nodes",
+    "storageclasses",
+    "persistentvolumes",
+    "ingressclasses",
+    "validatingwebhookconfigurations",
+    "mutatingwebhookconfigurations",
+    "apiservices",
+];
+
+/// Leases that tell whether a cluster's own components are alive.
+const COMPONENT_LEASES: [&str; 2] = ["kube-scheduler", "kube-controller-manager"];
+const SYSTEM_NAMESPACE: &str = "kube-system";
+const NODE_LEASE_NAMESPACE: &str = "kube-node-lease";
 
 #[derive(Debug, Clone)]
 pub struct Scoped<'a> {
@@ -112,6 +128,40 @@ impl<'a> Scoped<'a> {
             return Err(Error::Refused(format!("{} lie outside the scope {:?}", K::KIND, self.scope)));
         }
         self.client.list("", &ListQuery::default()).await
+    }
+
+    /// The lease of the scheduler or the controller manager, or of a node: a time and a holder, in every scope.
+    pub async fn lease(&self, name: &str, of_node: bool) -> Result<Answer<Lease>, Error> {
+        if !of_node && !COMPONENT_LEASES.contains(&name) {
+            return Err(Error::Refused(format!("lease {name} is not one of a component")));
+        }
+        self.client.get(if of_node { NODE_LEASE_NAMESPACE } else { SYSTEM_NAMESPACE }, name).await
+    }
+
+    /// The namespace itself, where the scope allows what is in it.
+    pub async fn namespace(&self, name: &str) -> Result<Answer<Namespace>, Error> {
+        self.admit(name, "Namespace")?;
+        self.client.get("", name).await
+    }
+
+    /// How many ready addresses stand behind a Service that a webhook or an API names, wherever it is; None
+    /// when there is no such Service. Gives out the number only.
+    pub async fn ready_behind(&self, namespace: &str, service: &str) -> Result<Answer<Option<i64>>, Error> {
+        let known = self.client.get::<Service>(namespace, service).await;
+        if let Err(Error::NotFound) = known {
+            let query = format!("GET /api/v1/namespaces/{namespace}/services/{service}");
+            return Ok(Answer { value: None, query, milliseconds: 0 });
+        }
+        known?;
+        let query = ListQuery::labels(format!("kubernetes.io/service-name={service}"));
+        let slices = self.client.list::<EndpointSlice>(namespace, &query).await?;
+        let endpoints = slices.value.items.iter().flat_map(|slice| slice.endpoints.iter().flatten());
+        let ready: BTreeSet<&str> = endpoints
+            .filter(|endpoint| endpoint.conditions.as_ref().and_then(|c| c.ready).unwrap_or(true))
+            .flat_map(|endpoint| endpoint.addresses.iter().map(String::as_str))
+            .collect();
+        let count = i64::try_from(ready.len()).unwrap_or(i64::MAX);
+        Ok(Answer { value: Some(count), query: slices.query, milliseconds: slices.milliseconds })
     }
 
     pub async fn names<K>(&self, namespace: &str) -> Result<Answer<Vec<String>>, Error>
