@@ -25,7 +25,7 @@ const CLASSES: [(&str, &str); 15] = [
     ),
     (
         "dns",
-        r#"no such host|name resolution|(could not|couldn't|cannot|can't|unable to|failed to) resolve (the )?(hosts?\b|host ?names?\b|names?\b|address|domain|proxy|dns|["']?\w[\w-]*(\.[\w-]+)+)|UnknownHostException|\bENOTFOUND\b|host not found in upstream|unknown mysql server host|no resolvable bootstrap urls|\blookup \S+( on \S+)?:.*i/o timeout|EAI_AGAIN|NXDOMAIN|server misbehaving|name or service not known|nodename nor servname|getaddrinfo|failed to lookup address"#,
+        r#"no such host|name resolution|\bbad address '|(could not|couldn't|cannot|can't|unable to|failed to) resolve (the )?(hosts?\b|host ?names?\b|names?\b|address|domain|proxy|dns|["']?\w[\w-]*(\.[\w-]+)+)|UnknownHostException|\bENOTFOUND\b|host not found in upstream|unknown mysql server host|no resolvable bootstrap urls|\blookup \S+( on \S+)?:.*i/o timeout|EAI_AGAIN|NXDOMAIN|server misbehaving|name or service not known|nodename nor servname|getaddrinfo|failed to lookup address"#,
     ),
     (
         "auth",
@@ -159,6 +159,7 @@ mod tests {
             ("com.mysql.cj.jdbc.exceptions.CommunicationsException: Communications link failure", "refused"),
             ("dial tcp: lookup db.prod.svc on 10.96.0.10:53: no such host", "dns"),
             ("java.net.UnknownHostException: kafka-0", "dns"),
+            ("nc: bad address 'postgis'", "dns"),
             ("Error: getaddrinfo EAI_AGAIN api.internal", "dns"),
             ("could not translate host name \"db\" to address: Name or service not known", "dns"),
             ("context deadline exceeded (Client.Timeout exceeded while awaiting headers)", "timeout"),

@@ -176,6 +176,9 @@ fn forget_old_end(row: &mut ContainerFact, now: DateTime<Utc>) {
 }
 
 fn is_failing(objects: &Objects, pod: &Pod, container: &Container, row: &ContainerFact) -> bool {
+    if pods::is_leaving(objects, pod) {
+        return false;
+    }
     let age = pods::created_at(pod).map_or(0, |at| (objects.now - at).num_seconds());
     let recent = row.exited_at.is_some_and(|at| (objects.now - at).num_seconds() <= RECENT_END_SECS);
     match row.state.as_str() {

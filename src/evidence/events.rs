@@ -196,7 +196,6 @@ fn container_of(event: &Event) -> &str {
     path.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}')).unwrap_or_default()
 }
 
-
 /// A readiness or startup probe that failed within the time its settings give it, or that failed while the
 /// pod was starting and has failed again since: the later words count.
 fn is_start_up_noise(objects: &Objects, pod: &Pod, event: &Event) -> bool {
@@ -222,7 +221,10 @@ fn is_start_up_noise(objects: &Objects, pod: &Pod, event: &Event) -> bool {
 fn in_its_time(pod: &Pod, event: &Event, at: Option<DateTime<Utc>>) -> bool {
     let message = event.message.as_deref().unwrap_or_default();
     let waits = message.starts_with("Readiness") || message.starts_with("Startup");
-    let Some(name) = container_of(event).filter(|_| waits) else { return false };
+    let name = container_of(event);
+    if !waits || name.is_empty() {
+        return false;
+    }
     let container = pod.spec.iter().flat_map(|spec| &spec.containers).find(|one| one.name == name);
     let status = pods::statuses(pod).find(|status| status.name == name);
     let running = status.and_then(|status| status.state.as_ref()?.running.as_ref());
@@ -234,12 +236,6 @@ fn in_its_time(pod: &Pod, event: &Event, at: Option<DateTime<Utc>>) -> bool {
         }
         _ => false,
     }
-}
-
-/// `inventory` of `spec.containers{inventory}`.
-fn container_of(event: &Event) -> Option<&str> {
-    let path = event.involved_object.field_path.as_deref()?;
-    path.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}'))
 }
 
 /// Older than the window, yet the object is in the very state that the event tells of.
@@ -254,6 +250,8 @@ fn still_true(objects: &Objects, row: &EventFact) -> bool {
         }
         ("Job", "BackoffLimitExceeded" | "DeadlineExceeded" | "PodFailurePolicy") => true,
         ("PersistentVolumeClaim", "ProvisioningFailed" | "FailedBinding") => true,
+        // Told once, and true until the schedule is changed.
+        ("CronJob", "UnparseableSchedule" | "InvalidSchedule" | "UnknownTimeZone") => true,
         _ => false,
     }
 }

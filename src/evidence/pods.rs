@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodCondition, PodSpec, Probe};
 
 use super::focus::{Focus, name_of, owners};
@@ -18,6 +20,8 @@ const STARTING_SECS: i64 = 60;
 const LONG_FINISHED_SECS: i64 = 60 * 60;
 /// A probe that is given longer than this to succeed is not waited for longer, in seconds.
 const MAX_GRACE_SECS: i64 = 600;
+/// What a kubelet needs to tell that a pod has stopped, after the pod's own grace period, in seconds.
+const LEAVING_SECS: i64 = 30;
 
 /// The scheduler of pods that name none.
 pub const DEFAULT_SCHEDULER: &str = "default-scheduler";
@@ -26,13 +30,13 @@ pub fn rows(objects: &Objects, focus: &Focus<'_>, ledger: &mut Ledger, page: Pag
     focus.pods.iter().map(|pod| row(objects, pod, ledger, page)).collect()
 }
 
-/// Ready, or finished as it should, or still starting.
+/// Ready, or finished as it should, or still starting, or asked to stop just now.
 pub fn is_healthy(objects: &Objects, pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     match status.and_then(|status| status.phase.as_deref()) {
         Some("Succeeded") => true,
         Some("Failed") => superseded(objects, pod),
-        _ if is_ready(pod) => true,
+        _ if is_ready(pod) || is_leaving(objects, pod) => true,
         _ => {
             let age = created_at(pod).map_or(i64::MAX, |at| (objects.now - at).num_seconds());
             let restarted = statuses(pod).any(|status| status.restart_count > 0);
@@ -74,14 +78,20 @@ pub fn grace_of(container: &Container) -> i64 {
     (of(container.startup_probe.as_ref()) + of(container.readiness_probe.as_ref())).clamp(0, MAX_GRACE_SECS)
 }
 
+/// Deleted, and within the time that it was given to stop: not being ready is what is asked of it.
+pub fn is_leaving(objects: &Objects, pod: &Pod) -> bool {
+    // The API has added the grace period to it.
+    let until = pod.metadata.deletion_timestamp.as_ref().and_then(units::time);
+    until.is_some_and(|until| (objects.now - until).num_seconds() < LEAVING_SECS)
+}
+
 /// A failed pod that its controller has already made good for.
 fn superseded(objects: &Objects, pod: &Pod) -> bool {
     let chain = owners(objects, pod);
     chain.iter().any(|(kind, name)| match kind.as_str() {
         "Job" => {
             let job = objects.jobs.items.iter().find(|job| name_of(&job.metadata) == name);
-            let conditions = job.and_then(|job| job.status.as_ref()?.conditions.as_deref());
-            conditions.unwrap_or_default().iter().any(|c| c.type_ == "Complete" && c.status == "True")
+            job.is_some_and(|job| is_complete(job) || overtaken(objects, job))
         }
         "ReplicaSet" => {
             let set = objects.replica_sets.items.iter().find(|set| name_of(&set.metadata) == name);
@@ -99,6 +109,23 @@ fn superseded(objects: &Objects, pod: &Pod) -> bool {
         }),
         _ => false,
     })
+}
+
+fn is_complete(job: &Job) -> bool {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref());
+    conditions.unwrap_or_default().iter().any(|c| c.type_ == "Complete" && c.status == "True")
+}
+
+/// A later run of the same CronJob has succeeded.
+fn overtaken(objects: &Objects, job: &Job) -> bool {
+    let cronjob = |job: &Job| {
+        let owner = controller(&job.metadata).filter(|owner| owner.kind == "CronJob");
+        owner.map(|owner| (job.metadata.namespace.clone(), owner.name))
+    };
+    let made_at = |job: &Job| job.metadata.creation_timestamp.as_ref().and_then(units::time);
+    let Some(own) = cronjob(job) else { return false };
+    let mut others = objects.jobs.items.iter().filter(|other| made_at(other) > made_at(job));
+    others.any(|other| is_complete(other) && cronjob(other).as_ref() == Some(&own))
 }
 
 pub fn is_ready(pod: &Pod) -> bool {
@@ -226,7 +253,7 @@ fn row(objects: &Objects, pod: &Pod, ledger: &mut Ledger, page: Page) -> PodFact
         finalizers: pod.metadata.finalizers.clone().unwrap_or_default(),
         created_at,
         age_seconds: created_at.map_or(0, |at| (objects.now - at).num_seconds()),
-        revision: owner.as_ref().map(|owner| revision(objects, &owner.name)).unwrap_or_default(),
+        revision: owner.as_ref().map(|owner| revision(objects, pod, &owner.name)).unwrap_or_default(),
         owner_kind: owner.as_ref().map(|owner| owner.kind.clone()).unwrap_or_default(),
         owner_name: owner.map(|owner| owner.name).unwrap_or_default(),
         labels: clean_labels(pod.metadata.labels.as_ref()),
@@ -288,11 +315,22 @@ fn line(row: &PodFact, pod: &Pod) -> String {
     line
 }
 
-fn revision(objects: &Objects, set: &str) -> String {
-    let set = objects.replica_sets.items.iter().find(|candidate| name_of(&candidate.metadata) == set);
+fn revision(objects: &Objects, pod: &Pod, owner: &str) -> String {
+    let set = objects.replica_sets.items.iter().find(|candidate| name_of(&candidate.metadata) == owner);
     let annotations = set.and_then(|set| set.metadata.annotations.as_ref());
-    annotations
-        .and_then(|annotations| annotations.get("deployment.kubernetes.io/revision"))
-        .cloned()
-        .unwrap_or_default()
+    let of_set = annotations.and_then(|annotations| annotations.get("deployment.kubernetes.io/revision"));
+    let of_others = || controller_revision(objects, pod)?.revision.map(|number| number.to_string());
+    of_set.cloned().or_else(of_others).unwrap_or_default()
+}
+
+/// What a pod of a StatefulSet or a DaemonSet was made from. The one labels it with the revision's name, the
+/// other with the end of it.
+pub fn controller_revision<'o>(objects: &'o Objects, pod: &Pod) -> Option<&'o ControllerRevision> {
+    let owner = controller(&pod.metadata)?;
+    let hash = pod.metadata.labels.as_ref()?.get("controller-revision-hash")?;
+    let with_owner = format!("{}-{hash}", owner.name);
+    objects.revisions.items.iter().find(|revision| {
+        let name = name_of(&revision.metadata);
+        revision.metadata.namespace == pod.metadata.namespace && (name == hash || name == with_owner)
+    })
 }

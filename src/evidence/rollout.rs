@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::focus::{Focus, name_of};
 use super::ledger::{Ledger, clean};
 use super::objects::Objects;
-use super::template;
 use super::units::{self, clock};
+use super::{pods, template};
 use crate::facts::RolloutFact;
 use crate::source::kubernetes::controller;
 
@@ -133,8 +133,9 @@ fn daemon_set(objects: &Objects, set: &DaemonSet) -> RolloutFact {
     row
 }
 
+/// A controller that has never looked has observed nothing.
 fn lags(metadata: &ObjectMeta, observed: Option<i64>) -> bool {
-    matches!((metadata.generation, observed), (Some(generation), Some(observed)) if observed < generation)
+    metadata.generation.is_some_and(|generation| observed.unwrap_or(0) < generation)
 }
 
 pub fn is_owned(metadata: &ObjectMeta, kind: &str, name: &str) -> bool {
@@ -174,9 +175,23 @@ pub fn controller_revision(revision: &ControllerRevision) -> Revision {
 fn take_controller_revisions(objects: &Objects, row: &mut RolloutFact) {
     let own = objects.revisions.items.iter().filter(|r| is_owned(&r.metadata, &row.kind, &row.name));
     take_revisions(row, own.map(controller_revision).collect());
-    // ControllerRevisions do not count pods: the controller's own status has to do.
-    (row.new_desired, row.new_ready) = (row.desired, row.ready.min(row.updated));
+    row.new_desired = row.desired;
+    // ControllerRevisions do not count pods, and the controller's status counts the ready ones of all revisions.
+    row.new_ready = if objects.pods.known {
+        ready_of(objects, &row.kind, &row.name, &row.new_set)
+    } else {
+        row.ready.min(row.updated)
+    };
     row.old_ready = (row.ready - row.new_ready).max(0);
+}
+
+fn ready_of(objects: &Objects, kind: &str, name: &str, revision: &str) -> i64 {
+    let own = objects.pods.items.iter().filter(|pod| {
+        is_owned(&pod.metadata, kind, name)
+            && pods::is_ready(pod)
+            && pods::controller_revision(objects, pod).is_some_and(|own| name_of(&own.metadata) == revision)
+    });
+    i64::try_from(own.count()).unwrap_or(i64::MAX)
 }
 
 /// ControllerRevisions hold a patch; its marker is no part of the template.
