@@ -19,9 +19,9 @@ pub use usage::{AlertRuleFact, UsageFact};
 
 use crate::report::{Affected, Gap, TimelineEntry};
 use crate::workload::Workload;
-pub use control::{ApiServiceFact, EditFact, LeaseFact, WebhookFact};
-pub use placement::{PlacementFact, VolumeFact};
-pub use traffic::{BudgetFact, IngressFact, PolicyFact};
+pub use control::{ApiServiceFact, EditFact, LeaseFact, QuotaFact, WebhookFact};
+pub use placement::{ClaimFact, PlacementFact, VolumeFact};
+pub use traffic::{BudgetFact, IngressFact, PolicyFact, ServiceFact};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Facts {
@@ -197,7 +197,8 @@ pub struct ContainerFact {
     /// Redacted; for image pulls the registry's own words.
     pub waiting_message: String,
     pub running_since: Option<DateTime<Utc>>,
-    /// The end that matters: the current one if terminated, else the last one. -1: never ended.
+    /// The end that matters: the current one if terminated, else the last one. -1: never ended, or so long
+    /// before it runs as it does now that the end says nothing.
     pub exit_code: i64,
     /// OOMKilled, Error, Completed, StartError, ContainerCannotRun, … or "".
     pub exit_reason: String,
@@ -330,43 +331,6 @@ pub struct NodeFact {
     pub quote: String,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ClaimFact {
-    pub name: String,
-    pub namespace: String,
-    /// Does the claim itself exist?
-    pub exists: bool,
-    /// Pending, Bound, Lost or "".
-    pub phase: String,
-    pub storage_class: String,
-    /// yes, no or unknown (could not be read).
-    pub class_exists: String,
-    /// The claim says with an empty class that only volumes made by people will do.
-    pub static_only: bool,
-    /// The cluster's default class, "" for none or unknown.
-    pub default_class: String,
-    /// Immediate or WaitForFirstConsumer, "" when the class could not be read.
-    pub binding_mode: String,
-    /// The scheduler has chosen a node for it.
-    pub node_selected: bool,
-    pub provisioner: String,
-    pub terminating: bool,
-    /// Types of its conditions that are True: Resizing, FileSystemResizePending, …
-    pub conditions: Vec<String>,
-    pub age_seconds: i64,
-    pub requested: String,
-    pub access_modes: Vec<String>,
-    pub volume: String,
-    /// Pods of the workload that mount it.
-    pub pods: Vec<String>,
-    /// Newest fresh Warning about it.
-    pub event_reason: String,
-    pub event_message: String,
-    pub evidence: String,
-    pub quote: String,
-}
-
 /// A ConfigMap, Secret or ServiceAccount that a pod names.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -387,69 +351,6 @@ pub struct ReferenceFact {
     pub waiting_pods: Vec<String>,
     /// Names that look alike in the same namespace.
     pub similar: Vec<String>,
-    pub evidence: String,
-    pub quote: String,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ServiceFact {
-    pub name: String,
-    pub namespace: String,
-    /// `app=catalog,tier=web`, keys sorted.
-    pub selector: String,
-    pub headless: bool,
-    /// Ready and not-ready addresses over its EndpointSlices.
-    pub ready_endpoints: i64,
-    pub unready_endpoints: i64,
-    /// Pods that carry all labels of the selector.
-    pub selected_pods: i64,
-    /// The selector matches the workload's pod template.
-    pub selects_workload: bool,
-    /// It selects nothing, yet its name or selector is close to this workload: probably meant for it.
-    pub meant_for_workload: bool,
-    /// `app: the Service wants "recommendation", the pods have "recommendations"`, joined by "; ".
-    pub mismatch: String,
-    /// `80→8080/TCP`, joined by ", ".
-    pub ports: String,
-    /// A number or named targetPort that no container of the selected pods declares, "" when all fit.
-    pub missing_target_port: String,
-    /// The missing one is a name: the Service gets no address for that port at all.
-    pub missing_port_name: bool,
-    /// None of its TCP ports leads to one that a container declares or is probed on, and this one answers
-    /// readiness probes; "" otherwise.
-    pub answering_port: String,
-    /// `53/TCP: the containers declare 53/UDP`, "" when protocols fit.
-    pub protocol_mismatch: String,
-    /// ClusterIP, NodePort, LoadBalancer or ExternalName.
-    pub service_type: String,
-    pub external_name: String,
-    /// The external name means a Service of this namespace, and there is none of that name.
-    pub external_missing: bool,
-    /// A LoadBalancer without an address.
-    pub load_balancer_pending: bool,
-    /// internal, external or "": which traffic only goes to pods on the same node.
-    pub local_traffic: String,
-    /// Ready nodes without a ready address behind a Service with such traffic.
-    pub nodes_without_endpoint: Vec<String>,
-    pub age_seconds: i64,
-    pub evidence: String,
-    pub quote: String,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct QuotaFact {
-    pub name: String,
-    pub namespace: String,
-    pub resource: String,
-    pub hard: String,
-    pub used: String,
-    pub full: bool,
-    /// Used above hard: the quota was lowered after its pods were made.
-    pub overdrawn: bool,
-    /// What a refused object asked for, "" when none was refused.
-    pub requested: String,
     pub evidence: String,
     pub quote: String,
 }

@@ -168,6 +168,12 @@ const PURE: &[&str] = &[
     "src/investigation/prompt.rs",
     "src/investigation/verify.rs",
     "src/slack/blocks",
+    "src/cases/check.rs",
+    "src/cases/objects.rs",
+    "src/cases/patch.rs",
+    "src/cases/redacted.rs",
+    "src/cases/show.rs",
+    "src/cases/verdict.rs",
     "src/api/events/progress.rs",
 ];
 const IMPURE_CRATES: &[&str] =

@@ -172,8 +172,8 @@ impl Captured {
                 sum.cpu_millis -= one.cpu_millis;
                 sum.memory_bytes -= one.memory_bytes;
                 sum.pods -= 1;
-                for (resource, amount) in one.other_millis {
-                    *sum.other_millis.entry(resource).or_default() -= amount;
+                for (resource, millis) in one.other_millis {
+                    *sum.other_millis.entry(resource).or_default() -= millis;
                 }
                 sum.host_ports.retain(|port| !one.host_ports.contains(port));
             }
@@ -213,38 +213,32 @@ impl Captured {
 /// A pod that holds the sum, and empty ones for the number.
 fn placeholders(node: &str, sum: &Requested) -> Vec<Value> {
     let one = |number: i64| {
-        let requests = if number == 0 {
-            let mut requests = json!({
-                "cpu": format!("{}m", sum.cpu_millis.max(0)), "memory": sum.memory_bytes.max(0).to_string(),
-            });
-            for (resource, amount) in sum.other_millis.iter().filter(|(_, amount)| **amount > 0) {
-                requests[resource] = format!("{amount}m").into();
+        let (mut requests, mut ports) = (json!({}), Vec::new());
+        if number == 0 {
+            requests["cpu"] = format!("{}m", sum.cpu_millis.max(0)).into();
+            requests["memory"] = sum.memory_bytes.max(0).to_string().into();
+            for (resource, millis) in &sum.other_millis {
+                requests[resource] = format!("{}m", millis.max(&0)).into();
             }
-            requests
-        } else {
-            json!({})
-        };
+            ports = sum.host_ports.iter().filter_map(|port| host_port(port)).collect();
+        }
         json!({
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": format!("{node}-{number}"), "namespace": ELSEWHERE},
-            "spec": {"nodeName": node, "containers": [
-                {"name": "any", "resources": {"requests": requests}, "ports": if number == 0 { host_ports(sum) } else { Vec::new() }}
-            ]},
+            "spec": {"nodeName": node, "containers": [{"name": "any", "ports": ports, "resources": {"requests": requests}}]},
             "status": {"phase": "Running"},
         })
     };
     (0..sum.pods.clamp(0, MAX_PLACEHOLDERS)).map(one).collect()
 }
 
-/// `8080/TCP` and `10.0.0.1:8080/TCP` as ports of a container.
-fn host_ports(sum: &Requested) -> Vec<Value> {
-    let port = |text: &String| {
-        let (address, protocol) = text.rsplit_once('/')?;
-        let port: u16 = address.rsplit(':').next()?.parse().ok()?;
-        Some(json!({"containerPort": port, "hostPort": port, "protocol": protocol}))
-    };
-    sum.host_ports.iter().filter_map(port).collect()
+/// `8080/TCP`, `10.0.0.1:8080/TCP`.
+fn host_port(text: &str) -> Option<Value> {
+    let (place, protocol) = text.rsplit_once('/')?;
+    let (address, port) = place.rsplit_once(':').unwrap_or(("", place));
+    let port: u16 = port.parse().ok()?;
+    Some(json!({"containerPort": port, "hostPort": port, "hostIP": address, "protocol": protocol}))
 }
 
 /// Lines without a time are the rest of one that had: a replacement may have swallowed a line's beginning.

@@ -25,7 +25,7 @@ const CLASSES: [(&str, &str); 15] = [
     ),
     (
         "dns",
-        r"no such host|name resolution|\bbad address '|(could not|couldn't|cannot) resolve (host|hostname|the host|address|name|dns)\b|UnknownHostException|\bENOTFOUND\b|host not found in upstream|unknown mysql server host|no resolvable bootstrap urls|\blookup \S+( on \S+)?:.*i/o timeout|EAI_AGAIN|NXDOMAIN|server misbehaving|name or service not known|nodename nor servname|getaddrinfo|failed to lookup address",
+        r#"no such host|name resolution|\bbad address '|(could not|couldn't|cannot|can't|unable to|failed to) resolve (the )?(hosts?\b|host ?names?\b|names?\b|address|domain|proxy|dns|["']?\w[\w-]*(\.[\w-]+)+)|UnknownHostException|\bENOTFOUND\b|host not found in upstream|unknown mysql server host|no resolvable bootstrap urls|\blookup \S+( on \S+)?:.*i/o timeout|EAI_AGAIN|NXDOMAIN|server misbehaving|name or service not known|nodename nor servname|getaddrinfo|failed to lookup address"#,
     ),
     (
         "auth",
@@ -172,6 +172,9 @@ mod tests {
             ("KeyError: 'DATABASE_URL'", "missing-variable"),
             ("DATABASE_URL must be set", "missing-variable"),
             ("missing required env var API_HOST", "missing-variable"),
+            ("Could not resolve placeholder 'db.url' in value \"${db.url}\"", "missing-variable"),
+            ("curl: (6) Could not resolve host: api.internal", "dns"),
+            ("W: Could not resolve 'deb.debian.org'", "dns"),
             ("write /var/lib/x: no space left on device", "disk-full"),
             ("listen tcp :8080: bind: address already in use", "bind-conflict"),
             ("panic: runtime error: index out of range [3] with length 3", "panic"),

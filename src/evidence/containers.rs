@@ -11,7 +11,7 @@ use super::ledger::{Ledger, Page, clean};
 use super::objects::Objects;
 use super::pods;
 use super::units::{self, clock};
-use crate::facts::ContainerFact;
+use crate::facts::{ContainerFact, EventFact};
 
 /// An end this recent still counts, although the container runs again, in seconds.
 const RECENT_END_SECS: i64 = 15 * 60;
@@ -19,6 +19,9 @@ const RECENT_END_SECS: i64 = 15 * 60;
 const CREATING_SECS: i64 = 60;
 /// An init container that runs longer than this holds its pod up, in seconds.
 const SLOW_INIT_SECS: i64 = 120;
+
+/// Starts and ends are whole seconds, and the first try comes a little early.
+const PROBE_SLACK_SECS: i64 = 2;
 
 /// Waiting reasons that are no fault by themselves.
 const NORMAL_WAITS: [&str; 3] = ["ContainerCreating", "PodInitializing", ""];
@@ -40,10 +43,29 @@ pub fn rows(
             row.failing = is_failing(objects, pod, container, &row);
             let quote = ledger.line(page, &line(&row, objects.now));
             (row.evidence, row.quote) = (quote.evidence, quote.text);
+            row.killed_by_probe &= ran_until_killed(container, &row);
+            forget_old_end(&mut row, objects.now);
             rows.push(row);
         }
     }
     rows
+}
+
+/// Before Kubernetes 1.31 a back-off does not repeat why the pull failed: the event of the last try does.
+pub fn take_pull_errors(rows: &mut [ContainerFact], events: &[EventFact]) {
+    let backing_off = |row: &&mut ContainerFact| row.waiting_reason == "ImagePullBackOff";
+    for row in rows.iter_mut().filter(backing_off) {
+        if row.waiting_message != format!("Back-off pulling image \"{}\"", row.image) {
+            continue;
+        }
+        let tried = format!("Failed to pull image \"{}\": ", row.image);
+        let own = events.iter().filter(|event| event.kind == "Pod" && event.name == row.pod);
+        let last = own.filter(|event| event.message.starts_with(&tried)).max_by_key(|event| event.last_at);
+        if let Some(event) = last {
+            row.waiting_message =
+                format!("{}: ErrImagePull: {}", row.waiting_message, &event.message[tried.len()..]);
+        }
+    }
 }
 
 /// Whether any container waits for a reason that will not pass by itself.
@@ -131,6 +153,28 @@ fn take_end(row: &mut ContainerFact, end: &ContainerStateTerminated) {
     }
 }
 
+/// A probe kills after its delay and as many tries as it has: an end before that is the program's own. Events
+/// cannot tell, the kubelet leaves some out when it has many to send.
+fn ran_until_killed(container: &Container, row: &ContainerFact) -> bool {
+    let probes = [container.liveness_probe.as_ref(), container.startup_probe.as_ref()];
+    let soonest = probes.into_iter().flatten().map(|probe| {
+        let tries = i64::from(probe.failure_threshold.unwrap_or(3)) - 1;
+        i64::from(probe.initial_delay_seconds.unwrap_or(0))
+            + tries * i64::from(probe.period_seconds.unwrap_or(10))
+    });
+    row.ran_seconds < 0 || soonest.min().is_none_or(|seconds| row.ran_seconds + PROBE_SLACK_SECS >= seconds)
+}
+
+/// What has run for long since is not failing by that end, even if it is not ready now.
+fn forget_old_end(row: &mut ContainerFact, now: DateTime<Utc>) {
+    let old = row.exited_at.is_some_and(|at| (now - at).num_seconds() > RECENT_END_SECS);
+    if old && row.state == "running" {
+        (row.exit_code, row.ran_seconds, row.exited_at) = (-1, -1, None);
+        row.exit_reason.clear();
+        row.exit_message.clear();
+    }
+}
+
 fn is_failing(objects: &Objects, pod: &Pod, container: &Container, row: &ContainerFact) -> bool {
     if pods::is_leaving(objects, pod) {
         return false;
@@ -142,7 +186,8 @@ fn is_failing(objects: &Objects, pod: &Pod, container: &Container, row: &Contain
         "waiting" if NORMAL_WAITS.contains(&row.waiting_reason.as_str()) => age > CREATING_SECS,
         "waiting" => true,
         "terminated" if row.exit_code == 0 => row.role == "sidecar" && !row.ready,
-        "terminated" => true,
+        // What is being deleted ends as it should, whatever code it gives.
+        "terminated" => pod.metadata.deletion_timestamp.is_none(),
         "running" if row.role == "init" => {
             row.running_since.is_some_and(|at| (objects.now - at).num_seconds() > SLOW_INIT_SECS)
         }

@@ -16,6 +16,8 @@ const STALE_DURATIONS: i64 = 3;
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 /// Most pods that an edit names.
 const MAX_PODS: usize = 20;
+/// Most edits that become rows.
+const MAX_EDITS: usize = 60;
 
 pub fn leases(objects: &Objects, ledger: &mut Ledger) -> Vec<LeaseFact> {
     let rows = objects.more.leases.iter().map(|(lease, query)| {
@@ -192,7 +194,7 @@ pub fn edits(objects: &Objects, focus: &Focus<'_>, ledger: &mut Ledger) -> Vec<E
         add("Namespace", &namespace.metadata, query, &[(&format!("label {ENFORCE}"), path)]);
     }
     let mut pages = std::collections::BTreeMap::new();
-    let rows = all.into_iter().map(|(mut row, query)| {
+    let rows = all.into_iter().take(MAX_EDITS).map(|(mut row, query)| {
         let page = *pages.entry(query.clone()).or_insert_with(|| ledger.open("kubernetes", &query, 0));
         let quote = ledger.line(page, &edit_line(&row, objects.now));
         (row.evidence, row.quote) = (quote.evidence, quote.text);

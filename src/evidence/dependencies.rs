@@ -24,7 +24,7 @@ static HOST_PORT: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static HOST_ONLY: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r#"(?ix)(?: \blookup\s+ | \b(?:ENOTFOUND|EAI_AGAIN)\s+ | UnknownHostException:\s+
-          | \bhost(?:name)?\s*(?:name)?[=:]?\s*["'] | \bresolve(?:\s+host)?:?\s+["']? | ://(?:[^\s/@]+@)? )
+          | \bhost(?:name)?\s*(?:name)?[=:]?\s*["'] | \bserver\s+at\s+["'] | \bresolve(?:\s+host)?:?\s+["']? | ://(?:[^\s/@]+@)? )
           ([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"#,
     )
     .ok()
@@ -147,6 +147,10 @@ mod tests {
             ("could not translate host name \"db\" to address", Some(("db", -1))),
             ("Get \"http://billing.shop:8080/x\": connection refused", Some(("billing.shop", 8080))),
             ("connecting postgres://app:x@orders-db:5432/shop timed out", Some(("orders-db", 5432))),
+            (
+                "connection to server at \"pg\" (10.0.0.7), port 5432 failed: Connection refused",
+                Some(("pg", -1)),
+            ),
             ("ERROR: Connection refused - database unreachable", None),
             ("main.go:123 connection refused", None),
             ("07:05:06 timed out", None),

@@ -140,6 +140,7 @@ fn overtaken(objects: &Objects, event: &Event) -> bool {
     match reason {
         "FailedScheduling" => pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()),
         "FailedMount" | "FailedAttachVolume" | "FailedCreatePodSandBox" => started(),
+        "Failed" => started_since(objects, pod, event),
         "Unhealthy" if pods::is_ready(pod) => {
             let last = row(event, objects.now);
             last.age_seconds > READY_AGAIN_SECS && last.message.starts_with("Readiness")
@@ -175,6 +176,26 @@ fn made_good(objects: &Objects, event: &Event) -> bool {
     }
 }
 
+/// The container that the event names was started later, so what it needed was there by then.
+fn started_since(objects: &Objects, pod: &Pod, event: &Event) -> bool {
+    let container = container_of(event);
+    let own = pods::statuses(pod).filter(|status| status.name == container);
+    let starts = own.flat_map(|status| [status.state.as_ref(), status.last_state.as_ref()]).flatten();
+    let start = starts.filter_map(|state| {
+        let running = state.running.as_ref().and_then(|running| running.started_at.as_ref());
+        let ended = state.terminated.as_ref().and_then(|ended| ended.started_at.as_ref());
+        running.or(ended).and_then(units::time)
+    });
+    let last = row(event, objects.now).last_at;
+    start.max().zip(last).is_some_and(|(start, last)| start > last)
+}
+
+/// `spec.containers{inventory}` names inventory; "" when the event does not name its container.
+fn container_of(event: &Event) -> &str {
+    let path = event.involved_object.field_path.as_deref().unwrap_or_default();
+    path.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}')).unwrap_or_default()
+}
+
 /// A readiness or startup probe that failed within the time its settings give it, or that failed while the
 /// pod was starting and has failed again since: the later words count.
 fn is_start_up_noise(objects: &Objects, pod: &Pod, event: &Event) -> bool {
@@ -200,7 +221,10 @@ fn is_start_up_noise(objects: &Objects, pod: &Pod, event: &Event) -> bool {
 fn in_its_time(pod: &Pod, event: &Event, at: Option<DateTime<Utc>>) -> bool {
     let message = event.message.as_deref().unwrap_or_default();
     let waits = message.starts_with("Readiness") || message.starts_with("Startup");
-    let Some(name) = container_of(event).filter(|_| waits) else { return false };
+    let name = container_of(event);
+    if !waits || name.is_empty() {
+        return false;
+    }
     let container = pod.spec.iter().flat_map(|spec| &spec.containers).find(|one| one.name == name);
     let status = pods::statuses(pod).find(|status| status.name == name);
     let running = status.and_then(|status| status.state.as_ref()?.running.as_ref());
@@ -212,12 +236,6 @@ fn in_its_time(pod: &Pod, event: &Event, at: Option<DateTime<Utc>>) -> bool {
         }
         _ => false,
     }
-}
-
-/// `inventory` of `spec.containers{inventory}`.
-fn container_of(event: &Event) -> Option<&str> {
-    let path = event.involved_object.field_path.as_deref()?;
-    path.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}'))
 }
 
 /// Older than the window, yet the object is in the very state that the event tells of.
@@ -257,9 +275,8 @@ impl ProbeEvents {
         if row.kind != "Pod" || !matches!(row.reason.as_str(), "Unhealthy" | "Killing") {
             return;
         }
-        let container = container_of(event);
         self.by_pod.entry(row.name.clone()).or_default().push(ProbeEvent {
-            container: container.unwrap_or_default().to_owned(),
+            container: container_of(event).to_owned(),
             reason: row.reason.clone(),
             message: row.message.clone(),
             last_at: row.last_at,

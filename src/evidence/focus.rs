@@ -234,6 +234,11 @@ fn template<'a>(objects: &'a Objects, workload: &Workload) -> Option<&'a PodTemp
             let job = objects.jobs.items.iter().find(|job| is(&job.metadata));
             job.and_then(|job| job.spec.as_ref()).map(|spec| &spec.template)
         }
+        "CronJob" => {
+            let cron_job = objects.cron_jobs.items.iter().find(|cron_job| is(&cron_job.metadata));
+            let job = cron_job.and_then(|cron_job| cron_job.spec.job_template.spec.as_ref());
+            job.map(|spec| &spec.template)
+        }
         _ => None,
     }
 }

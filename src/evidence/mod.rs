@@ -135,6 +135,7 @@ fn take_pods(
     let (events, probes) = events::rows(objects, focus, began, ledger);
     facts.events = events;
     facts.containers = containers::rows(objects, focus, &probes, ledger, page);
+    containers::take_pull_errors(&mut facts.containers, &facts.events);
 }
 
 /// Observations without rows of their own: readiness of the API server, sums of requests, memory peaks.

@@ -56,7 +56,7 @@ pub fn is_unhealthy_now(objects: &Objects, pod: &Pod) -> bool {
     });
     let last = ended.max().or_else(|| created_at(pod));
     let long_ago = last.is_some_and(|at| (objects.now - at).num_seconds() > LONG_FINISHED_SECS);
-    !is_healthy(objects, pod) && !(failed && long_ago)
+    !(is_healthy(objects, pod) || failed && long_ago)
 }
 
 /// How long a container may be not ready by its own probes' settings, in seconds: the startup probe's time

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::api::core::v1::{KeyToPath, PodSpec};
 
 use super::focus::Focus;
 use super::ledger::{Ledger, Quote};
@@ -53,19 +53,20 @@ pub fn uses(spec: &PodSpec) -> Vec<Use> {
     for volume in spec.volumes.iter().flatten() {
         let used_by = format!("volume {}", volume.name);
         if let Some(map) = &volume.config_map {
-            uses.push(one("ConfigMap", &map.name, "", map.optional, &used_by));
+            uses.extend(of_volume("ConfigMap", &map.name, map.items.as_deref(), map.optional, &used_by));
         }
         if let Some(secret) = &volume.secret {
             let name = secret.secret_name.as_deref().unwrap_or_default();
-            uses.push(one("Secret", name, "", secret.optional, &used_by));
+            uses.extend(of_volume("Secret", name, secret.items.as_deref(), secret.optional, &used_by));
         }
         let projected = volume.projected.as_ref().and_then(|projected| projected.sources.as_deref());
         for source in projected.filter(|_| !volume.name.starts_with("kube-api-access-")).unwrap_or_default() {
             if let Some(map) = &source.config_map {
-                uses.push(one("ConfigMap", &map.name, "", map.optional, &used_by));
+                uses.extend(of_volume("ConfigMap", &map.name, map.items.as_deref(), map.optional, &used_by));
             }
             if let Some(secret) = &source.secret {
-                uses.push(one("Secret", &secret.name, "", secret.optional, &used_by));
+                let items = secret.items.as_deref();
+                uses.extend(of_volume("Secret", &secret.name, items, secret.optional, &used_by));
             }
         }
     }
@@ -94,6 +95,20 @@ fn one(kind: &'static str, name: &str, key: &str, optional: Option<bool>, used_b
         key: key.to_owned(),
         optional: optional.unwrap_or(false),
         used_by: used_by.to_owned(),
+    }
+}
+
+/// A volume names the whole object, or single keys of it.
+fn of_volume(
+    kind: &'static str,
+    name: &str,
+    items: Option<&[KeyToPath]>,
+    optional: Option<bool>,
+    used_by: &str,
+) -> Vec<Use> {
+    match items {
+        None | Some([]) => vec![one(kind, name, "", optional, used_by)],
+        Some(items) => items.iter().map(|item| one(kind, name, &item.key, optional, used_by)).collect(),
     }
 }
 
@@ -213,18 +228,7 @@ impl Said<'_> {
     }
 
     fn missing_key(&self, reference: &Use) -> Option<Quote> {
-        let kind = reference.kind.to_lowercase();
-        let by_env = format!("couldn't find key {} in", reference.key);
-        let by_volume = "references non-existent";
-        self.quote(&|text| {
-            let lower = text.to_lowercase();
-            // `couldn't find key K in ConfigMap NS/NAME`
-            let env = !reference.key.is_empty()
-                && text.contains(&by_env)
-                && lower.contains(&kind)
-                && text.contains(&format!("/{}", reference.name));
-            env || !reference.key.is_empty() && lower.contains(by_volume) && text.contains(&reference.key)
-        })
+        self.quote(&|text| lacks_key(text, reference))
     }
 
     fn quote(&self, says: &dyn Fn(&str) -> bool) -> Option<Quote> {
@@ -240,11 +244,7 @@ impl Said<'_> {
 
     fn waiting_pods(&self, reference: &Use) -> Vec<String> {
         let words = format!("{} \"{}\"", reference.kind.to_lowercase(), reference.name);
-        let names = |text: &str| {
-            text.to_lowercase().contains(&words) || {
-                text.contains("couldn't find key") && text.contains(&format!("/{}", reference.name))
-            }
-        };
+        let names = |text: &str| text.to_lowercase().contains(&words) || lacks_key(text, reference);
         let waiting = self.containers.iter().filter(|row| row.state == "waiting");
         let by_message = waiting.clone().filter(|row| names(&row.waiting_message)).map(|row| row.pod.clone());
         let named = self.events.iter().filter(|row| row.kind == "Pod" && row.level == "Warning");
@@ -253,6 +253,24 @@ impl Said<'_> {
         let pods: BTreeSet<String> = by_message.chain(by_event).filter(|pod| still.contains(pod)).collect();
         pods.into_iter().collect()
     }
+}
+
+/// `couldn't find key K in ConfigMap NS/NAME` of a variable, or of a volume `MountVolume.SetUp failed for
+/// volume "V" : configmap references non-existent config key: K` (`… : references non-existent secret key: K`).
+fn lacks_key(text: &str, reference: &Use) -> bool {
+    if reference.key.is_empty() {
+        return false;
+    }
+    let kind = reference.kind.to_lowercase();
+    let by_variable = text.contains(&format!("couldn't find key {} in", reference.key))
+        && text.to_lowercase().contains(&kind)
+        && text.contains(&format!("/{}", reference.name));
+    let what = if reference.kind == "ConfigMap" { "config" } else { "secret" };
+    let by_volume = reference.used_by.strip_prefix("volume ").is_some_and(|volume| {
+        text.contains(&format!("volume \"{volume}\""))
+            && text.ends_with(&format!("references non-existent {what} key: {}", reference.key))
+    });
+    by_variable || by_volume
 }
 
 /// Names within a few edits, or of which one begins with the other.

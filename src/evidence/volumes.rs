@@ -49,8 +49,11 @@ pub fn rows(objects: &Objects, claims: &[ClaimFact], ledger: &mut Ledger) -> Vec
     rows
 }
 
-/// Nobody makes a volume for it: it names no class, or one without provisioner, or one that only volumes name.
+/// Nobody makes a volume for it: it names one, or no class, or one without provisioner, or one that only volumes name.
 fn is_static(objects: &Objects, row: &ClaimFact) -> bool {
+    if !row.volume.is_empty() {
+        return true;
+    }
     if row.storage_class.is_empty() {
         return row.static_only || row.default_class.is_empty();
     }

@@ -1,4 +1,4 @@
-//! Rows about what runs a cluster and who changed what: leases, admission webhooks, aggregated APIs, and edits
+//! Rows about what runs and limits a cluster and who changed what: quotas, leases, admission webhooks, aggregated APIs, and edits
 //! that objects remember. Comes from `evidence`, goes to `signature`. It judges nothing.
 
 use chrono::{DateTime, Utc};
@@ -80,6 +80,23 @@ pub struct EditFact {
     pub value: String,
     /// Pods of the workload that were made before and still run.
     pub older_pods: Vec<String>,
+    pub evidence: String,
+    pub quote: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QuotaFact {
+    pub name: String,
+    pub namespace: String,
+    pub resource: String,
+    pub hard: String,
+    pub used: String,
+    pub full: bool,
+    /// Used above hard: the quota was lowered after its pods were made.
+    pub overdrawn: bool,
+    /// What a refused object asked for, "" when none was refused.
+    pub requested: String,
     pub evidence: String,
     pub quote: String,
 }

@@ -59,3 +59,40 @@ pub struct VolumeFact {
     pub evidence: String,
     pub quote: String,
 }
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClaimFact {
+    pub name: String,
+    pub namespace: String,
+    /// Does the claim itself exist?
+    pub exists: bool,
+    /// Pending, Bound, Lost or "".
+    pub phase: String,
+    pub storage_class: String,
+    /// yes, no or unknown (could not be read).
+    pub class_exists: String,
+    /// The claim says with an empty class that only volumes made by people will do.
+    pub static_only: bool,
+    /// The cluster's default class, "" for none or unknown.
+    pub default_class: String,
+    /// Immediate or WaitForFirstConsumer, "" when the class could not be read.
+    pub binding_mode: String,
+    /// The scheduler has chosen a node for it.
+    pub node_selected: bool,
+    pub provisioner: String,
+    pub terminating: bool,
+    /// Types of its conditions that are True: Resizing, FileSystemResizePending, …
+    pub conditions: Vec<String>,
+    pub age_seconds: i64,
+    pub requested: String,
+    pub access_modes: Vec<String>,
+    pub volume: String,
+    /// Pods of the workload that mount it.
+    pub pods: Vec<String>,
+    /// Newest fresh Warning about it.
+    pub event_reason: String,
+    pub event_message: String,
+    pub evidence: String,
+    pub quote: String,
+}

@@ -28,7 +28,7 @@ pub fn judge(facts: &Facts, findings: &[Finding], gaps: &[Gap]) -> Option<Health
         let summary = format!("{names} fires by design, to show that alerts arrive: nothing is broken.");
         return Some(Healthy { summary, checked: Vec::new(), evidence: Vec::new() });
     }
-    let unread = gaps.iter().any(|gap| matters(gap));
+    let unread = gaps.iter().any(matters);
     if !findings.is_empty() || unread || !state_decides(&facts.alerts) {
         return None;
     }

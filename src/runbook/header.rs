@@ -10,7 +10,7 @@ use serde_saphyr::Spanned;
 use crate::signature::Spec;
 
 /// In front of an MCP server's name in `tools`: a misspelt name of our own stays a fault.
-const MCP: &str = "mcp:";
+pub(super) const MCP: &str = "mcp:";
 
 /// How far a tool call may look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

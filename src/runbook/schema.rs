@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::Tool;
+use super::header::MCP;
 use crate::signature::TABLES;
 
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -12,7 +13,8 @@ const CATEGORIES: [&str; 7] =
 
 /// The schema of the YAML between the two lines of `---`.
 pub fn schema() -> Value {
-    let tools = Tool::ALL.map(String::from);
+    let tools = Tool::ALL.map(|tool| tool.to_string()).join("|");
+    let tools = format!("^({tools}|{MCP}.+)$");
     json!({
         "$schema": DRAFT,
         "title": "Header of a whodunit runbook",
@@ -36,8 +38,7 @@ pub fn schema() -> Value {
                 },
             },
             "scope": {"enum": ["workload", "namespace", "cluster"], "description": "Default: namespace."},
-            "tools": {"type": "array", "items": {"anyOf": [{"enum": tools}, {"pattern": "^mcp:."}]},
-                "description": "Default: all but servers of mcp_servers, which are named as mcp:NAME."},
+            "tools": {"type": "array", "items": {"type": "string", "pattern": tools}, "description": "Default: all."},
             "cautions": strings("What an investigation must know."),
             "budget": {
                 "type": "object",

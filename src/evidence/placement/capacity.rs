@@ -11,8 +11,11 @@ use crate::facts::PlacementFact;
 use crate::source::kubernetes::Requested;
 
 pub fn failures(objects: &Objects, wanted: &Requested, node: &Node) -> Vec<Failure> {
-    let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
-    let has = |resource: &str| units::millis(units::quantity(allocatable, resource));
+    // A node whose kubelet has not reported yet says nothing about its size.
+    let Some(allocatable) = node.status.as_ref().and_then(|status| status.allocatable.as_ref()) else {
+        return Vec::new();
+    };
+    let has = |resource: &str| units::millis(units::quantity(Some(allocatable), resource));
     let none = Requested::default();
     let sums = objects.requested.as_ref().map(|(sums, _)| sums.get(name_of(&node.metadata)).unwrap_or(&none));
     let memory_millis = wanted.memory_bytes.saturating_mul(1000);

@@ -125,6 +125,8 @@ async fn a_scope_refuses_other_namespaces_and_foreign_logs() {
         narrow.list_shared::<k8s_openapi::api::core::v1::Namespace>().await,
         Err(Error::Refused(_))
     ));
+    assert!(matches!(narrow.lease("someone-elses", false).await, Err(Error::Refused(_))));
+    assert!(matches!(narrow.namespace("prod-api").await, Err(Error::Refused(_))));
     assert!(seen.lock().unwrap().is_empty());
     assert_eq!(narrow.list_shared::<Node>().await.unwrap().value.items.len(), 1);
     assert_eq!(narrow.log("shop", "a-1", &log).await.unwrap().value, "2026-11-21T07:00:00Z line\n");
