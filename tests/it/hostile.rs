@@ -292,7 +292,13 @@ async fn hostile_texts_are_shown_and_never_obeyed() {
             .await
             .unwrap();
     assert_eq!(refused, Vec::<String>::new(), "Slack took every message");
-    assert_eq!(house.count("select count(*) from investigations where state <> 'done'").await, 0);
+    let undone: Vec<String> = sqlx::query_scalar(
+        "select workload || ': ' || state || ', ' || coalesce(error, '') from investigations where state not in ('done', 'cancelled')",
+    )
+    .fetch_all(&house.pool)
+    .await
+    .unwrap();
+    assert_eq!(undone, Vec::<String>::new(), "every investigation ends");
 
     asked_for_nothing_else(&house);
     commands_are_quoted(&house).await;
