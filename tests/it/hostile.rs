@@ -10,7 +10,7 @@ use crate::copy::{Copy, items};
 use crate::house::{House, HouseOptions, recorded_webhooks};
 
 /// Kinds outside any namespace that may be listed or read: they tell of nodes, storage and classes.
-pub const CLUSTER_SCOPED: [&str; 9] = [
+pub const CLUSTER_SCOPED: [&str; 12] = [
     "nodes",
     "persistentvolumes",
     "storageclasses",
@@ -20,6 +20,9 @@ pub const CLUSTER_SCOPED: [&str; 9] = [
     "priorityclasses",
     "runtimeclasses",
     "ingressclasses",
+    "validatingwebhookconfigurations",
+    "mutatingwebhookconfigurations",
+    "apiservices",
 ];
 
 const TEXTS: &[&str] = &[
