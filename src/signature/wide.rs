@@ -65,6 +65,7 @@ pub(super) fn join(mut views: Vec<View<'_>>, subject: &Workload) -> Vec<Candidat
 fn take_in(known: &mut Candidate, other: Candidate) {
     known.failing_pods += other.failing_pods;
     known.pods.extend(other.pods);
+    known.containers.extend(other.containers);
     known.stale &= other.stale;
     known.began = known.began.into_iter().chain(other.began).min();
     let (finding, other) = (&mut known.finding, other.finding);
