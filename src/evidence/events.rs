@@ -17,7 +17,7 @@ use super::units::{self, clock};
 use crate::facts::{ContainerFact, EventFact};
 
 /// Events this long before the trouble began belong to an earlier one.
-const WINDOW_MINUTES: i64 = 30;
+pub(super) const WINDOW_MINUTES: i64 = 30;
 /// Most rows; Warnings and newer ones come first.
 const MAX_EVENTS: usize = 120;
 /// A probe failure this old means nothing once the container is ready, in seconds.

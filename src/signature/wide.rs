@@ -101,8 +101,7 @@ fn waits_for(views: &[View<'_>], at: usize) -> BTreeSet<usize> {
     }
     let missed =
         own.facts.dependencies.iter().filter(|row| row.service_exists == "yes" && row.ready_endpoints == 0);
-    // `db` of `db.shop.svc.cluster.local`: such a Service is in the namespace, or it would not be known.
-    let missed: BTreeSet<&str> = missed.filter_map(|row| row.host.split('.').next()).collect();
+    let missed: BTreeSet<&str> = missed.map(|row| row.service.as_str()).collect();
     let behind = |view: &View<'_>| {
         view.facts.workload.namespace == own.facts.workload.namespace
             && view.facts.services.iter().any(|service| {
