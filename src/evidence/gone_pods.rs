@@ -47,7 +47,7 @@ pub(super) async fn read(
     }
     let what = format!("logs of {}, which the API no longer has", gone.told());
     let Some(loki) = &sources.loki else {
-        let why = "there is no Loki that may be asked";
+        let why = "not configured for this investigation";
         return (Vec::new(), vec![gap("loki", &what, why)]);
     };
     match ask(loki, &gone, objects).await {

@@ -71,17 +71,38 @@ pub(super) fn store(log: &LogRead, ledger: &mut Ledger) -> Digest {
     let mut lines: Vec<(Option<DateTime<Utc>>, &str)> =
         text.lines().filter(|line| !line.trim().is_empty()).map(|line| (time_of(line), line)).collect();
     lines.sort_by_key(|(at, _)| *at);
+    let lines = joined(lines);
     let skipped = lines.len().saturating_sub(KEPT_LINES);
     let page = ledger.open(&log.source, &log.query, log.milliseconds);
     let mut digest = Digest { evidence: String::new(), lines: Vec::new() };
     for (at, line) in lines.into_iter().skip(skipped) {
-        let quote = ledger.line(page, line);
+        let quote = ledger.line(page, &line);
         let text = if at.is_some() { after_time(&quote.text) } else { quote.text.as_str() };
         let judgement = classify::judge(text);
         digest.lines.push(Line { at, text: text.to_owned(), judgement });
         digest.evidence = quote.evidence;
     }
     digest
+}
+
+/// Rust tells where it panics on one line and why on the next: they become one.
+fn joined(lines: Vec<(Option<DateTime<Utc>>, &str)>) -> Vec<(Option<DateTime<Utc>>, String)> {
+    let mut whole: Vec<(Option<DateTime<Utc>>, String)> = Vec::with_capacity(lines.len());
+    for (at, line) in lines {
+        let text = if at.is_some() { after_time(line) } else { line };
+        match whole.last_mut() {
+            Some((_, place))
+                if PANICKED.as_ref().is_some_and(|it| it.is_match(place))
+                    && !text.is_empty()
+                    && !text.starts_with("note: ") =>
+            {
+                place.push(' ');
+                place.push_str(text);
+            }
+            _ => whole.push((at, line.trim_end().to_owned())),
+        }
+    }
+    whole
 }
 
 /// The weightiest line wins, the last of equals: what comes last is nearest to the death. The first log
@@ -104,20 +125,11 @@ fn take_best(row: &mut ContainerFact, digests: &[Digest]) {
     row.log_tail = digest.lines.iter().skip(skipped).map(|line| line.text.clone()).collect();
 }
 
-/// The line itself, or where it only opens a traceback or a panic, the later one that says what went wrong;
-/// its class stays.
+/// The line itself, or where it only opens a traceback, the later one that says what went wrong; its class
+/// stays.
 fn reason(line: &Line, later: &[Line]) -> Line {
-    let text = line.text.trim_end();
-    let is = |pattern: &LazyLock<Option<Regex>>, text: &str| {
-        pattern.as_ref().is_some_and(|pattern| pattern.is_match(text))
-    };
-    let told = if text.ends_with(TRACEBACK) {
-        later.iter().find(|line| is(&EXCEPTION, line.text.trim_end()))
-    } else if is(&PANICKED, text) {
-        later.first().filter(|line| !line.text.starts_with("note: run with"))
-    } else {
-        None
-    };
+    let named = |line: &&Line| EXCEPTION.as_ref().is_some_and(|it| it.is_match(line.text.trim_end()));
+    let told = later.iter().find(named).filter(|_| line.text.trim_end().ends_with(TRACEBACK));
     told.map_or_else(|| line.clone(), |told| Line { judgement: line.judgement, ..told.clone() })
 }
 
@@ -199,7 +211,10 @@ mod tests {
                     2026-11-21T07:00:00Z the ledger has no page 7\n\
                     2026-11-21T07:00:00Z note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
         let row = best("waiting", 1, vec![log(false, rust)]);
-        assert_eq!((row.log_class.as_str(), row.log_line.as_str()), ("panic", "the ledger has no page 7"));
+        assert_eq!(
+            (row.log_class.as_str(), row.log_line.as_str()),
+            ("panic", "thread 'main' panicked at src/main.rs:3:5: the ledger has no page 7")
+        );
         let cut =
             "2026-11-21T07:00:00Z Traceback (most recent call last):\n2026-11-21T07:00:00Z   File \"a\"";
         assert_eq!(best("waiting", 1, vec![log(false, cut)]).log_line, TRACEBACK, "its end is not there");
