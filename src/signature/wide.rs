@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rank::Candidate;
-use crate::facts::Facts;
+use crate::facts::{DependencyFact, Facts};
 use crate::report::{Category, Finding, Role};
 use crate::workload::{ObjectRef, Workload};
 
@@ -101,12 +101,17 @@ fn waits_for(views: &[View<'_>], at: usize) -> BTreeSet<usize> {
     }
     let missed =
         own.facts.dependencies.iter().filter(|row| row.service_exists == "yes" && row.ready_endpoints == 0);
-    let missed: BTreeSet<&str> = missed.map(|row| row.service.as_str()).collect();
+    // Facts of an earlier release do not name the Service: `db` of `db.shop.svc.cluster.local` is one of the
+    // namespace, or it would not be known.
+    let name = |row: &'_ DependencyFact| match row.service.is_empty() {
+        true => row.host.split('.').next().unwrap_or_default().to_owned(),
+        false => row.service.clone(),
+    };
+    let missed: BTreeSet<String> = missed.map(name).collect();
     let behind = |view: &View<'_>| {
         view.facts.workload.namespace == own.facts.workload.namespace
             && view.facts.services.iter().any(|service| {
-                missed.contains(service.name.as_str())
-                    && (service.selects_workload || service.meant_for_workload)
+                missed.contains(&service.name) && (service.selects_workload || service.meant_for_workload)
             })
     };
     let others = views.iter().enumerate().filter(|(index, view)| *index != at && behind(view));
