@@ -17,6 +17,8 @@ use crate::facts::{ClaimFact, VolumeFact};
 const MAX_NAMED: usize = 20;
 /// Provisioner of classes whose volumes people make.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+/// Set on volumes that were not made by people.
+const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 const FILESYSTEM: &str = "Filesystem";
 
 /// One reason for which one volume does not fit, with what is wanted and what is there.
@@ -61,10 +63,17 @@ fn is_static(objects: &Objects, row: &ClaimFact) -> bool {
     match class {
         Some(class) => class.provisioner == NO_PROVISIONER,
         None => {
-            let named = |volume: &&PersistentVolume| class_of(volume) == row.storage_class;
-            objects.storage_classes.known && objects.volumes.items.iter().any(|volume| named(&volume))
+            let named = |volume: &PersistentVolume| {
+                class_of(volume) == row.storage_class && !is_provisioned(volume)
+            };
+            objects.storage_classes.known && objects.volumes.items.iter().any(named)
         }
     }
+}
+
+/// A provisioner made it, so its class was one that provisions, even if it has been deleted since.
+fn is_provisioned(volume: &PersistentVolume) -> bool {
+    volume.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(PROVISIONED_BY))
 }
 
 fn class_of(volume: &PersistentVolume) -> &str {

@@ -63,7 +63,7 @@ impl Neighbours {
                 });
             }
         }
-        tests.extend(placed.iter().flat_map(|(other, node)| against(other, node, &own)));
+        tests.extend(placed.iter().flat_map(|(other, node)| against(other, node, &own, &terms(spec, true))));
         let constraints = spec.topology_spread_constraints.as_deref().unwrap_or_default();
         let hard: Vec<&TopologySpreadConstraint> =
             constraints.iter().filter(|one| one.when_unsatisfiable == "DoNotSchedule").collect();
@@ -88,10 +88,14 @@ fn anti(term: &PodAffinityTerm, values: BTreeSet<String>) -> Test {
 }
 
 /// Rules of a pod that runs already and does not want this one near it.
-fn against(other: &Pod, node: &Node, own: &Labels) -> Vec<Test> {
+/// A rule that both have, as replicas do, is told once.
+fn against(other: &Pod, node: &Node, own: &Labels, known: &[&PodAffinityTerm]) -> Vec<Test> {
     let spec = other.spec.as_ref();
     let unwanted = spec.map(|spec| terms(spec, true)).unwrap_or_default().into_iter();
     let unwanted = unwanted.filter(|term| labels::selects(term.label_selector.as_ref(), own));
+    let others = labels_of(other);
+    let unwanted = unwanted
+        .filter(|term| !(known.contains(term) && labels::selects(term.label_selector.as_ref(), &others)));
     unwanted
         .filter_map(|term| {
             let value = node.metadata.labels.as_ref()?.get(&term.topology_key)?;
