@@ -46,8 +46,9 @@ fn case(id: &str, name: &str) -> Case {
         None => Workload::new("lab", "shop", "Deployment", "app"),
     };
     let mut facts = facts(&workload, case["facts"].as_object().unwrap());
-    let alerts = case["alerts"].as_array().cloned().unwrap_or_default();
-    facts.alerts = alerts.iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+    for name in case["alerts"].as_array().into_iter().flatten() {
+        facts.alerts.push(name.as_str().unwrap().to_owned());
+    }
     let says = case["says"].as_array().cloned().unwrap_or_default();
     Case {
         facts,
