@@ -215,9 +215,8 @@ fn funnel(failures: &[Vec<Failure>]) -> (Vec<usize>, Vec<&'static str>) {
     for (number, stage) in STAGES.into_iter().enumerate() {
         // Beside a node with the device, those without it are not meant; nor are those that are too small beside
         // one of the right size, whatever state that one is in.
-        let never = |one: &Failure| {
-            one.never_fits && (number == 2 || (number == 1 && one.constraint == "resource"))
-        };
+        let never =
+            |one: &Failure| one.never_fits && (number == 2 || (number == 1 && one.constraint == "resource"));
         let able: Vec<usize> =
             left.iter().copied().filter(|index| !failures[*index].iter().any(never)).collect();
         if !able.is_empty() {

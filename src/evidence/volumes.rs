@@ -63,9 +63,8 @@ fn is_static(objects: &Objects, row: &ClaimFact) -> bool {
     match class {
         Some(class) => class.provisioner == NO_PROVISIONER,
         None => {
-            let named = |volume: &PersistentVolume| {
-                class_of(volume) == row.storage_class && !is_provisioned(volume)
-            };
+            let named =
+                |volume: &PersistentVolume| class_of(volume) == row.storage_class && !is_provisioned(volume);
             objects.storage_classes.known && objects.volumes.items.iter().any(named)
         }
     }
