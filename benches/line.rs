@@ -7,6 +7,8 @@
 mod agent;
 #[path = "line/cluster.rs"]
 mod cluster;
+#[path = "line/evidence.rs"]
+mod evidence;
 #[path = "line/load.rs"]
 mod load;
 #[path = "line/pgbench.rs"]
@@ -49,6 +51,9 @@ async fn run() -> Result<()> {
     let wanted = |part: &str| only.is_empty() || only.iter().any(|name| name == part);
     if wanted("line") {
         line(&folder).await?;
+    }
+    if wanted("evidence") {
+        evidence::print(print).await?;
     }
     if wanted("agent") {
         let (alone, together) = agent::figures(&folder, &Cluster::start().await?).await?;

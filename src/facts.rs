@@ -291,6 +291,8 @@ pub struct EventFact {
     pub kind: String,
     pub name: String,
     pub namespace: String,
+    /// The container that the event names, "" where it names none.
+    pub container: String,
     /// `type`: Warning or Normal.
     pub level: String,
     pub reason: String,
@@ -376,6 +378,10 @@ pub struct JobFact {
     pub cronjob: String,
     /// This is the newest job of its CronJob (true for a Job of its own).
     pub newest: bool,
+    /// Class and line that say most about the failure, from the logs of its pods that are gone, or "".
+    pub log_class: String,
+    pub log_line: String,
+    pub log_evidence: String,
     pub evidence: String,
     pub quote: String,
 }
@@ -428,8 +434,11 @@ pub struct DependencyFact {
     pub host: String,
     /// -1 when the line has none.
     pub port: i64,
-    /// As in `ContainerFact::log_class`: refused, dns, timeout, …
+    /// As in `ContainerFact::log_class`: refused, dns, timeout, …; waiting where an init container says that
+    /// it waits for the peer.
     pub class: String,
+    /// Name of the Service that this is, found by name or by its address; "" where there is none.
+    pub service: String,
     /// yes, no or unknown: is there a Service of that name in the namespace?
     pub service_exists: String,
     /// Ready addresses behind it, -1 unknown.

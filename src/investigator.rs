@@ -102,7 +102,8 @@ impl Investigator {
         let (facts, left) = match left {
             Some(Left { facts, opening, ledger }) => (facts, Some((opening, ledger))),
             None => {
-                let gathered = evidence::gather(&self.sources, scope.clone(), workload, alerts);
+                let sources = allowed(self.sources.clone(), choice.runbook.as_deref());
+                let gathered = evidence::gather(&sources, scope.clone(), workload, alerts);
                 (gathered.instrument(tracing::info_span!("gather_facts")).await, None)
             }
         };
@@ -255,6 +256,16 @@ fn fence_word() -> String {
 
 fn told(catalogue: &Catalogue) -> Vec<String> {
     catalogue.faults().iter().map(ToString::to_string).collect()
+}
+
+/// A team's runbook that lists its sources is asked of no others, not even for facts. What the built-in ones
+/// list is their advice to the model.
+fn allowed(mut sources: Sources, runbook: Option<&runbook::Runbook>) -> Sources {
+    let Some(runbook) = runbook.filter(|runbook| !runbook.builtin) else { return sources };
+    let listed = |tool| runbook.tools.contains(&tool);
+    sources.prometheus = sources.prometheus.filter(|_| listed(runbook::Tool::Prometheus));
+    sources.loki = sources.loki.filter(|_| listed(runbook::Tool::Loki));
+    sources
 }
 
 /// What the runbook's header allows, in terms of this workload. Without a runbook: its namespace. What

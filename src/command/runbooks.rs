@@ -1,5 +1,6 @@
 //! `whodunit runbooks`: lint runbooks, test them, and explain which one an alert gets.
 
+mod alerts;
 mod coverage;
 mod test;
 
@@ -28,6 +29,8 @@ pub enum Runbooks {
     Test(test::Options),
     /// Which alerts of the last days had no runbook, or only a general one? Asks the database
     Coverage(coverage::Options),
+    /// Which alerts of kube-prometheus are about which workload, and which signatures can answer them?
+    Alerts(alerts::Options),
     /// Print the JSON Schema of a runbook's header, for editors
     Schema,
     /// Which runbook would this alert get, and why?
@@ -70,6 +73,7 @@ pub async fn run(command: Runbooks) -> anyhow::Result<ExitCode> {
         }
         Runbooks::Test(options) => test::run(options).await,
         Runbooks::Coverage(options) => coverage::run(options).await,
+        Runbooks::Alerts(options) => Ok(alerts::run(&options)),
         Runbooks::Schema => {
             println!("{:#}", runbook::schema());
             Ok(ExitCode::SUCCESS)

@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 
 use regex::RegexSet;
 
-/// Class and pattern, most telling first. `refused` stands for every peer that did not take a connection.
-const CLASSES: [(&str, &str); 15] = [
+/// Class and pattern, most telling first. `refused` stands for every peer that did not take a connection; its
+/// plain words and those of `timeout` go ahead of verbs such as "cannot open", which may be of a connection.
+const CLASSES: [(&str, &str); 17] = [
     (
         "disk-full",
         r"no space left on device|ENOSPC|disk quota exceeded|\bdisk( is)? full|not enough (disk )?space|unable to persist to disk",
@@ -21,7 +22,7 @@ const CLASSES: [(&str, &str); 15] = [
     ),
     (
         "certificate",
-        r"x509:|certificate (has expired|is not valid|is not trusted|signed by unknown|verify failed|verification failed)|CERTIFICATE_VERIFY_FAILED|SSLHandshakeException|PKIX path|tls: (bad|failed|unknown|first record)|self[- ]signed certificate|cannot load certificate|certificate problem|verify the first certificate|SSL: \w+\]|CERT_ALTNAME_INVALID|CERT_HAS_EXPIRED|UNABLE_TO_(GET|VERIFY)_\w*(ISSUER|SIGNATURE|CERT)",
+        r"x509:|certificate (has expired|is not valid|is not trusted|signed by unknown|verify failed|verification failed)|CERTIFICATE_VERIFY_FAILED|SSLHandshakeException|PKIX path|tls: (bad|failed|unknown)|self[- ]signed certificate|cannot load certificate|certificate problem|verify the first certificate|SSL: \w+\]|CERT_ALTNAME_INVALID|CERT_HAS_EXPIRED|UNABLE_TO_(GET|VERIFY)_\w*(ISSUER|SIGNATURE|CERT)",
     ),
     (
         "dns",
@@ -31,6 +32,8 @@ const CLASSES: [(&str, &str); 15] = [
         "auth",
         r"password authentication failed|access denied for user|WRONGPASS|NOAUTH|authentication (failed|failure|required|error)|invalid (credentials|password|api key|token)|\b401\b.*unauthorized|\bunauthorized\b|login failed|(role|user) .* does not exist|bad credentials|ACCESS_REFUSED|no pg_hba\.conf entry|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|called without any password configured",
     ),
+    ("refused", r"connection refused|ECONNREFUSED"),
+    ("timeout", r"i/o timeout"),
     (
         "missing-relation",
         r#"(relation|table|column|schema|database|index|function|type|collection) ["'`]?[\w.]+["'`]? (does not|doesn't) exist|table '[^']+' doesn't exist|no such (table|column)|UNKNOWN_TOPIC_OR_PARTITION|unknown (column|database|table)|UndefinedTable|UndefinedColumn"#,
@@ -65,7 +68,7 @@ const CLASSES: [(&str, &str); 15] = [
     ),
     (
         "error",
-        r"\berrors?\b|\bfatal\b|\bfail(ed|ure|s|ing)?\b|\bexception\b|\bcritical\b|\babort(ed|ing)?\b|\bdeadlock(ed)?\b|\bcrash(ed|ing)?\b|\binvalid\b|\bunable to\b|\bsyntax error\b|\busage:",
+        r"\berrors?\b|\bfatal\b|\bfail(ed|ure|s|ing)?\b|\bexception\b|\bcritical\b|\babort(ed|ing)?\b|\bdeadlock(ed)?\b|\bcrash(ed|ing)?\b|\binvalid\b|\bunable to\b|\bsyntax error\b|\busage:|does not look like a TLS handshake|HTTP response to HTTPS client",
     ),
 ];
 

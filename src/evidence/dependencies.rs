@@ -13,6 +13,8 @@ use super::objects::Objects;
 use super::services;
 use crate::facts::{ContainerFact, DependencyFact};
 
+/// Class of a line in which an init container says that it waits for a peer.
+const WAITS: &str = "waiting";
 /// Most peers over all containers.
 const MAX_DEPENDENCIES: usize = 20;
 
@@ -30,6 +32,16 @@ static HOST_ONLY: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
+/// What an init container says while it waits for a peer, and a name right after it.
+static WAITING: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?ix) \b(?: wait(?:s|ing)?\s+(?:for|on|until) | wait-for | trying\s+to\s+(?:connect|reach) | connecting\s+to
+          | not\s+(?:yet\s+)?(?:ready|up|available|reachable) | retrying )\b
+          (?: \s+(?:(?:the|service|host|database|server|to)\s+)* ([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?) )?",
+    )
+    .ok()
+});
+
 /// Endings that make `name:number` a place in source code.
 const SOURCE_ENDINGS: [&str; 14] =
     ["go", "rs", "py", "js", "ts", "java", "kt", "rb", "c", "cc", "cpp", "php", "cs", "scala"];
@@ -40,10 +52,13 @@ pub fn rows(objects: &Objects, containers: &[ContainerFact], digests: &[Digest])
     for container in containers.iter().filter(|row| row.failing && !row.log_evidence.is_empty()) {
         let own = digests.iter().filter(|d| d.evidence == container.log_evidence);
         for line in own.flat_map(|digest| &digest.lines) {
-            if !classify::names_a_peer(line.judgement.class) {
+            let (class, (host, port)) = if classify::names_a_peer(line.judgement.class) {
+                (line.judgement.class, peer(&line.text).unwrap_or_default())
+            } else if let Some(peer) = awaited(objects, container, &line.text) {
+                (WAITS, peer)
+            } else {
                 continue;
-            }
-            let (host, port) = peer(&line.text).unwrap_or_default();
+            };
             // A line without a host only counts when it is the one that explains the failure.
             if host.is_empty() && line.text != container.log_line {
                 continue;
@@ -51,13 +66,14 @@ pub fn rows(objects: &Objects, containers: &[ContainerFact], digests: &[Digest])
             if rows.len() < MAX_DEPENDENCIES
                 && seen.insert((container.pod.clone(), container.name.clone(), host.clone(), port))
             {
-                let (service_exists, ready_endpoints) = behind(objects, &host);
+                let (service, service_exists, ready_endpoints) = behind(objects, &host);
                 rows.push(DependencyFact {
                     pod: container.pod.clone(),
                     container: container.name.clone(),
                     port: if host.is_empty() { -1 } else { port },
                     host,
-                    class: line.judgement.class.to_owned(),
+                    class: class.to_owned(),
+                    service: service.to_owned(),
                     service_exists: service_exists.to_owned(),
                     ready_endpoints,
                     evidence: container.log_evidence.clone(),
@@ -67,6 +83,19 @@ pub fn rows(objects: &Objects, containers: &[ContainerFact], digests: &[Digest])
         }
     }
     rows
+}
+
+/// The peer that an init container which hangs says it waits for: a host with a port, or a Service's name.
+fn awaited(objects: &Objects, container: &ContainerFact, line: &str) -> Option<(String, i64)> {
+    if container.role != "init" || container.state != "running" {
+        return None;
+    }
+    let found = WAITING.as_ref()?.captures(line)?;
+    let named = || {
+        let name = found.get(1)?.as_str();
+        (!behind(objects, name).0.is_empty()).then(|| (name.to_owned(), -1))
+    };
+    peer(line).filter(|(_, port)| *port >= 0).or_else(named)
 }
 
 /// The host and port (-1 for none) that a line complains about.
@@ -104,10 +133,11 @@ fn is_host(text: &str) -> bool {
     text.chars().any(|c| c.is_ascii_alphabetic()) && !source && !words.contains(&text.to_lowercase().as_str())
 }
 
-/// Is there a Service of that name in the namespace (yes, no, unknown), and how many ready addresses?
-fn behind(objects: &Objects, host: &str) -> (&'static str, i64) {
+/// The Service of that name or address in the namespace, whether there is one (yes, no, unknown), and how many
+/// ready addresses it has.
+fn behind<'o>(objects: &'o Objects, host: &str) -> (&'o str, &'static str, i64) {
     if host.is_empty() || !objects.services.known {
-        return ("unknown", -1);
+        return ("", "unknown", -1);
     }
     let mut parts = host.split('.');
     let name = parts.next().unwrap_or_default();
@@ -121,19 +151,52 @@ fn behind(objects: &Objects, host: &str) -> (&'static str, i64) {
     let by_name = objects.services.items.iter().find(|service| ours && name_of(&service.metadata) == name);
     match by_address.or(by_name) {
         Some(service) => {
-            let ready =
-                services::endpoints(objects, name_of(&service.metadata)).map_or(-1, |(ready, _)| ready);
-            ("yes", ready)
+            let name = name_of(&service.metadata);
+            (name, "yes", services::endpoints(objects, name).map_or(-1, |(ready, _)| ready))
         }
         // localhost, addresses and names of other namespaces or of the world cannot be judged from here.
-        None if !ours || host == "localhost" || host.parse::<std::net::IpAddr>().is_ok() => ("unknown", -1),
-        None => ("no", -1),
+        None if !ours || host == "localhost" || host.parse::<std::net::IpAddr>().is_ok() => {
+            ("", "unknown", -1)
+        }
+        None => ("", "no", -1),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn awaited_by(role: &str, state: &str, line: &str) -> Option<(String, i64)> {
+        let container =
+            ContainerFact { role: role.to_owned(), state: state.to_owned(), ..ContainerFact::default() };
+        let service = serde_json::json!({"metadata": {"name": "db"}, "spec": {"clusterIP": "10.96.4.4"}});
+        let mut objects = Objects::default();
+        objects.services.items = vec![serde_json::from_value(service).unwrap()];
+        objects.services.known = true;
+        awaited(&objects, &container, line)
+    }
+
+    #[test]
+    fn what_an_init_container_waits_for_is_a_peer() {
+        for (line, expected) in [
+            ("waiting for db:5432", Some(("db", 5432))),
+            ("Waiting for the database at pg.store.svc:5432 ...", Some(("pg.store.svc", 5432))),
+            ("10.96.4.4:5432 not ready yet, retrying", Some(("10.96.4.4", 5432))),
+            ("wait-for-it.sh: waiting for cache:6379 without a timeout", Some(("cache", 6379))),
+            ("waiting for service db", Some(("db", -1))),
+            ("waiting for migrations to finish", None),
+            ("listening on 0.0.0.0:8080", None),
+        ] {
+            let found = awaited_by("init", "running", line);
+            assert_eq!(found.as_ref().map(|(host, port)| (host.as_str(), *port)), expected, "{line}");
+        }
+        assert_eq!(awaited_by("main", "running", "waiting for db:5432"), None, "a program that has started");
+        assert_eq!(
+            awaited_by("init", "terminated", "waiting for db:5432"),
+            None,
+            "it ended: its last words count"
+        );
+    }
 
     #[test]
     fn peers_of_many_programs() {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, Utc};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -16,7 +17,7 @@ use super::units::{self, clock};
 use crate::facts::{ContainerFact, EventFact};
 
 /// Events this long before the trouble began belong to an earlier one.
-const WINDOW_MINUTES: i64 = 30;
+pub(super) const WINDOW_MINUTES: i64 = 30;
 /// Most rows; Warnings and newer ones come first.
 const MAX_EVENTS: usize = 120;
 /// A probe failure this old means nothing once the container is ready, in seconds.
@@ -78,6 +79,7 @@ pub fn row(event: &Event, now: DateTime<Utc>) -> EventFact {
         kind: event.involved_object.kind.clone().unwrap_or_default(),
         name: event.involved_object.name.clone().unwrap_or_default(),
         namespace: event.involved_object.namespace.clone().unwrap_or_default(),
+        container: container_of(event).to_owned(),
         level: event.type_.clone().unwrap_or_default(),
         reason: event.reason.clone().unwrap_or_default(),
         message: clean(event.message.as_deref().unwrap_or_default()),
@@ -172,8 +174,18 @@ fn made_good(objects: &Objects, event: &Event) -> bool {
             let made = status.is_some_and(|one| one.current_number_scheduled >= one.desired_number_scheduled);
             is(&set.metadata) && made
         }),
+        Some("Job") => objects.jobs.items.iter().any(|job| is(&job.metadata) && has_its_pods(job)),
         _ => false,
     }
+}
+
+/// A Job that runs as many pods as it may and needs.
+fn has_its_pods(job: &Job) -> bool {
+    let (spec, status) = (job.spec.as_ref(), job.status.as_ref());
+    let parallelism = spec.and_then(|spec| spec.parallelism).unwrap_or(1);
+    let succeeded = status.and_then(|status| status.succeeded).unwrap_or(0);
+    let needed = spec.and_then(|spec| spec.completions).map_or(parallelism, |all| all - succeeded);
+    status.and_then(|status| status.active).unwrap_or(0) >= parallelism.min(needed)
 }
 
 /// The container that the event names was started later, so what it needed was there by then.

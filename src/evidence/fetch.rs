@@ -55,7 +55,7 @@ pub(super) async fn both_rounds(
     let scoped = scoped.with_pods(own);
     let measuring = metrics::ask(sources, workload, &draft);
     let ((measurements, gaps), ()) =
-        join(measuring, second_round(sources, &scoped, workload, &draft, &mut objects)).await;
+        join(measuring, second_round(sources, &scoped, (workload, alerts), &draft, &mut objects)).await;
     objects.measurements = measurements;
     objects.gaps.extend(gaps);
     // Pods of other namespaces may share what is wrong; only the widest scope lets them be seen.

@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 use super::focus::Focus;
 use super::objects::{Existence, LogRead, MemoryRead, Objects, gap, kept};
 use super::references::all_uses;
-use super::{Sources, changes, pods};
+use super::{Sources, changes, gone_pods, node_events, pods};
+use crate::alert::Alert;
 use crate::facts::{ContainerFact, Facts};
 use crate::report::Gap;
 use crate::source::kubernetes::{Error, LogQuery, Scoped};
@@ -38,7 +39,7 @@ const HISTORY_MINUTES: i64 = 60;
 pub(super) async fn second_round(
     sources: &Sources,
     scoped: &Scoped<'_>,
-    workload: &Workload,
+    (workload, alerts): (&Workload, &[Alert]),
     draft: &Facts,
     objects: &mut Objects,
 ) {
@@ -62,7 +63,7 @@ pub(super) async fn second_round(
     let asks_readyz = is_wide(workload) || workload.kind == "Cluster";
     let readyz = async { if asks_readyz { Some(scoped.readyz().await) } else { None } };
     let targets = log_targets(draft, is_wide(workload));
-    let (found, sums, classes, volumes, readyz, logs, peaks) = tokio::join!(
+    let (found, sums, classes, volumes, readyz, logs, peaks, of_nodes, gone) = tokio::join!(
         lookups(scoped, objects, workload),
         sums,
         classes,
@@ -70,7 +71,15 @@ pub(super) async fn second_round(
         readyz,
         join_all(targets.iter().map(|row| container_logs(sources, scoped, row, objects.now))),
         peaks(sources, draft),
+        node_events::read(scoped, workload, draft, objects),
+        gone_pods::read(sources, alerts, draft, objects),
     );
+    if let Some((read, gaps)) = of_nodes {
+        objects.node_events = read;
+        objects.gaps.extend(gaps);
+    }
+    objects.gone_logs = gone.0;
+    objects.gaps.extend(gone.1);
     (objects.config_maps, objects.service_accounts) = (found.config_maps, found.service_accounts);
     objects.config_map_names = found.config_map_names;
     objects.gaps.extend(found.gaps);

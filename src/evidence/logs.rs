@@ -1,7 +1,10 @@
 //! Logs of failing containers: kept verbatim as observations, and for each container the line that says
 //! most about its failure. Lines are ordered by their own time, since two streams may arrive mixed. Pure.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
+use regex::Regex;
 
 use super::classify::{self, Judgement};
 use super::ledger::Ledger;
@@ -13,6 +16,14 @@ use crate::redact::redact;
 const KEPT_LINES: usize = 100;
 /// Last lines that stand in the container's row.
 const TAIL_LINES: usize = 20;
+
+/// Line with which Python opens a traceback; what went wrong stands at the traceback's end.
+const TRACEBACK: &str = "Traceback (most recent call last):";
+/// `ValueError: …`, `KeyboardInterrupt`, `sqlalchemy.exc.OperationalError: …`.
+static EXCEPTION: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:\s|$)").ok());
+/// `thread 'main' panicked at src/main.rs:3:5:`, with which Rust says where; the next line says why.
+static PANICKED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\bpanicked at \S+:\d+:\d+:$").ok());
 
 /// One stored line: its time, and its text as it stands in the observation.
 #[derive(Debug, Clone)]
@@ -53,17 +64,19 @@ pub fn digest(objects: &Objects, containers: &mut [ContainerFact], ledger: &mut 
     digests
 }
 
-fn store(log: &LogRead, ledger: &mut Ledger) -> Digest {
+/// Writes one log down, condensed to its last lines.
+pub(super) fn store(log: &LogRead, ledger: &mut Ledger) -> Digest {
     // As a whole, before it falls into lines: a key may span many of them, and no line tells of it alone.
     let text = redact(&log.text);
     let mut lines: Vec<(Option<DateTime<Utc>>, &str)> =
         text.lines().filter(|line| !line.trim().is_empty()).map(|line| (time_of(line), line)).collect();
     lines.sort_by_key(|(at, _)| *at);
+    let lines = joined(lines);
     let skipped = lines.len().saturating_sub(KEPT_LINES);
     let page = ledger.open(&log.source, &log.query, log.milliseconds);
     let mut digest = Digest { evidence: String::new(), lines: Vec::new() };
     for (at, line) in lines.into_iter().skip(skipped) {
-        let quote = ledger.line(page, line);
+        let quote = ledger.line(page, &line);
         let text = if at.is_some() { after_time(&quote.text) } else { quote.text.as_str() };
         let judgement = classify::judge(text);
         digest.lines.push(Line { at, text: text.to_owned(), judgement });
@@ -72,12 +85,33 @@ fn store(log: &LogRead, ledger: &mut Ledger) -> Digest {
     digest
 }
 
+/// Rust tells where it panics on one line and why on the next: they become one.
+fn joined(lines: Vec<(Option<DateTime<Utc>>, &str)>) -> Vec<(Option<DateTime<Utc>>, String)> {
+    let mut whole: Vec<(Option<DateTime<Utc>>, String)> = Vec::with_capacity(lines.len());
+    for (at, line) in lines {
+        let text = if at.is_some() { after_time(line) } else { line };
+        match whole.last_mut() {
+            Some((_, place))
+                if PANICKED.as_ref().is_some_and(|it| it.is_match(place))
+                    && !text.is_empty()
+                    && !text.starts_with("note: ") =>
+            {
+                place.push(' ');
+                place.push_str(text);
+            }
+            _ => whole.push((at, line.trim_end().to_owned())),
+        }
+    }
+    whole
+}
+
 /// The weightiest line wins, the last of equals: what comes last is nearest to the death. The first log
 /// decides unless it has nothing to say.
 fn take_best(row: &mut ContainerFact, digests: &[Digest]) {
     let best = |digest: &Digest| {
         let lines = digest.lines.iter().enumerate().filter(|(_, line)| !line.text.trim().is_empty());
-        lines.max_by_key(|(index, line)| (line.judgement.weight, *index)).map(|(_, line)| line.clone())
+        let best = lines.max_by_key(|(index, line)| (line.judgement.weight, *index));
+        best.map(|(index, line)| reason(line, &digest.lines[index + 1..]))
     };
     let judged: Vec<(&Digest, Line)> =
         digests.iter().filter_map(|digest| Some((digest, best(digest)?))).collect();
@@ -89,6 +123,14 @@ fn take_best(row: &mut ContainerFact, digests: &[Digest]) {
     row.log_evidence.clone_from(&digest.evidence);
     let skipped = digest.lines.len().saturating_sub(TAIL_LINES);
     row.log_tail = digest.lines.iter().skip(skipped).map(|line| line.text.clone()).collect();
+}
+
+/// The line itself, or where it only opens a traceback, the later one that says what went wrong; its class
+/// stays.
+fn reason(line: &Line, later: &[Line]) -> Line {
+    let named = |line: &&Line| EXCEPTION.as_ref().is_some_and(|it| it.is_match(line.text.trim_end()));
+    let told = later.iter().find(named).filter(|_| line.text.trim_end().ends_with(TRACEBACK));
+    told.map_or_else(|| line.clone(), |told| Line { judgement: line.judgement, ..told.clone() })
 }
 
 fn time_of(line: &str) -> Option<DateTime<Utc>> {
@@ -152,6 +194,30 @@ mod tests {
             best("waiting", 3, vec![log(false, now), log(true, before)]).log_line,
             "ERROR: slow start"
         );
+    }
+
+    #[test]
+    fn a_traceback_s_exception_and_a_panic_s_message_are_the_quote() {
+        let python = "2026-11-21T07:00:00Z Traceback (most recent call last):\n\
+                      2026-11-21T07:00:00Z   File \"/app/main.py\", line 7, in <module>\n\
+                      2026-11-21T07:00:00Z     load(42)\n\
+                      2026-11-21T07:00:00Z   File \"/app/main.py\", line 3, in load\n\
+                      2026-11-21T07:00:00Z     raise ValueError(f\"odd {x}\")\n\
+                      2026-11-21T07:00:00Z ValueError: odd 42\n\
+                      2026-11-21T07:00:01Z bye\n";
+        let row = best("waiting", 1, vec![log(false, python)]);
+        assert_eq!((row.log_class.as_str(), row.log_line.as_str()), ("panic", "ValueError: odd 42"));
+        let rust = "2026-11-21T07:00:00Z thread 'main' panicked at src/main.rs:3:5:\n\
+                    2026-11-21T07:00:00Z the ledger has no page 7\n\
+                    2026-11-21T07:00:00Z note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
+        let row = best("waiting", 1, vec![log(false, rust)]);
+        assert_eq!(
+            (row.log_class.as_str(), row.log_line.as_str()),
+            ("panic", "thread 'main' panicked at src/main.rs:3:5: the ledger has no page 7")
+        );
+        let cut =
+            "2026-11-21T07:00:00Z Traceback (most recent call last):\n2026-11-21T07:00:00Z   File \"a\"";
+        assert_eq!(best("waiting", 1, vec![log(false, cut)]).log_line, TRACEBACK, "its end is not there");
     }
 
     #[test]

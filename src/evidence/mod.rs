@@ -14,11 +14,13 @@ pub(crate) mod events;
 mod fetch;
 mod focus;
 mod follow_up;
+mod gone_pods;
 mod inquiry;
 mod ledger;
 mod logs;
 mod metrics;
 mod node;
+mod node_events;
 mod nodes;
 mod objects;
 mod placement;
@@ -99,6 +101,9 @@ fn facts_into(objects: &Objects, workload: &Workload, alerts: &[Alert], ledger: 
     facts.cronjobs = batch::cronjobs(objects, &focus, ledger);
     facts.hpas = scaling::hpas(objects, &focus, ledger);
     let digests = logs::digest(objects, &mut facts.containers, ledger);
+    let gone: Vec<_> =
+        objects.gone_logs.iter().map(|log| (log.pod.clone(), logs::store(log, ledger))).collect();
+    gone_pods::tell(&mut facts.jobs, &gone);
     facts.dependencies = dependencies::rows(objects, &facts.containers, &digests);
     facts.usage = usage::rows(objects, &focus, &facts, ledger);
     facts.alert_rules = usage::rules(objects, &facts, ledger);
@@ -121,6 +126,7 @@ fn take_pods(
 ) {
     if !objects.pods.known {
         facts.events = events::rows(objects, focus, began, ledger).0;
+        facts.events.extend(node_events::rows(objects, focus, began, ledger));
         return;
     }
     let page = ledger.open("kubernetes", &objects.pods.query, objects.pods.milliseconds);
@@ -136,6 +142,7 @@ fn take_pods(
     facts.events = events;
     facts.containers = containers::rows(objects, focus, &probes, ledger, page);
     containers::take_pull_errors(&mut facts.containers, &facts.events);
+    facts.events.extend(node_events::rows(objects, focus, began, ledger));
 }
 
 /// Observations without rows of their own: readiness of the API server, sums of requests, memory peaks.

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 
 use super::fetch::{both_rounds, first_round};
+use super::inquiry::last_round;
 use super::objects::{Objects, gap};
-use super::{Sources, pods, survey};
+use super::{Sources, facts_from, pods, survey};
 use crate::alert::Alert;
 use crate::facts::Facts;
 use crate::source::kubernetes::Scoped;
@@ -46,5 +47,7 @@ pub(super) async fn gather(
         objects.jobs.items.extend(own.jobs.items.iter().cloned());
         objects.readyz = objects.readyz.or_else(|| own.readyz.clone());
     }
+    let draft = facts_from(&objects, node, alerts);
+    last_round(scoped, node, &draft, &mut objects).await;
     survey::node_facts(&objects, &namespaces, node, alerts)
 }

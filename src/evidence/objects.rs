@@ -48,6 +48,8 @@ pub struct Objects {
     /// Pods of other namespaces, where the scope lets them be seen: only for how far trouble reaches.
     pub elsewhere: Vec<Pod>,
     pub events: Read<Event>,
+    /// About the nodes that the pods are on; a node's own stand in `events`.
+    pub node_events: Read<Event>,
     pub deployments: Read<Deployment>,
     pub replica_sets: Read<ReplicaSet>,
     pub stateful_sets: Read<StatefulSet>,
@@ -70,6 +72,8 @@ pub struct Objects {
     pub config_map_names: Vec<String>,
     pub service_accounts: BTreeMap<String, Existence>,
     pub logs: Vec<LogRead>,
+    /// Of pods that the API no longer has.
+    pub gone_logs: Vec<LogRead>,
     pub memory: Vec<MemoryRead>,
     pub measurements: Measurements,
     pub more: More,

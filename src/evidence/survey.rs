@@ -94,6 +94,7 @@ fn own_part(whole: &Facts) -> Facts {
     let own_node = |node: &&NodeFact| whole.workload.kind == "Node" && node.name == whole.workload.name;
     part.nodes = whole.nodes.iter().filter(own_node).cloned().collect();
     part.quotas.clone_from(&whole.quotas);
+    part.leases.clone_from(&whole.leases);
     let own = |kind: &str| kind == whole.workload.kind || kind == "ResourceQuota";
     part.events = whole.events.iter().filter(|event| own(&event.kind)).cloned().collect();
     part

@@ -66,7 +66,7 @@ pub fn judge(facts: &Facts, findings: &[Finding], gaps: &[Gap]) -> Option<Health
 /// A source that was asked and did not answer leaves doubt; one that is not configured was never needed for
 /// what the state of objects decides.
 fn matters(gap: &Gap) -> bool {
-    gap.source == "kubernetes" || gap.source == "runbook" || gap.why != "not configured"
+    gap.source == "kubernetes" || gap.source == "runbook" || !gap.why.starts_with("not configured")
 }
 
 /// `shell`: it stands for the namespace around the parts, which has nothing of its own to be ready.

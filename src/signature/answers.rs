@@ -97,6 +97,14 @@ const FAMILIES: &[Family] = &[
         ids: &[],
         by_state: true,
     },
+    Family { alerts: &["KubeSchedulerDown"], tables: &["leases"], ids: &["scheduler-"], by_state: false },
+    Family {
+        alerts: &["KubeControllerManagerDown"],
+        tables: &["leases"],
+        ids: &["controller-manager-"],
+        by_state: false,
+    },
+    Family { alerts: &["KubeAggregatedAPI*"], tables: &["api_services"], ids: &[], by_state: false },
     Family {
         alerts: &["KubeNodeNotReady", "KubeNodeUnreachable", "KubeNodePressure"],
         tables: &["nodes"],
@@ -129,13 +137,18 @@ const FAMILIES: &[Family] = &[
 const BY_DESIGN: [&str; 2] = ["Watchdog", "InfoInhibitor"];
 
 /// Can this signature be why one of these alerts fires? True where nothing is known about the alerts.
-pub(super) fn answers(alerts: &[String], signature: &Signature) -> bool {
+pub fn answers(alerts: &[String], signature: &Signature) -> bool {
     let mut known = alerts.iter().filter_map(|alert| family(alert)).peekable();
     known.peek().is_none()
         || known.any(|family| {
             family.tables.contains(&signature.over)
                 || family.ids.iter().any(|start| signature.id.starts_with(start))
         })
+}
+
+/// Is anything known about what this alert measures?
+pub fn is_known(alert: &str) -> bool {
+    family(alert).is_some()
 }
 
 /// Is every one of these alerts true or false by the state of objects alone? What measures traffic or usage

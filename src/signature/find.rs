@@ -203,6 +203,7 @@ impl Judge<'_, '_> {
             },
             began: rows.iter().filter_map(|row| row.began).min(),
             pods,
+            containers: rows.iter().filter_map(|row| row.container.clone()).collect(),
             finding: Finding {
                 signature: signature.id.clone(),
                 role: Role::Primary,

@@ -16,7 +16,7 @@ mod template;
 mod tests;
 mod wide;
 
-pub use answers::{fire_by_design, state_decides};
+pub use answers::{answers, fire_by_design, is_known, state_decides};
 pub use compile::{Misprint, Signature};
 pub use find::{Found, find};
 pub use scope::TABLES;

@@ -25,6 +25,8 @@ pub(super) struct Candidate {
     pub began: Option<DateTime<Utc>>,
     /// Pods whose rows matched; empty for what concerns the workload as a whole.
     pub pods: BTreeSet<String>,
+    /// Pod and container of the rows that are containers; empty for rows of other tables.
+    pub containers: BTreeSet<(String, String)>,
 }
 
 /// Signature id → every id it explains, through chains as well.
@@ -76,13 +78,19 @@ pub(super) fn rank(mut candidates: Vec<Candidate>, consequences: &Consequences) 
     candidates
 }
 
-/// Two signatures that explain each other explain neither; findings about different pods neither.
+/// Two signatures that explain each other explain neither; findings about different pods, or about different
+/// containers, neither.
 fn explains(cause: &Candidate, effect: &Candidate, consequences: &Consequences) -> bool {
     let reaches = |from: &Candidate, to: &Candidate| {
         consequences.get(&from.finding.signature).is_some_and(|ids| ids.contains(&to.finding.signature))
     };
-    let apart = !cause.pods.is_empty() && !effect.pods.is_empty() && cause.pods.is_disjoint(&effect.pods);
+    let apart = differ(&cause.pods, &effect.pods) || differ(&cause.containers, &effect.containers);
     !apart && reaches(cause, effect) && !reaches(effect, cause)
+}
+
+/// Both sides name some, and none in common.
+fn differ<T: Ord>(one: &BTreeSet<T>, other: &BTreeSet<T>) -> bool {
+    !one.is_empty() && !other.is_empty() && one.is_disjoint(other)
 }
 
 #[cfg(test)]
@@ -100,6 +108,7 @@ mod tests {
             began: None,
             failing_pods: pods.len(),
             pods: pods.iter().map(|pod| (*pod).to_owned()).collect(),
+            containers: BTreeSet::new(),
             finding: Finding {
                 workloads: Vec::new(),
                 signature: id.to_owned(),
@@ -146,6 +155,20 @@ mod tests {
         assert_eq!(order(found, &chain), ["oom+", "loop+"]);
         let found = vec![candidate("loop", 5, &["a"]), candidate("oom", 9, &[])];
         assert_eq!(order(found, &chain), ["oom+", "loop-"], "a workload's cause reaches every pod");
+    }
+
+    #[test]
+    fn findings_about_different_containers_of_one_pod_do_not_explain_each_other() {
+        let chain = known(&[("oom", &["loop", "not-ready"])]);
+        let of = |id: &str, rank: i64, names: &[&str]| {
+            let mut one = candidate(id, rank, &["a"]);
+            one.containers = names.iter().map(|name| ("a".to_owned(), (*name).to_owned())).collect();
+            one
+        };
+        let found = vec![of("loop", 5, &["web"]), of("oom", 9, &["sync"])];
+        assert_eq!(order(found, &chain), ["oom+", "loop+"]);
+        let found = vec![of("loop", 5, &["web", "sync"]), of("oom", 9, &["sync"]), of("not-ready", 1, &[])];
+        assert_eq!(order(found, &chain), ["oom+", "loop-", "not-ready-"], "a pod's row is about all of it");
     }
 
     #[test]

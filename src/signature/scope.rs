@@ -52,6 +52,8 @@ pub(super) struct Row {
     pub log: Value,
     /// Names of the pods that this row is about.
     pub pods: Vec<String>,
+    /// Pod and container that it is, in the table of containers.
+    pub container: Option<(String, String)>,
     /// Seconds since the row was true; 0 for what is true now.
     pub age_seconds: i64,
     /// When it came to be, where the row says so.
@@ -139,7 +141,7 @@ pub(super) fn rows(facts: &Facts, table: &str) -> Result<Vec<Row>, String> {
         "references" => all(&facts.references, |row| row.waiting_pods.clone(), |_| 0),
         "services" => all(&facts.services, |_| Vec::new(), |_| 0),
         "quotas" => all(&facts.quotas, |_| Vec::new(), |_| 0),
-        "jobs" => all(&facts.jobs, |_| Vec::new(), |_| 0),
+        "jobs" => jobs(facts),
         "cronjobs" => all(&facts.cronjobs, |_| Vec::new(), |_| 0),
         "hpas" => all(&facts.hpas, |_| Vec::new(), |_| 0),
         "dependencies" => all(&facts.dependencies, |row| vec![row.pod.clone()], |_| 0),
@@ -170,6 +172,7 @@ fn all<T: Serialize>(
                 value: value(item)?,
                 log,
                 pods: pods(item),
+                container: None,
                 age_seconds: age(item),
                 began: None,
                 failing: false,
@@ -199,7 +202,17 @@ fn containers(facts: &Facts) -> Result<Vec<Row>, String> {
         let log = [("evidence", fact.log_evidence.as_str()), ("quote", fact.log_line.as_str())];
         row.log = value(&BTreeMap::from(log))?;
         row.failing = fact.failing;
+        row.container = Some((fact.pod.clone(), fact.name.clone()));
         row.began = fact.exited_at;
+    }
+    Ok(rows)
+}
+
+fn jobs(facts: &Facts) -> Result<Vec<Row>, String> {
+    let mut rows = all(&facts.jobs, |_| Vec::new(), |_| 0)?;
+    for (row, fact) in rows.iter_mut().zip(&facts.jobs) {
+        let log = [("evidence", fact.log_evidence.as_str()), ("quote", fact.log_line.as_str())];
+        row.log = value(&BTreeMap::from(log))?;
     }
     Ok(rows)
 }

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rank::Candidate;
-use crate::facts::Facts;
+use crate::facts::{DependencyFact, Facts};
 use crate::report::{Category, Finding, Role};
 use crate::workload::{ObjectRef, Workload};
 
@@ -65,6 +65,7 @@ pub(super) fn join(mut views: Vec<View<'_>>, subject: &Workload) -> Vec<Candidat
 fn take_in(known: &mut Candidate, other: Candidate) {
     known.failing_pods += other.failing_pods;
     known.pods.extend(other.pods);
+    known.containers.extend(other.containers);
     known.stale &= other.stale;
     known.began = known.began.into_iter().chain(other.began).min();
     let (finding, other) = (&mut known.finding, other.finding);
@@ -100,13 +101,17 @@ fn waits_for(views: &[View<'_>], at: usize) -> BTreeSet<usize> {
     }
     let missed =
         own.facts.dependencies.iter().filter(|row| row.service_exists == "yes" && row.ready_endpoints == 0);
-    // `db` of `db.shop.svc.cluster.local`: such a Service is in the namespace, or it would not be known.
-    let missed: BTreeSet<&str> = missed.filter_map(|row| row.host.split('.').next()).collect();
+    // Facts of an earlier release do not name the Service: `db` of `db.shop.svc.cluster.local` is one of the
+    // namespace, or it would not be known.
+    let name = |row: &'_ DependencyFact| match row.service.is_empty() {
+        true => row.host.split('.').next().unwrap_or_default().to_owned(),
+        false => row.service.clone(),
+    };
+    let missed: BTreeSet<String> = missed.map(name).collect();
     let behind = |view: &View<'_>| {
         view.facts.workload.namespace == own.facts.workload.namespace
             && view.facts.services.iter().any(|service| {
-                missed.contains(service.name.as_str())
-                    && (service.selects_workload || service.meant_for_workload)
+                missed.contains(&service.name) && (service.selects_workload || service.meant_for_workload)
             })
     };
     let others = views.iter().enumerate().filter(|(index, view)| *index != at && behind(view));

@@ -87,7 +87,11 @@ async fn a_case_that_fails_says_what_was_expected_and_what_was_found() {
     let case = "cases/memory/oom-container-limit/case.yaml";
     checkout.edit(case, "signature: oom-container-limit", "signature: exit-137-by-itself");
     checkout.edit("cases/probes/liveness-probe-kills/case.yaml", "queue lock is held", "queue lock is free");
-    checkout.edit("cases/image/image-not-found/case.yaml", "Deployment billing/", "Deployment shop/");
+    checkout.edit(
+        "cases/image/image-not-found-first-revision/case.yaml",
+        "Deployment billing/",
+        "Deployment shop/",
+    );
     checkout.edit("cases/quota/quota-exceeded/case.yaml", "known_pattern", "inconclusive");
     checkout.edit(
         "cases/node/node-disk-pressure/case.yaml",
@@ -124,11 +128,15 @@ async fn a_case_that_cannot_be_read_is_told_with_its_place() {
     let near = "cases/memory/oom-container-limit-near/case.yaml";
     checkout.edit(near, "near_miss_of:", "near_mis_of:");
     checkout.edit(
-        "cases/image/image-not-found/case.yaml",
+        "cases/image/image-not-found-first-revision/case.yaml",
         "signature: image-not-found",
         "signature: image-not-fond",
     );
-    checkout.edit("cases/image/image-not-found-near/case.yaml", "0/state/waiting", "7/state/waiting");
+    checkout.edit(
+        "cases/image/image-not-found-first-revision-near/case.yaml",
+        "0/state/waiting",
+        "7/state/waiting",
+    );
     checkout.edit("cases/job/job-backoff-limit/objects.yaml", "backoffLimit: 1", "backoffLimit: one");
     checkout.edit(
         "cases/quota/quota-exceeded/objects.yaml",
@@ -150,7 +158,7 @@ async fn a_case_that_cannot_be_read_is_told_with_its_place() {
     for line in [
         "/cases/memory/oom-container-limit-near/case.yaml:4:1: ",
         "near_mis_of",
-        "/cases/image/image-not-found/case.yaml:7:16: no signature `image-not-fond` is known",
+        "/cases/image/image-not-found-first-revision/case.yaml:7:16: no signature `image-not-fond` is known",
         "there is no `7`",
         "Job data/import: spec.backoffLimit: ",
         "Deployment finance/ledger: .spec.progressDedlineSeconds: Kubernetes knows no such field",

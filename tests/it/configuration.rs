@@ -1,4 +1,5 @@
 //! `config/whodunit.yaml` is the documentation of the settings: it may neither lack a key nor lie about a default.
+//! The README's table of alerts is what the program says.
 
 use std::path::Path;
 
@@ -65,4 +66,20 @@ fn every_setting_is_documented() {
     };
     let missing: Vec<&&str> = keys.iter().filter(|key| !is_documented(key)).collect();
     assert!(missing.is_empty(), "config/whodunit.yaml says nothing of {missing:?}");
+}
+
+#[test]
+fn the_table_of_alerts_in_the_readme_is_what_the_program_says() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_whodunit"));
+    let output = command.args(["runbooks", "alerts", "--markdown"]).output().unwrap();
+    assert!(output.status.success());
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.lines().count() > 40, "{table}");
+    let readme = read("README.md");
+    let (_, rest) = readme.split_once("held by a test -->\n").expect("README.md has no table of alerts");
+    let (written, _) = rest.split_once("<!-- end of alerts -->").expect("the table of alerts has no end");
+    assert!(
+        written == table,
+        "write the table of README.md anew: whodunit runbooks alerts --markdown\n{table}"
+    );
 }

@@ -17,6 +17,7 @@ mod hostile;
 mod house;
 mod injections;
 mod intake;
+mod listed_sources;
 mod mcp;
 mod memory;
 mod model;

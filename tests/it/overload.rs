@@ -170,7 +170,7 @@ async fn a_guessed_incident_joins_the_right_one_and_both_threads_say_so() {
         .await;
     hurry(&house).await;
     house.kubernetes.faults().inject("/", Fault::Status(403));
-    post(&house, alert("HighErrorRate", "firing", json!({"pod": "api-gateway"}))).await;
+    post(&house, alert("KubePodNotReady", "firing", json!({"pod": "api-gateway"}))).await;
     house.kubernetes.faults().clear();
     hurry(&house).await;
 
@@ -183,7 +183,7 @@ async fn a_guessed_incident_joins_the_right_one_and_both_threads_say_so() {
             .fetch_all(&house.pool)
             .await
             .unwrap();
-    assert_eq!(names, ["HighErrorRate", "KubeDeploymentReplicasMismatch"]);
+    assert_eq!(names, ["KubeDeploymentReplicasMismatch", "KubePodNotReady"]);
     let threads = house.slack.threads();
     let [right, guessed] = threads.as_slice() else { panic!("{threads:#?}") };
     assert!(says(&guessed[0], "Joined another incident"), "{guessed:#?}");
@@ -194,7 +194,7 @@ async fn a_guessed_incident_joins_the_right_one_and_both_threads_say_so() {
     let looked_again = right.iter().filter(|message| says(message, "Looked again")).count();
     assert_eq!(looked_again, 1, "an alert name that nobody had looked at: {right:#?}");
 
-    post(&house, alert("HighErrorRate", "resolved", json!({"pod": "api-gateway"}))).await;
+    post(&house, alert("KubePodNotReady", "resolved", json!({"pod": "api-gateway"}))).await;
     assert_eq!(incidents(&house).await[0].1, "open", "the other alert still fires");
     let last = alert("KubeDeploymentReplicasMismatch", "resolved", json!({"deployment": "api-gateway"}));
     post(&house, last).await;

@@ -1,12 +1,12 @@
 //! A runbook's scope, enforced: a view of the client that refuses other namespaces, and in the narrowest
 //! scope the logs of other pods. What every scope may read beyond its namespace is listed here and has no
 //! content of other workloads in it: nodes, classes, volumes, webhook configurations and aggregated APIs,
-//! component leases, sums of requests per node, and counts of addresses behind a Service that those name.
+//! component leases, what befell nodes, sums of requests per node, and counts of addresses behind a Service that those name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::api::core::v1::{Event, Namespace, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::{NamespaceResourceScope, Resource};
 use serde::de::DeserializeOwned;
@@ -64,6 +64,11 @@ const SHARED_KINDS: [&str; 7] = [
 const COMPONENT_LEASES: [&str; 2] = ["kube-scheduler", "kube-controller-manager"];
 const SYSTEM_NAMESPACE: &str = "kube-system";
 const NODE_LEASE_NAMESPACE: &str = "kube-node-lease";
+
+/// Namespace in which the kubelet and the node controller file events about nodes.
+const NODE_EVENTS_NAMESPACE: &str = "default";
+/// Reasons of events about nodes that every scope may see: of others they name a process at most.
+const NODE_EVENT_REASONS: [&str; 4] = ["SystemOOM", "OOMKilling", "Rebooted", "NodeNotReady"];
 
 #[derive(Debug, Clone)]
 pub struct Scoped<'a> {
@@ -136,6 +141,19 @@ impl<'a> Scoped<'a> {
             return Err(Error::Refused(format!("lease {name} is not one of a component")));
         }
         self.client.get(if of_node { NODE_LEASE_NAMESPACE } else { SYSTEM_NAMESPACE }, name).await
+    }
+
+    /// What befell these nodes, in every scope: events of a few reasons, and of no other node.
+    pub async fn node_events(&self, nodes: &BTreeSet<String>) -> Result<Answer<Listing<Event>>, Error> {
+        let query = ListQuery::fields("involvedObject.kind=Node");
+        let mut answer = self.client.list::<Event>(NODE_EVENTS_NAMESPACE, &query).await?;
+        answer.value.items.retain(|event| {
+            let object = &event.involved_object;
+            object.kind.as_deref() == Some("Node")
+                && object.name.as_ref().is_some_and(|name| nodes.contains(name))
+                && event.reason.as_deref().is_some_and(|reason| NODE_EVENT_REASONS.contains(&reason))
+        });
+        Ok(answer)
     }
 
     /// The namespace itself, where the scope allows what is in it.
