@@ -54,6 +54,8 @@ pub fn sole(message: &str) -> Option<&'static str> {
         &["control-plane"],
         &["control-plane", "cordon"],
         &["control-plane", "cordon", "node-condition"],
+        // Newer messages name no taint, so that the control plane's looks like any other.
+        &["control-plane", "cordon", "node-condition", "taint"],
     ] {
         let left: Vec<&&str> = found.iter().filter(|kind| !aside.contains(kind)).collect();
         if let [only] = left.as_slice() {
@@ -140,6 +142,10 @@ mod tests {
             ),
             (
                 "0/2 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }, 1 node(s) exceed max volume count.",
+                Some("volume-limit"),
+            ),
+            (
+                "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 node(s) exceed max volume count.",
                 Some("volume-limit"),
             ),
             (
