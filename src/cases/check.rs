@@ -13,6 +13,7 @@ use k8s_openapi::api::node::v1 as node;
 use k8s_openapi::api::policy::v1 as policy;
 use k8s_openapi::api::scheduling::v1 as scheduling;
 use k8s_openapi::api::storage::v1 as storage;
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -23,7 +24,8 @@ use super::case::Origin;
 const MAX_FAULTS: usize = 10;
 
 /// Built-in kinds without a namespace.
-const CLUSTER_WIDE: [&str; 12] = [
+const CLUSTER_WIDE: [&str; 13] = [
+    "APIService",
     "CSIDriver",
     "CSINode",
     "IngressClass",
@@ -104,6 +106,7 @@ fn check_for(api_version: &str, kind: &str) -> Option<Check> {
         ("scheduling.k8s.io/v1", "PriorityClass") => typed::<scheduling::PriorityClass>,
         ("coordination.k8s.io/v1", "Lease") => typed::<coordination::Lease>,
         ("node.k8s.io/v1", "RuntimeClass") => typed::<node::RuntimeClass>,
+        ("apiregistration.k8s.io/v1", "APIService") => typed::<APIService>,
         ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration") => {
             typed::<admission::MutatingWebhookConfiguration>
         }

@@ -24,8 +24,10 @@ const MAX_BACKENDS: usize = 4;
 const UNSEEN_SECS: i64 = 30;
 /// Alerts about objects and machines, not about what callers meet.
 const OBJECT_ALERTS: [&str; 5] = ["Kube", "Node", "CPUThrottling", "etcd", "Info"];
-/// Log classes and probe words of traffic that gets no answer.
+/// Log classes of traffic that gets no answer.
 const SILENT: [&str; 2] = ["timeout", "dns"];
+/// Words of probes and logs about it; `could not connect: … timed out` is of another class.
+const SILENT_WORDS: [&str; 3] = ["timeout", "timed out", "deadline"];
 
 /// What the facts so far make worth asking.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -62,10 +64,9 @@ fn wanted(draft: &Facts, workload: &Workload) -> Wanted {
     let routes = matches!(workload.kind.as_str(), "Service" | "Ingress") || callers;
     let silent = draft.dependencies.iter().any(|row| SILENT.contains(&row.class.as_str()))
         || draft.containers.iter().filter(|row| row.failing).any(|row| {
-            let probe = format!("{} {}", row.readiness_failure, row.liveness_failure).to_lowercase();
-            SILENT.contains(&row.log_class.as_str())
-                || probe.contains("timeout")
-                || probe.contains("deadline")
+            let said = format!("{} {} {}", row.readiness_failure, row.liveness_failure, row.log_line);
+            let said = said.to_lowercase();
+            SILENT.contains(&row.log_class.as_str()) || SILENT_WORDS.iter().any(|words| said.contains(words))
         });
     let metrics = ["metrics API", "unable to handle the request", "could not find the requested resource"];
     Wanted {

@@ -12,6 +12,7 @@ use super::focus::{Focus, name_of};
 use super::ledger::Ledger;
 use super::objects::Objects;
 use super::placement::labels;
+use super::references::similar;
 use super::units;
 use crate::facts::{BudgetFact, IngressFact, PolicyFact, ServiceFact};
 
@@ -25,7 +26,7 @@ fn age(objects: &Objects, metadata: &ObjectMeta) -> i64 {
     at.map_or(0, |at| (objects.now - at).num_seconds())
 }
 
-/// Routes that lead to a Service of the workload, or to none that exists and look meant for it.
+/// Routes that lead to a Service of the workload, or to none that exists and whose name looks like one of its.
 pub fn ingresses(
     objects: &Objects,
     focus: &Focus<'_>,
@@ -33,6 +34,8 @@ pub fn ingresses(
     ledger: &mut Ledger,
 ) -> Vec<IngressFact> {
     let own: BTreeSet<&str> = services.iter().map(|row| row.name.as_str()).collect();
+    let mut names: Vec<String> = services.iter().map(|row| row.name.clone()).collect();
+    names.push(focus.workload.name.clone());
     let mut rows: Vec<IngressFact> = Vec::new();
     for ingress in &objects.more.ingresses.items {
         let is_subject =
@@ -42,6 +45,7 @@ pub fn ingresses(
                 || focus.everything
                 || own.contains(row.service.as_str())
                 || row.service == focus.workload.name
+                || row.service_exists == "no" && !similar(&row.service, &names).is_empty()
         };
         rows.extend(routes(objects, ingress).into_iter().filter(concerns));
     }
