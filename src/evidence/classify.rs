@@ -33,7 +33,7 @@ const CLASSES: [(&str, &str); 17] = [
         r"password authentication failed|access denied for user|WRONGPASS|NOAUTH|authentication (failed|failure|required|error)|invalid (credentials|password|api key|token)|\b401\b.*unauthorized|\bunauthorized\b|login failed|(role|user) .* does not exist|bad credentials|ACCESS_REFUSED|no pg_hba\.conf entry|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|called without any password configured",
     ),
     ("refused", r"connection refused|ECONNREFUSED"),
-    ("timeout", r"i/o timeout"),
+    ("timeout", r"i/o timeout|connect(ion)?\b[^.]{0,80}\btimed[- ]?out"),
     (
         "missing-relation",
         r#"(relation|table|column|schema|database|index|function|type|collection) ["'`]?[\w.]+["'`]? (does not|doesn't) exist|table '[^']+' doesn't exist|no such (table|column)|UNKNOWN_TOPIC_OR_PARTITION|unknown (column|database|table)|UndefinedTable|UndefinedColumn"#,

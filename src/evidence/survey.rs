@@ -95,6 +95,9 @@ fn own_part(whole: &Facts) -> Facts {
     part.nodes = whole.nodes.iter().filter(own_node).cloned().collect();
     part.quotas.clone_from(&whole.quotas);
     part.leases.clone_from(&whole.leases);
+    // A route to a Service that is not there belongs to no workload.
+    let nowhere = whole.ingresses.iter().filter(|row| row.service_exists == "no");
+    part.ingresses = nowhere.cloned().collect();
     let own = |kind: &str| kind == whole.workload.kind || kind == "ResourceQuota";
     part.events = whole.events.iter().filter(|event| own(&event.kind)).cloned().collect();
     part
