@@ -55,17 +55,17 @@ async fn asked(header: Option<&str>) -> (u64, u64) {
         std::fs::write(folder.path().join("analytics.md"), text).unwrap();
     }
     let (listener, url) = listen().await;
-    tokio::spawn(Arc::new(KubernetesStandIn::new(&recording).unwrap()).serve(listener, stop.clone()));
+    tokio::spawn(Arc::new(KubernetesStandIn::new(recording).unwrap()).serve(listener, stop.clone()));
     let kubernetes = settings::Kubernetes { url: Some(url), ..settings::Kubernetes::default() };
     let start = async |backend| {
-        let stand_in = Arc::new(BackendStandIn::new(&recording, backend).unwrap());
+        let stand_in = Arc::new(BackendStandIn::new(recording, backend).unwrap());
         let (listener, url) = listen().await;
         tokio::spawn(Arc::clone(&stand_in).serve(listener, stop.clone()));
         (stand_in, settings::HttpSource { url: Some(url), ..settings::HttpSource::default() })
     };
     let ((prometheus, at_prometheus), (loki, at_loki)) =
         (start(Backend::Prometheus).await, start(Backend::Loki).await);
-    let http = reqwest::Client::new();
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
     let sources = Sources {
         kubernetes: Some(Client::connect(&kubernetes).await.unwrap()),
         prometheus: Prometheus::new(http.clone(), &at_prometheus).unwrap(),

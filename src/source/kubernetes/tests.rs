@@ -46,6 +46,16 @@ async fn answer(State(seen): State<Seen>, request: Request) -> axum::response::R
                "name":"a","uid":"1","controller":true}]}}"#
                 .into_response()
         }
+        "/api/v1/namespaces/default/events" => {
+            let event = |kind: &str, name: &str, reason: &str| serde_json::json!({"metadata": {}, "involvedObject": {"kind": kind, "name": name}, "reason": reason});
+            let items = [
+                event("Node", "n-1", "SystemOOM"),
+                event("Node", "n-2", "SystemOOM"),
+                event("Node", "n-1", "NodeHasSufficientMemory"),
+                event("Pod", "n-1", "SystemOOM"),
+            ];
+            serde_json::json!({"metadata": {}, "items": items}).to_string().into_response()
+        }
         "/api/v1/namespaces/shop/pods/a-1/log" => "2026-11-21T07:00:00Z line\n".into_response(),
         "/readyz" => {
             (StatusCode::INTERNAL_SERVER_ERROR, "[+]ping ok\n[-]etcd failed: reason withheld").into_response()
@@ -132,6 +142,19 @@ async fn a_scope_refuses_other_namespaces_and_foreign_logs() {
     assert_eq!(narrow.log("shop", "a-1", &log).await.unwrap().value, "2026-11-21T07:00:00Z line\n");
     let wide = client.scoped(Scope::Namespace("shop".to_owned()));
     assert_eq!(wide.log("shop", "b-1", &log).await.unwrap_err(), Error::NotFound);
+}
+
+#[tokio::test]
+async fn every_scope_sees_what_befell_its_nodes_and_nothing_else_of_their_namespace() {
+    let (client, _) = client().await;
+    let narrow = client.scoped(Scope::Workload { namespace: "shop".to_owned() });
+    let events = narrow.node_events(&["n-1".to_owned()].into()).await.unwrap().value.items;
+    let seen: Vec<_> =
+        events.iter().map(|event| (event.involved_object.name.as_deref(), event.reason.as_deref())).collect();
+    assert_eq!(seen, [(Some("n-1"), Some("SystemOOM"))]);
+    let all = ListQuery::default();
+    let refused = narrow.list::<k8s_openapi::api::core::v1::Event>("default", &all).await;
+    assert!(matches!(refused, Err(Error::Refused(_))));
 }
 
 #[tokio::test]
