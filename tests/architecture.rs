@@ -133,6 +133,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "postgres",
             "webhook",
             "incident",
+            "signature",
             "runbook",
             "evidence",
             "investigation",
