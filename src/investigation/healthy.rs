@@ -54,12 +54,13 @@ pub fn judge(facts: &Facts, findings: &[Finding], gaps: &[Gap]) -> Option<Health
     };
     let pods = facts.affected.pods.total;
     let of = if parts.len() > 1 { format!(" of {} workloads", parts.len() - 1) } else { String::new() };
-    let reach = if pods > 0 {
-        format!(": {} {pods} of its pods{of} are well", if pods == 1 { "the" } else { "all" })
-    } else {
-        String::new()
+    let workload = facts.workload.short();
+    let well = match pods {
+        0 => format!("{workload} is well"),
+        1 => format!("{workload} is well, and so is its one pod{of}"),
+        _ => format!("{workload} is well, and so are all {pods} of its pods{of}"),
     };
-    healthy.summary = format!("Nothing is broken on {}{reach}.{lag}", facts.workload.short());
+    healthy.summary = format!("{well}.{lag}");
     Some(healthy)
 }
 
