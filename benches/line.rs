@@ -56,8 +56,9 @@ async fn run() -> Result<()> {
         evidence::print(print).await?;
     }
     if wanted("agent") {
-        let (alone, together) = agent::figures(&folder, &Cluster::start().await?).await?;
-        print("seven tool calls of 2 MB, 20 one by one", &alone.to_string());
+        let [small, alone, together] = agent::figures(&folder, &Cluster::start().await?).await?;
+        print("seven tool calls, recorded answers, 20 one by one", &small.to_string());
+        print("the same with answers of 2 MB", &alone.to_string());
         print("the same, 20 at once", &together.to_string());
     }
     Ok(())

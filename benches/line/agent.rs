@@ -57,21 +57,28 @@ impl std::fmt::Display for Figures {
     }
 }
 
-/// Runs one after the other, then at once.
-pub async fn figures(folder: &Folder, cluster: &Cluster) -> Result<(Figures, Figures)> {
+/// Runs one after the other, over the recorded backends and over large ones, then at once over large ones.
+pub async fn figures(folder: &Folder, cluster: &Cluster) -> Result<[Figures; 3]> {
     let (loki, prometheus, model) = (serve(loki()).await?, serve(prometheus()).await?, serve(model()).await?);
-    let settings = format!(
-        "kubernetes: {{url: '{}', cluster: lab}}\nprometheus: {{url: '{prometheus}'}}\nloki: {{url: '{loki}'}}\n\
-         runbooks: {{without_builtin: true}}\nworker: {{concurrency: {AT_ONCE}}}\nagent: {{usd_per_day: 1000}}\n\
-         models: [{{name: scripted, provider: openai, model: m, base_url: '{model}', usd_per_million: {{input: 3, output: 15}}}}]\n",
-        cluster.kubernetes
-    );
-    let (service, _) = Service::start(folder, &settings).await?;
+    let settings = |prometheus: &str, loki: &str| {
+        format!(
+            "kubernetes: {{url: '{}', cluster: lab}}\nprometheus: {{url: '{prometheus}'}}\nloki: {{url: '{loki}'}}\n\
+             runbooks: {{without_builtin: true}}\nworker: {{concurrency: {AT_ONCE}}}\nagent: {{usd_per_day: 1000}}\n\
+             models: [{{name: scripted, provider: openai, model: m, base_url: '{model}', usd_per_million: {{input: 3, output: 15}}}}]\n",
+            cluster.kubernetes
+        )
+    };
+    let recorded = settings(&cluster.prometheus, &cluster.loki);
+    let (service, _) = Service::start(folder, &recorded).await?;
     // The first run compiles and connects what all later ones share.
     runs(&service, &folder.sockets(), "warm", 1, 1).await?;
+    let small = runs(&service, &folder.sockets(), "small", ALONE, 1).await?;
+    drop(service);
+    let (service, _) = Service::start(folder, &settings(&prometheus, &loki)).await?;
+    runs(&service, &folder.sockets(), "again", 1, 1).await?;
     let alone = runs(&service, &folder.sockets(), "alone", ALONE, 1).await?;
     let together = runs(&service, &folder.sockets(), "together", AT_ONCE, AT_ONCE).await?;
-    Ok((alone, together))
+    Ok([small, alone, together])
 }
 
 async fn runs(service: &Service, sockets: &Path, name: &str, runs: usize, at_once: usize) -> Result<Figures> {
@@ -135,7 +142,7 @@ async fn serve(router: Router) -> Result<String> {
     Ok(url)
 }
 
-/// Seven calls, each over something large, then a conclusion that quotes the case file.
+/// Seven calls, each over something large, then a conclusion that quotes one of the answers.
 fn model() -> Router {
     let calls: Arc<[(&str, Value)]> = Arc::new([
         ("kubernetes_list", json!({"kind": "pods"})),
@@ -154,7 +161,7 @@ fn model() -> Router {
         let turns = messages.iter().filter(|message| message["role"] == "assistant").count();
         let (name, arguments) = match calls.get(turns) {
             Some((name, arguments)) => (*name, arguments.clone()),
-            None => ("conclude", conclusion(messages[1]["content"].as_str().unwrap_or_default())),
+            None => ("conclude", conclusion(messages)),
         };
         Json(json!({
             "id": "x", "object": "chat.completion", "model": "m",
@@ -166,12 +173,13 @@ fn model() -> Router {
     }))
 }
 
-fn conclusion(case_file: &str) -> Value {
-    let whole = |line: &&str| {
-        line.starts_with("[E") && !["…", "] log: ", "changed by"].iter().any(|mark| line.contains(mark))
-    };
-    let line = case_file.lines().find(whole);
-    let (id, quote) = line.and_then(|line| line[1..].split_once("] ")).unwrap_or_default();
+/// Quotes a pod's line of the first answer, `E7 … <data …>` and lines.
+fn conclusion(messages: &[Value]) -> Value {
+    let answer = messages.iter().find(|message| message["role"] == "tool");
+    let answer = answer.and_then(|answer| answer["content"].as_str()).unwrap_or_default();
+    let id: String = answer.chars().take_while(char::is_ascii_alphanumeric).collect();
+    let whole = |line: &&str| line.contains("user-service-") && !line.contains('…');
+    let quote = answer.lines().find(whole).unwrap_or_default().trim();
     json!({
         "outcome": "root_cause", "summary": "It is slow.", "root_cause": "Its command is not in the image.",
         "category": "image", "evidence": [{"id": id, "quote": quote}],
