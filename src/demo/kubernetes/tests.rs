@@ -1,3 +1,5 @@
+//! The stand-in against what a real API server answered: lists, paging, selectors, logs, errors.
+
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, Method};

@@ -1,3 +1,5 @@
+//! The stand-in against Slack's rules: limits, threads, pace, errors.
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

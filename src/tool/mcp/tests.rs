@@ -1,3 +1,5 @@
+//! MCP servers that offer, answer, break and hang: what is taken of them, and within which time.
+
 use std::sync::Mutex;
 use std::time::Instant;
 

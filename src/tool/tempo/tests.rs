@@ -1,3 +1,5 @@
+//! The Tempo tools against recorded and made-up answers: what a model reads, what is refused, and what is sent.
+
 use std::sync::{Arc, Mutex};
 
 use axum::Router;

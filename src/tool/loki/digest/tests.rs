@@ -1,3 +1,5 @@
+//! Lines of logs as a model reads them: templates, counts, what was left out.
+
 use super::*;
 
 fn found(lines: &[(i64, usize, &str)]) -> Found {

@@ -1,3 +1,5 @@
+//! Selectors that a model writes, held to the run's namespaces.
+
 use proptest::prelude::*;
 
 use super::*;
