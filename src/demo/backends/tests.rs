@@ -1,3 +1,5 @@
+//! The backends' stand-in against what real Prometheus, Loki and Tempo answered.
+
 use super::*;
 
 fn ask(backend: Backend, uri: &str) -> (u16, Value) {

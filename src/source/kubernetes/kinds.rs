@@ -135,4 +135,22 @@ mod tests {
         assert!(kind("rollout").unwrap().is_custom());
         assert!(!kind("ing").unwrap().is_custom() && !kind("deploy").unwrap().is_custom());
     }
+
+    #[test]
+    fn the_role_in_the_readme_grants_what_is_read_and_no_secret() {
+        let readme = include_str!("../../../README.md");
+        let (_, rest) = readme.split_once("kind: ClusterRole\n").unwrap();
+        let (role, _) = rest.split_once("\n---").unwrap();
+        let granted: BTreeSet<&str> = role
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '/')
+            .filter(|word| !word.is_empty())
+            .collect();
+        let read = KINDS.iter().filter(|kind| !kind.is_custom()).map(|kind| kind.plural);
+        let lacking: Vec<&str> = read
+            .chain(super::super::scope::SHARED_KINDS)
+            .filter(|plural| !granted.contains(plural))
+            .collect();
+        assert!(lacking.is_empty(), "{lacking:?}");
+        assert!(!granted.contains("secrets") && !role.contains('*'), "{role}");
+    }
 }

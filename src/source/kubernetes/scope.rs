@@ -50,7 +50,7 @@ pub struct Requested {
 }
 
 /// Kinds without a namespace that facts of any workload need.
-const SHARED_KINDS: [&str; 7] = [
+pub(super) const SHARED_KINDS: [&str; 7] = [
     "nodes",
     "storageclasses",
     "persistentvolumes",
