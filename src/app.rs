@@ -23,7 +23,7 @@ use crate::api::{self, ApiState, Ready};
 use crate::evidence::Sources;
 use crate::incident::decide::Rules;
 use crate::incident::resolve::Resolver;
-use crate::intake::{self, Intake};
+use crate::intake::{self, Desk, Intake};
 use crate::investigation::store as investigations;
 use crate::investigator::{Investigator, Reasoner};
 use crate::llm::{self, Ladder};
@@ -87,21 +87,25 @@ impl App {
         });
         let wake = Arc::new(Notify::new());
         let shutdown = CancellationToken::new();
-        let intake = Arc::new(Intake {
-            pool: database.pool.clone(),
+        let resolve_deadline = Duration::from_millis(settings.intake.resolve_ms);
+        let desk = Desk::new(
+            &database.pool,
             rules,
+            (resolver.clone(), resolve_deadline),
+            audience.clone(),
+            Arc::clone(&wake),
+        );
+        let intake = Arc::new(Intake {
             alertmanager: alertmanager?,
             robusta: robusta?,
             grafana: grafana?,
-            resolver: resolver.clone(),
-            resolve_deadline: Duration::from_millis(settings.intake.resolve_ms),
-            audience: audience.clone(),
-            wake: Arc::clone(&wake),
+            desk: Arc::new(desk),
         });
         let worker = Arc::new(Worker {
             pool: database.pool.clone(),
             settings: settings.worker.clone(),
             stale_after: Duration::from_secs(settings.intake.stale_after_secs),
+            retention: settings.retention.clone(),
             investigator: Arc::clone(&investigator),
             resolver,
             audience,

@@ -6,6 +6,7 @@ mod demo;
 mod investigate;
 mod models;
 mod runbooks;
+mod stats;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,6 +59,9 @@ pub enum Command {
     /// Check the configured models
     #[command(subcommand)]
     Models(models::Models),
+    /// Count where every alert is that was ever received, what waits, and what is still to be said.
+    /// Exit code 1: alerts are not accounted for
+    Stats(stats::Options),
     /// Bring the database schema up to date and exit
     Migrate {
         #[command(flatten)]
@@ -91,6 +95,7 @@ impl Command {
             Self::Capture(options) => capture::run(options).await,
             Self::Runbooks(command) => runbooks::run(command).await,
             Self::Models(command) => models::run(command).await,
+            Self::Stats(options) => stats::run(options).await,
             Self::Migrate { config } => {
                 let settings = config.load()?;
                 telemetry::start_log(&settings.log)?;

@@ -1,6 +1,7 @@
 //! Opens the database: the configured server, or the private one that this process owns. Hands out a
 //! migrated pool. It never stores anything itself.
 
+pub mod chore;
 mod private;
 
 use std::path::PathBuf;
@@ -29,6 +30,12 @@ const START_PAUSE: Duration = Duration::from_millis(200);
 const MIGRATION_LOCK_TIMEOUT: &str = "2s";
 /// A statement that takes longer is broken: nothing here is meant to be slow.
 const STATEMENT_TIMEOUT: &str = "15s";
+/// A process that stands still (SIGSTOP, a lost network) in the middle of a transaction must not keep its locks:
+/// others wait for the workloads it had in hand.
+const IDLE_IN_TRANSACTION_TIMEOUT: &str = "10s";
+
+/// Of a command beside a running service.
+const VISITOR_CONNECTIONS: u32 = 2;
 
 /// Channel of NOTIFY for new work of any kind.
 const WAKE_UP: &str = "whodunit";
@@ -65,6 +72,21 @@ impl Database {
         Ok(Self { pool, private })
     }
 
+    /// For a command beside a running service: the configured server, or the private one of the service that runs
+    /// on the same data folder. One that does not run is started, and stopped again by `close`.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub async fn visit(settings: &settings::Database) -> anyhow::Result<Self> {
+        if settings.url.is_none() {
+            let dir = settings.data_dir.clone().unwrap_or_else(default_data_dir);
+            if let Some(options) = private::running(&dir, "whodunit") {
+                return Ok(Self { pool: connect(options, VISITOR_CONNECTIONS).await?, private: None });
+            }
+        }
+        Self::open(settings).await
+    }
+
     /// Closes the pool, then stops the private server and waits until it is down.
     pub async fn close(self) {
         self.pool.close().await;
@@ -82,7 +104,11 @@ pub async fn connect(options: PgConnectOptions, max_connections: u32) -> anyhow:
     let place = format!("{}:{}", options.get_host(), options.get_port());
     let options = options
         .application_name("whodunit")
-        .options([("statement_timeout", STATEMENT_TIMEOUT), ("lock_timeout", MIGRATION_LOCK_TIMEOUT)]);
+        .options([
+            ("statement_timeout", STATEMENT_TIMEOUT),
+            ("lock_timeout", MIGRATION_LOCK_TIMEOUT),
+            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
+        ]);
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)

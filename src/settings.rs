@@ -24,6 +24,7 @@ pub struct Settings {
     pub database: Database,
     pub intake: Intake,
     pub worker: Worker,
+    pub retention: Retention,
     pub webhooks: Webhooks,
     pub kubernetes: Kubernetes,
     pub prometheus: HttpSource,
@@ -116,8 +117,10 @@ impl Default for Intake {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Worker {
-    /// Investigations worked on at once.
+    /// Investigations worked on at once by this process.
     pub concurrency: usize,
+    /// Investigations of one namespace at once, over all replicas: a noisy neighbour leaves room for others.
+    pub per_namespace: usize,
     pub lease_secs: u64,
     pub max_attempts: u32,
     /// Deadline of one investigation, in seconds.
@@ -126,7 +129,25 @@ pub struct Worker {
 
 impl Default for Worker {
     fn default() -> Self {
-        Self { concurrency: 4, lease_secs: 60, max_attempts: 3, deadline_secs: 240 }
+        Self { concurrency: 4, per_namespace: 3, lease_secs: 60, max_attempts: 3, deadline_secs: 240 }
+    }
+}
+
+/// For how many days what is over is kept; 0 keeps it for ever.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Alerts of incidents that are over.
+    pub alerts_days: u32,
+    /// What investigations looked at, and each turn of the agent. Reports stay.
+    pub evidence_days: u32,
+    /// Incidents that are over, with their reports; never before their alerts.
+    pub incidents_days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { alerts_days: 90, evidence_days: 30, incidents_days: 365 }
     }
 }
 

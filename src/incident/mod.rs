@@ -5,4 +5,6 @@ pub mod book;
 pub mod decide;
 pub mod guess;
 pub mod resolve;
+pub mod retention;
 pub mod store;
+pub mod tally;

@@ -18,6 +18,10 @@ use uuid::Uuid;
 use super::blocks::Message;
 use super::client::Posted;
 
+mod news;
+
+pub use news::{News, Standing, enqueue, forget, standing};
+
 /// After this a row left in `posting` may be posted again. Longer than any call to Slack may take.
 pub const POSTING_GRACE: Duration = Duration::from_secs(120);
 /// How often a message is posted again although an earlier post may have arrived.
@@ -73,80 +77,6 @@ pub struct Failure {
     pub reason: String,
     pub count: i64,
     pub last_at: DateTime<Utc>,
-}
-
-/// The head of an incident's thread; asked for twice, said once.
-pub async fn enqueue_parent(
-    db: impl PgExecutor<'_>,
-    incident: Uuid,
-    channel: &str,
-    message: &Message,
-) -> sqlx::Result<bool> {
-    enqueue(db, &Row { incident, investigation: None, kind: "parent", channel, message }, "").await
-}
-
-/// The report of an investigation, once however often it is retried.
-pub async fn enqueue_summary(
-    db: impl PgExecutor<'_>,
-    (incident, investigation): (Uuid, Uuid),
-    channel: &str,
-    message: &Message,
-) -> sqlx::Result<bool> {
-    let row = Row { incident, investigation: Some(investigation), kind: "summary", channel, message };
-    enqueue(db, &row, "").await
-}
-
-/// Replaces the head of the thread. `turn` tells one update of the incident from another, e.g.
-/// `report:<investigation>` or `resolved:<resolved_at>`.
-pub async fn enqueue_update(
-    db: impl PgExecutor<'_>,
-    incident: Uuid,
-    turn: &str,
-    channel: &str,
-    message: &Message,
-) -> sqlx::Result<bool> {
-    enqueue(db, &Row { incident, investigation: None, kind: "update", channel, message }, turn).await
-}
-
-/// The note that the trouble is over. `turn` tells one end of the incident from the next, e.g. `resolved_at`.
-pub async fn enqueue_resolved(
-    db: impl PgExecutor<'_>,
-    incident: Uuid,
-    turn: &str,
-    channel: &str,
-    message: &Message,
-) -> sqlx::Result<bool> {
-    enqueue(db, &Row { incident, investigation: None, kind: "resolved", channel, message }, turn).await
-}
-
-struct Row<'a> {
-    incident: Uuid,
-    investigation: Option<Uuid>,
-    kind: &'static str,
-    channel: &'a str,
-    message: &'a Message,
-}
-
-/// True when the announcement is new.
-async fn enqueue(db: impl PgExecutor<'_>, row: &Row<'_>, turn: &str) -> sqlx::Result<bool> {
-    let subject = row.investigation.unwrap_or(row.incident);
-    let dedup_key = match turn {
-        "" => format!("{}:{subject}", row.kind),
-        turn => format!("{}:{subject}:{turn}", row.kind),
-    };
-    let added = sqlx::query!(
-        "insert into announcements (id, incident_id, investigation_id, kind, channel, payload, dedup_key, state)
-         values ($1, $2, $3, $4, $5, $6, $7, 'waiting')
-         on conflict (dedup_key) do nothing",
-        Uuid::now_v7(),
-        row.incident,
-        row.investigation,
-        row.kind,
-        row.channel,
-        Json(row.message) as _,
-        dedup_key,
-    );
-    Ok(added.execute(db).await?.rows_affected() == 1)
 }
 
 /// Takes the next announcement that may be posted now. Within an incident nothing overtakes: the head of the

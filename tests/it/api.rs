@@ -19,7 +19,7 @@ use whodunit::slack::blocks::Message;
 use whodunit::slack::{DEFAULT_PACE, outbox};
 use whodunit::telemetry;
 
-use crate::house;
+use crate::{house, news};
 
 struct Api {
     router: Router,
@@ -310,7 +310,7 @@ async fn readiness_tells_what_is_wrong_and_is_lost_only_for_what_stops_us() {
     );
     let incident = incident(&pool, "lab/shop/Deployment/checkout", "open", 0).await;
     let head = Message { text: "head".to_owned(), blocks: vec![] };
-    outbox::enqueue_parent(&pool, incident, "#gone", &head).await.unwrap();
+    news::parent(&pool, incident, "#gone", &head).await.unwrap();
     let mut connection = pool.acquire().await.unwrap();
     let outbox::Next::Claimed(claim) = outbox::claim(&mut connection, DEFAULT_PACE).await.unwrap() else {
         panic!()

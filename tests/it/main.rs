@@ -21,6 +21,7 @@ mod listed_sources;
 mod mcp;
 mod memory;
 mod model;
+mod news;
 mod overload;
 mod program;
 mod prometheus;

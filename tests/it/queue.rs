@@ -35,9 +35,14 @@ pub async fn fill(pool: &PgPool, count: usize) {
         workload: Workload::new("", "n", "Deployment", format!("d{number}")),
         confident: true,
     });
+    let placed: Vec<Placed> = placed.collect();
     let rules = Rules::new(&settings::Intake::default()).unwrap();
     let mut transaction = pool.begin().await.unwrap();
-    let book = incidents::receive(&mut transaction, placed.collect(), &rules).await.unwrap();
+    let (mut book, now) = incidents::open(&mut transaction, placed.iter()).await.unwrap();
+    for placed in &placed {
+        book.enter(placed, &rules, now);
+    }
+    incidents::write_incidents(&mut transaction, &book).await.unwrap();
     let waiting: Vec<_> = book
         .entries
         .values()
@@ -50,13 +55,15 @@ pub async fn fill(pool: &PgPool, count: usize) {
             after: Duration::ZERO,
         })
         .collect();
-    assert_eq!(queue::enqueue(&mut *transaction, &waiting).await.unwrap(), count as u64);
-    assert_eq!(queue::enqueue(&mut *transaction, &waiting).await.unwrap(), 0, "one waits for each incident");
+    assert_eq!(queue::enqueue(&mut *transaction, &waiting).await.unwrap().len(), count);
+    assert!(queue::enqueue(&mut *transaction, &waiting).await.unwrap().is_empty(), "one waits for each incident");
     transaction.commit().await.unwrap();
 }
 
 async fn claim(pool: &PgPool, lease: Duration) -> Option<Claim> {
-    queue::claim(pool, "w", lease, ATTEMPTS).await.unwrap()
+    let worker = "w".to_owned();
+    let terms = queue::Terms { worker, lease, max_attempts: ATTEMPTS, per_namespace: 1_000 };
+    queue::claim(pool, &terms).await.unwrap()
 }
 
 pub async fn make_due(pool: &PgPool) {

@@ -17,7 +17,7 @@ use whodunit::slack::blocks::Message;
 use whodunit::slack::outbox::{self, Next};
 use whodunit::slack::{Client, DEFAULT_PACE, Delivery, Fault, deliver_once};
 
-use crate::house;
+use crate::{house, news};
 
 #[derive(Debug, Clone)]
 struct Call {
@@ -141,8 +141,8 @@ async fn thread(pool: &PgPool, channel: &str, name: &str) -> Uuid {
     let investigation = investigation(pool, incident).await;
     let mut tx = pool.begin().await.unwrap();
     let (head, summary) = (message(&format!("{name} head")), message(&format!("{name} summary")));
-    assert!(outbox::enqueue_parent(&mut *tx, incident, channel, &head).await.unwrap());
-    assert!(outbox::enqueue_summary(&mut *tx, (incident, investigation), channel, &summary).await.unwrap());
+    assert!(news::parent(&mut *tx, incident, channel, &head).await.unwrap());
+    assert!(news::summary(&mut *tx, (incident, investigation), channel, &summary).await.unwrap());
     tx.commit().await.unwrap();
     incident
 }
@@ -174,8 +174,8 @@ async fn states(pool: &PgPool) -> Vec<(String, String, Option<String>)> {
 async fn a_thread_grows_under_its_head_in_the_order_it_was_enqueued() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     let incident = thread(&pool, "#alerts", "a").await;
-    outbox::enqueue_update(&pool, incident, "1", "#alerts", &message("a update")).await.unwrap();
-    outbox::enqueue_resolved(&pool, incident, "1", "#alerts", &message("a resolved")).await.unwrap();
+    news::update(&pool, incident, "1", "#alerts", &message("a update")).await.unwrap();
+    news::resolved(&pool, incident, "1", "#alerts", &message("a resolved")).await.unwrap();
     for _ in 0..4 {
         assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)));
     }
@@ -203,11 +203,11 @@ async fn what_is_enqueued_twice_is_said_once() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     let incident = incident(&pool).await;
     let head = message("head");
-    assert!(outbox::enqueue_parent(&pool, incident, "#alerts", &head).await.unwrap());
-    assert!(!outbox::enqueue_parent(&pool, incident, "#alerts", &head).await.unwrap());
-    assert!(outbox::enqueue_resolved(&pool, incident, "1", "#alerts", &head).await.unwrap());
-    assert!(!outbox::enqueue_resolved(&pool, incident, "1", "#alerts", &head).await.unwrap());
-    assert!(outbox::enqueue_resolved(&pool, incident, "2", "#alerts", &head).await.unwrap(), "another end");
+    assert!(news::parent(&pool, incident, "#alerts", &head).await.unwrap());
+    assert!(!news::parent(&pool, incident, "#alerts", &head).await.unwrap());
+    assert!(news::resolved(&pool, incident, "1", "#alerts", &head).await.unwrap());
+    assert!(!news::resolved(&pool, incident, "1", "#alerts", &head).await.unwrap());
+    assert!(news::resolved(&pool, incident, "2", "#alerts", &head).await.unwrap(), "another end");
     while deliver(&pool, &client).await != Delivery::Idle {}
     assert_eq!(slack.calls().len(), 3);
 }
@@ -310,7 +310,7 @@ async fn a_head_that_slack_refuses_fails_its_followers_and_blocks_nobody() {
 async fn a_lost_answer_is_not_asked_for_again_before_its_grace_and_not_for_ever() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     let incident = incident(&pool).await;
-    outbox::enqueue_parent(&pool, incident, "#alerts", &message("head")).await.unwrap();
+    news::parent(&pool, incident, "#alerts", &message("head")).await.unwrap();
     slack.next([Answer::TooLate, Answer::TooLate, Answer::TooLate]);
     assert!(matches!(deliver(&pool, &client).await, Delivery::InDoubt(_)));
     sqlx::query("update announcement_channels set free_at = now()").execute(&pool).await.unwrap();
@@ -391,8 +391,8 @@ async fn without_a_head_a_summary_stands_alone_and_an_update_fails() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     let incident = incident(&pool).await;
     let investigation = investigation(&pool, incident).await;
-    outbox::enqueue_summary(&pool, (incident, investigation), "#alerts", &message("summary")).await.unwrap();
-    outbox::enqueue_update(&pool, incident, "1", "#alerts", &message("update")).await.unwrap();
+    news::summary(&pool, (incident, investigation), "#alerts", &message("summary")).await.unwrap();
+    news::update(&pool, incident, "1", "#alerts", &message("update")).await.unwrap();
     assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)));
     assert!(matches!(deliver(&pool, &client).await, Delivery::Failed { .. }));
     assert_eq!(slack.texts(), ["summary"]);
