@@ -37,3 +37,7 @@ create table chores (
     name    text primary key,
     due_at  timestamptz not null
 );
+
+-- An incident that is one of many at once: what is found stands with the incident of what they share.
+alter table incidents add column folded_into uuid references incidents (id);
+create index incidents_folded on incidents (folded_into) where folded_into is not null;

@@ -10,6 +10,7 @@ use crate::investigation::store as investigations;
 use crate::report::Report;
 use crate::slack::blocks::{self, IncidentView, Standing};
 use crate::slack::outbox::{self, News};
+use crate::workload::Workload;
 
 /// Where incidents are announced, and the address for links.
 #[derive(Debug, Clone)]
@@ -104,6 +105,24 @@ impl Audience {
             self.enqueue(transaction, &news).await?;
         }
         Ok(())
+    }
+
+    /// Incidents that have a thread are told of elsewhere from now on.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn folded(
+        &self,
+        transaction: &mut PgConnection,
+        incidents: &[Uuid],
+        into: &Workload,
+    ) -> Result<(), sqlx::Error> {
+        let mut news = Vec::new();
+        for incident in store::read(&mut *transaction, incidents).await? {
+            let message = blocks::parent(&view(&incident, None), Standing::Folded(into));
+            news.push(News::update(incident.id, &format!("folded:{}", into.key()), message));
+        }
+        self.enqueue(transaction, &news).await
     }
 
     /// An incident of a guessed workload turned out to be about another's: both threads say so.

@@ -106,6 +106,7 @@ impl App {
             settings: settings.worker.clone(),
             stale_after: Duration::from_secs(settings.intake.stale_after_secs),
             retention: settings.retention.clone(),
+            storm_workloads: settings.intake.storm_workloads,
             investigator: Arc::clone(&investigator),
             resolver,
             audience,

@@ -102,13 +102,11 @@ impl Database {
 /// When the first connection cannot be made.
 pub async fn connect(options: PgConnectOptions, max_connections: u32) -> anyhow::Result<PgPool> {
     let place = format!("{}:{}", options.get_host(), options.get_port());
-    let options = options
-        .application_name("whodunit")
-        .options([
-            ("statement_timeout", STATEMENT_TIMEOUT),
-            ("lock_timeout", MIGRATION_LOCK_TIMEOUT),
-            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
-        ]);
+    let options = options.application_name("whodunit").options([
+        ("statement_timeout", STATEMENT_TIMEOUT),
+        ("lock_timeout", MIGRATION_LOCK_TIMEOUT),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
+    ]);
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)

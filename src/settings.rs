@@ -96,6 +96,8 @@ pub struct Intake {
     pub ignore_alerts: Vec<String>,
     /// Severities that are stored and never investigated.
     pub ignore_severities: Vec<String>,
+    /// So many workloads of one node or namespace in trouble within ten minutes are one incident; 0: never.
+    pub storm_workloads: usize,
     /// Deadline for asking the cluster for owners before the answer is sent, in milliseconds.
     pub resolve_ms: u64,
 }
@@ -109,6 +111,7 @@ impl Default for Intake {
             stale_after_secs: 24 * 3600,
             ignore_alerts: vec!["Watchdog".to_owned(), "InfoInhibitor".to_owned()],
             ignore_severities: vec!["none".to_owned()],
+            storm_workloads: 20,
             resolve_ms: 800,
         }
     }

@@ -27,6 +27,7 @@ use crate::workload::Workload;
 
 mod guess;
 mod house;
+mod storm;
 
 /// NOTIFY and our own intake wake the loop; this is for lost wake-ups and for waits that end.
 const POLL: Duration = Duration::from_millis(250);
@@ -41,6 +42,8 @@ pub struct Worker {
     pub settings: settings::Worker,
     pub stale_after: Duration,
     pub retention: settings::Retention,
+    /// Workloads of one node or namespace that make a storm; 0: none does.
+    pub storm_workloads: usize,
     pub investigator: Arc<Investigator>,
     pub resolver: resolve::Resolver,
     pub audience: Option<Audience>,
@@ -63,6 +66,7 @@ impl Worker {
         let abort = CancellationToken::new();
         let permits = Arc::new(Semaphore::new(self.settings.concurrency.max(1)));
         let housekeeping = tokio::spawn(Arc::clone(&self).keep_house(shutdown.clone()));
+        let storms = tokio::spawn(Arc::clone(&self).watch_storms(shutdown.clone()));
         while !shutdown.is_cancelled() {
             let Some(Ok(permit)) = shutdown.run_until_cancelled(Arc::clone(&permits).acquire_owned()).await
             else {
@@ -83,6 +87,7 @@ impl Worker {
             tracker.wait().await;
         }
         let _ = housekeeping.await;
+        let _ = storms.await;
     }
 
     async fn next_claim(&self, shutdown: &CancellationToken) -> Option<Claim> {

@@ -7,4 +7,5 @@ pub mod guess;
 pub mod resolve;
 pub mod retention;
 pub mod store;
+pub mod storm;
 pub mod tally;

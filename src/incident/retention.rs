@@ -8,11 +8,7 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// The database's.
-pub async fn forget_alerts(
-    executor: impl PgExecutor<'_>,
-    days: i32,
-    limit: i64,
-) -> Result<i64, sqlx::Error> {
+pub async fn forget_alerts(executor: impl PgExecutor<'_>, days: i32, limit: i64) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         r#"with old as (
              select a.id from alerts a left join incidents i on i.id = a.incident_id
@@ -56,6 +52,7 @@ pub async fn forgettable(
         "select i.id from incidents i
          where i.state = 'resolved' and i.resolved_at < now() - make_interval(days => $1)
            and not exists (select from alerts a where a.incident_id = i.id)
+           and not exists (select from incidents m where m.folded_into = i.id)
            and not exists (select from investigations v
                            where v.incident_id = i.id and v.state in ('queued', 'running'))
          limit $2 for update skip locked",

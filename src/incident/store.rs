@@ -220,7 +220,9 @@ async fn entries(
     let rows = sqlx::query!(
         r#"select i.id, i.cluster, i.namespace, i.kind, i.name, i.state, i.severity,
                   i.title, i.alert_names, i.confident, i.firing, i.investigated_at, i.resolved_at,
-                  exists (select 1 from investigations v where v.incident_id = i.id and v.state = 'queued')
+                  -- Of an incident that is folded into another, that one's investigation sees to it.
+                  i.folded_into is not null
+                    or exists (select 1 from investigations v where v.incident_id = i.id and v.state = 'queued')
                     as "queued!"
            from unnest($1::text[]) as k (workload)
            cross join lateral (select * from incidents i where i.workload = k.workload
@@ -285,7 +287,10 @@ pub async fn write_incidents(transaction: &mut PgConnection, book: &Book) -> Res
              alert_names = excluded.alert_names, alerts = incidents.alerts + excluded.alerts,
              firing = excluded.firing, updated_at = now(),
              investigated_at = coalesce(excluded.investigated_at, incidents.investigated_at),
-             resolved_at = excluded.resolved_at"#,
+             resolved_at = excluded.resolved_at,
+             -- Who fires again is looked at for itself.
+             folded_into = case when incidents.state = 'resolved' and excluded.state = 'open' then null
+                                else incidents.folded_into end"#,
         &changed.iter().map(|entry| entry.id).collect::<Vec<Uuid>>(),
         &text(|entry| entry.workload.key()),
         &text(|entry| entry.workload.cluster.clone()),
@@ -316,9 +321,8 @@ async fn insert_alerts(
     }
     let text = |field: fn(&Line) -> &str| lines.iter().map(field).collect::<Vec<&str>>();
     let bodies: Vec<Json<&Alert>> = lines.iter().map(|line| Json(&line.alert)).collect();
-    let investigation = |line: &Line| {
-        line.decision.enqueue().and_then(|_| queued.get(&line.incident?).copied())
-    };
+    let investigation =
+        |line: &Line| line.decision.enqueue().and_then(|_| queued.get(&line.incident?).copied());
     // The unique constraint stays the last word: a twin request on a label-derived key may have been here.
     sqlx::query!(
         r#"insert into alerts (id, source, fingerprint, starts_at, status, name, severity, cluster, body, ends_at,

@@ -89,13 +89,18 @@ mod tests {
     async fn what_waits_together_is_worked_on_together_and_answered_each_by_itself() {
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&calls);
-        let batches = Batches::start(1, 100, |_| 1, move |items: Vec<u32>| {
-            counted.fetch_add(1, Ordering::Relaxed);
-            async move {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                items.into_iter().map(|item| item * 2).collect()
-            }
-        });
+        let batches = Batches::start(
+            1,
+            100,
+            |_| 1,
+            move |items: Vec<u32>| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                async move {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    items.into_iter().map(|item| item * 2).collect()
+                }
+            },
+        );
         let asked = (0..40).map(|item| batches.ask(item, Duration::from_secs(5)));
         let answers: Vec<u32> =
             futures::future::join_all(asked).await.into_iter().map(Result::unwrap).collect();
@@ -108,15 +113,20 @@ mod tests {
     async fn a_batch_has_a_weight_and_a_caller_a_deadline() {
         let largest = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&largest);
-        let batches = Batches::start(1, 10, |item: &usize| *item, move |items: Vec<usize>| {
-            seen.fetch_max(items.iter().sum(), Ordering::Relaxed);
-            async move {
-                if items.contains(&9) {
-                    tokio::time::sleep(Duration::from_secs(3600)).await;
+        let batches = Batches::start(
+            1,
+            10,
+            |item: &usize| *item,
+            move |items: Vec<usize>| {
+                seen.fetch_max(items.iter().sum(), Ordering::Relaxed);
+                async move {
+                    if items.contains(&9) {
+                        tokio::time::sleep(Duration::from_secs(3600)).await;
+                    }
+                    items
                 }
-                items
-            }
-        });
+            },
+        );
         let asked = (0..20).map(|_| batches.ask(4, Duration::from_secs(5)));
         assert!(futures::future::join_all(asked).await.iter().all(Result::is_ok));
         assert!(largest.load(Ordering::Relaxed) <= 13, "the one that reaches the weight is the last");

@@ -73,10 +73,15 @@ impl Desk {
             async move { commit_all(&books, requests).await }
         });
         let pool = pool.clone();
-        let known = Batches::start(COMMITS, MAX_ALERTS, |alerts: &Arc<Vec<Alert>>| alerts.len(), move |asked| {
-            let pool = pool.clone();
-            async move { known(&pool, &asked).await }
-        });
+        let known = Batches::start(
+            COMMITS,
+            MAX_ALERTS,
+            |alerts: &Arc<Vec<Alert>>| alerts.len(),
+            move |asked| {
+                let pool = pool.clone();
+                async move { known(&pool, &asked).await }
+            },
+        );
         Self { resolver, resolve_deadline, known, commits }
     }
 

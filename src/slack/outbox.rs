@@ -20,7 +20,7 @@ use super::client::Posted;
 
 mod news;
 
-pub use news::{News, Standing, enqueue, forget, standing};
+pub use news::{News, Standing, enqueue, forget, standing, withdraw};
 
 /// After this a row left in `posting` may be posted again. Longer than any call to Slack may take.
 pub const POSTING_GRACE: Duration = Duration::from_secs(120);

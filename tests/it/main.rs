@@ -1,6 +1,7 @@
 //! One integration binary.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod accounting;
 mod agent;
 mod api;
 mod attacker;
@@ -31,5 +32,6 @@ mod redaction;
 mod restart;
 mod signatures;
 mod slack;
+mod storm;
 mod traces;
 mod triage;

@@ -2,8 +2,8 @@
 //! committed together. Each announcement has a key: asked for twice, it is said once. Nothing is posted here.
 
 use serde::Serialize;
-use sqlx::PgExecutor;
 use sqlx::types::Json;
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use crate::slack::blocks::Message;
@@ -59,6 +59,9 @@ pub async fn enqueue(db: impl PgExecutor<'_>, channel: &str, news: &[News]) -> s
          select u.id, u.incident, u.investigation, u.kind, $1, u.payload, u.dedup_key, 'waiting'
          from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::jsonb[], $7::text[])
            as u (id, incident, investigation, kind, payload, dedup_key)
+         -- What changes or ends a thread is said only where there is one.
+         where u.kind in ('parent', 'summary')
+            or exists (select from announcements p where p.incident_id = u.incident and p.kind = 'parent')
          on conflict (dedup_key) do nothing",
         channel,
         &news.iter().map(|_| Uuid::now_v7()).collect::<Vec<Uuid>>(),
@@ -69,6 +72,30 @@ pub async fn enqueue(db: impl PgExecutor<'_>, channel: &str, news: &[News]) -> s
         &news.iter().map(|one| one.dedup_key.as_str()).collect::<Vec<_>>() as &[&str],
     );
     Ok(added.execute(db).await?.rows_affected())
+}
+
+/// Takes back what was not said yet about incidents that are told of elsewhere, and returns those of which a thread
+/// stands already, or may.
+///
+/// # Errors
+/// The database's.
+pub async fn withdraw(db: &mut PgConnection, incidents: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query!(
+        "with unsaid as (
+           select incident_id from announcements
+           where incident_id = any($1) and kind = 'parent' and state = 'waiting' and attempts = 0
+           for update skip locked)
+         delete from announcements a using unsaid u where a.incident_id = u.incident_id",
+        incidents
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query_scalar!(
+        "select incident_id from announcements where incident_id = any($1) and kind = 'parent'",
+        incidents
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// Deletes what was said about incidents that are forgotten.
