@@ -41,3 +41,6 @@ create table chores (
 -- An incident that is one of many at once: what is found stands with the incident of what they share.
 alter table incidents add column folded_into uuid references incidents (id);
 create index incidents_folded on incidents (folded_into) where folded_into is not null;
+
+-- The Alertmanager that lists this firing by itself: only what it listed once can be over by its word.
+alter table alerts add column listed_by text;

@@ -28,9 +28,11 @@ use crate::investigation::store as investigations;
 use crate::investigator::{Investigator, Reasoner};
 use crate::llm::{self, Ladder};
 use crate::postgres::{self, Database};
+use crate::reconcile::{Peer, Reconciler};
 use crate::runbook::Catalogue;
 use crate::settings::{self, Settings};
 use crate::slack;
+use crate::source::alertmanager::Alertmanager;
 use crate::source::kubernetes;
 use crate::source::{loki::Loki, prometheus::Prometheus, tempo::Tempo};
 use crate::telemetry;
@@ -95,12 +97,11 @@ impl App {
             audience.clone(),
             Arc::clone(&wake),
         );
-        let intake = Arc::new(Intake {
-            alertmanager: alertmanager?,
-            robusta: robusta?,
-            grafana: grafana?,
-            desk: Arc::new(desk),
-        });
+        let desk = Arc::new(desk);
+        let peers = peers(&settings, &http)?;
+        let reconciler = Reconciler { pool: database.pool.clone(), desk: Arc::clone(&desk), peers };
+        let intake =
+            Arc::new(Intake { alertmanager: alertmanager?, robusta: robusta?, grafana: grafana?, desk });
         let worker = Arc::new(Worker {
             pool: database.pool.clone(),
             settings: settings.worker.clone(),
@@ -120,19 +121,27 @@ impl App {
             metrics: metrics.clone(),
             wake: Arc::clone(&wake),
         };
-        let router =
-            admitted(intake::router(intake), settings.server.max_in_flight).merge(api::router(state));
+        let role = settings.server.role;
+        let mut router = api::router(state);
+        if role.takes_in() {
+            router = admitted(intake::router(intake), settings.server.max_in_flight).merge(router);
+        }
         let address = listener.local_addr()?;
         let drain = Duration::from_secs(settings.server.drain_secs);
         let mut tasks = vec![
             tokio::spawn(serve(listener, router, shutdown.clone())),
             tokio::spawn(postgres::listen(database.pool.clone(), Arc::clone(&wake), shutdown.clone())),
-            tokio::spawn(worker.run(shutdown.clone(), drain)),
-            tokio::spawn(investigator.keep_runbooks_fresh(shutdown.clone())),
-            tokio::spawn(mcp.keep_fresh(shutdown.clone())),
             tokio::spawn(telemetry::upkeep(metrics, shutdown.clone())),
         ];
-        if let Some(client) = slack {
+        if role.takes_in() {
+            tasks.push(tokio::spawn(reconciler.run(shutdown.clone())));
+        }
+        if role.works() {
+            tasks.push(tokio::spawn(worker.run(shutdown.clone(), drain)));
+            tasks.push(tokio::spawn(investigator.keep_runbooks_fresh(shutdown.clone())));
+            tasks.push(tokio::spawn(mcp.keep_fresh(shutdown.clone())));
+        }
+        if let Some(client) = slack.filter(|_| role.works()) {
             tasks.push(tokio::spawn(slack::run(database.pool.clone(), client, wake, shutdown.clone())));
         }
         Ok(Self { address, shutdown, tasks, database })
@@ -278,6 +287,7 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     let sources = sources(&elsewhere, &http).await?;
     reasoner(settings, &sources, &http, None)?;
     mcp_servers(settings, &http)?;
+    peers(settings, &http)?;
     slack_client(&settings.slack, &http)?;
     api_tokens(&settings.api)?;
     Rules::new(&settings.intake)?;
@@ -288,6 +298,19 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     let faults: Vec<String> = catalogue.faults().iter().map(ToString::to_string).collect();
     anyhow::ensure!(faults.is_empty(), "runbooks have faults:\n{}", faults.join("\n"));
     Ok(())
+}
+
+/// The Alertmanagers of `alertmanagers`, not yet spoken to.
+fn peers(settings: &Settings, http: &reqwest::Client) -> anyhow::Result<Vec<Peer>> {
+    let mut peers = Vec::new();
+    for one in &settings.alertmanagers {
+        let built = Alertmanager::new(http.clone(), &one.source());
+        let alertmanager = built.with_context(|| format!("setting alertmanagers: {}", one.url))?;
+        let every = Duration::from_secs(one.every_secs.max(1));
+        let peer = |alertmanager| Peer { alertmanager, receivers: one.receivers.clone(), every };
+        peers.extend(alertmanager.map(peer));
+    }
+    Ok(peers)
 }
 
 pub fn resolver(settings: &Settings, sources: &Sources) -> Resolver {

@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{self, App};
 use crate::postgres::Database;
-use crate::settings::Settings;
+use crate::settings::{Role, Settings};
 use crate::telemetry;
 
 /// Where the settings are.
@@ -45,6 +45,9 @@ pub enum Command {
     Serve {
         #[command(flatten)]
         config: Config,
+        /// Take only a part of the work: several processes share one database
+        #[arg(long, value_enum)]
+        role: Option<Role>,
     },
     /// Investigate a recorded cluster with real alerts, on this machine alone, and show the Slack threads
     Demo(demo::Options),
@@ -89,7 +92,11 @@ impl Command {
     /// What a person must see to get on.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Serve { config } => serve(config.load()?).await,
+            Self::Serve { config, role } => {
+                let mut settings = config.load()?;
+                settings.server.role = role.unwrap_or(settings.server.role);
+                serve(settings).await
+            }
             Self::Demo(options) => demo::run(options).await,
             Self::Investigate(options) => investigate::run(options).await,
             Self::Capture(options) => capture::run(options).await,

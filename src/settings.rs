@@ -26,6 +26,8 @@ pub struct Settings {
     pub worker: Worker,
     pub retention: Retention,
     pub webhooks: Webhooks,
+    /// Alertmanagers that are asked now and then what fires.
+    pub alertmanagers: Vec<Alertmanager>,
     pub kubernetes: Kubernetes,
     pub prometheus: HttpSource,
     pub loki: HttpSource,
@@ -52,6 +54,8 @@ pub struct Server {
     pub max_in_flight: usize,
     /// How long a drain may take after SIGTERM, in seconds.
     pub drain_secs: u64,
+    /// What this process does; several may share the work over one database.
+    pub role: Role,
 }
 
 impl Default for Server {
@@ -61,7 +65,29 @@ impl Default for Server {
             public_url: String::new(),
             max_in_flight: 256,
             drain_secs: 25,
+            role: Role::All,
         }
+    }
+}
+
+/// The part of the work that a process takes. The API, health and metrics are served by each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Takes alerts in: webhooks, and the comparison with Alertmanagers.
+    Intake,
+    /// Investigates and announces.
+    Worker,
+    All,
+}
+
+impl Role {
+    pub fn takes_in(self) -> bool {
+        self != Self::Worker
+    }
+
+    pub fn works(self) -> bool {
+        self != Self::Intake
     }
 }
 
@@ -208,6 +234,34 @@ impl Default for Kubernetes {
             timeout_secs: 10,
             log_tail_lines: 200,
         }
+    }
+}
+
+/// An Alertmanager to compare with: what an outage lost is taken in, what ended without a word is resolved.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alertmanager {
+    pub url: String,
+    pub token: Option<SecretString>,
+    pub headers: BTreeMap<String, SecretString>,
+    pub timeout_secs: u64,
+    /// Alerts routed to one of these receivers are ours. Empty: to those under which webhooks came.
+    pub receivers: Vec<String>,
+    pub every_secs: u64,
+}
+
+impl Default for Alertmanager {
+    fn default() -> Self {
+        let HttpSource { token, headers, timeout_secs, .. } = HttpSource::default();
+        Self { url: String::new(), token, headers, timeout_secs, receivers: Vec::new(), every_secs: 120 }
+    }
+}
+
+impl Alertmanager {
+    /// How it is reached.
+    pub fn source(&self) -> HttpSource {
+        let Self { url, token, headers, timeout_secs, .. } = self.clone();
+        HttpSource { url: Some(url), token, headers, timeout_secs }
     }
 }
 

@@ -22,6 +22,8 @@ pub const ALERTS_RECEIVED: &str = "whodunit_alerts_received_total";
 /// Gauge, label `state` (received, repeated, ignored, attached, queued, done, dead): where all alerts that were ever
 /// received are, over all replicas; `received` is the sum of the others.
 pub const ALERTS: &str = "whodunit_alerts";
+/// Counter, label `what` (taken_in, ended): alerts that an Alertmanager knew better.
+pub const RECONCILED: &str = "whodunit_reconciled_alerts_total";
 /// Counter, label `decision` (open, reopen): incidents that began.
 pub const INCIDENTS: &str = "whodunit_incidents_total";
 /// Counter, label `outcome` (the report's outcome, or `dead`): investigations that ended.
@@ -118,6 +120,7 @@ fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_counter!(ALERTS_RECEIVED, "Alerts committed, repeats included, by source.");
     describe_gauge!(ALERTS, "Where all alerts ever received are; received is the sum of the others.");
+    describe_counter!(RECONCILED, "Alerts taken in or ended because an Alertmanager knew better.");
     describe_counter!(INCIDENTS, "Incidents opened or reopened, by decision.");
     describe_counter!(INVESTIGATIONS, "Investigations that ended, by outcome (dead: gave up).");
     describe_counter!(ANNOUNCEMENTS, "Tries to post to Slack, by what became of them.");

@@ -95,7 +95,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "investigation",
         ],
     ),
-    ("worker", &["settings", "telemetry", "incident", "investigation", "slack", "announce", "investigator"]),
+    ("reconcile", &["telemetry", "postgres", "source", "webhook", "incident", "intake"]),
+    (
+        "worker",
+        &[
+            "settings",
+            "telemetry",
+            "postgres",
+            "incident",
+            "investigation",
+            "slack",
+            "announce",
+            "investigator",
+        ],
+    ),
     (
         "app",
         &[
@@ -114,6 +127,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "api",
             "announce",
             "intake",
+            "reconcile",
             "investigator",
             "worker",
         ],
@@ -158,6 +172,7 @@ const PURE: &[&str] = &[
     "src/redact.rs",
     "src/incident/decide.rs",
     "src/incident/book.rs",
+    "src/incident/storm.rs",
     "src/runbook/choose.rs",
     "src/signature/",
     "src/investigation/advice.rs",
@@ -181,7 +196,18 @@ const IMPURE_CRATES: &[&str] =
     &["sqlx::", "reqwest::", "kube::", "tokio::", "Utc::now", "Instant::now", "SystemTime::now"];
 
 /// The only files that may hold SQL.
-const SQL_FILES: &[&str] = &["store.rs", "queue.rs", "outbox.rs", "postgres.rs", "postgres/private.rs"];
+const SQL_FILES: &[&str] = &[
+    "store.rs",
+    "queue.rs",
+    "outbox.rs",
+    "outbox/news.rs",
+    "incident/listed.rs",
+    "incident/tally.rs",
+    "retention.rs",
+    "postgres.rs",
+    "postgres/chore.rs",
+    "postgres/private.rs",
+];
 const SQL: &[&str] =
     &["sqlx::query", "sqlx::raw_sql", "QueryBuilder", " query!(", " query_as!(", " query_scalar!("];
 

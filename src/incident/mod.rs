@@ -4,6 +4,7 @@
 pub mod book;
 pub mod decide;
 pub mod guess;
+pub mod listed;
 pub mod resolve;
 pub mod retention;
 pub mod store;

@@ -27,6 +27,7 @@ mod overload;
 mod program;
 mod prometheus;
 mod queue;
+mod reconcile;
 mod recorded;
 mod redaction;
 mod restart;
