@@ -14,6 +14,7 @@ mod configuration;
 mod copy;
 mod end_to_end;
 mod events;
+mod fuzz;
 mod hostile;
 mod house;
 mod injections;
