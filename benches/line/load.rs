@@ -103,7 +103,8 @@ pub fn percentile(times: &[Duration], percent: usize) -> Duration {
 
 fn webhook(number: u64, alerts: u64) -> Value {
     // The same for the same number, so that a repeat is one.
-    let starts_at = chrono::DateTime::from_timestamp(1_800_000_000 + number.cast_signed(), 0).unwrap_or_default();
+    let starts_at =
+        chrono::DateTime::from_timestamp(1_800_000_000 + number.cast_signed(), 0).unwrap_or_default();
     let starts_at = starts_at.to_rfc3339();
     let alerts: Vec<Value> = (0..alerts)
         .map(|n| {

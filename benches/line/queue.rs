@@ -27,7 +27,9 @@ pub async fn cycles_per_second(sockets: &Path) -> Result<f64> {
             .await
             .context("no report to finish with")?;
     let report: Report = serde_json::from_value(report)?;
-    sqlx::query("update investigations set state = 'cancelled' where state = 'queued'").execute(&pool).await?;
+    sqlx::query("update investigations set state = 'cancelled' where state = 'queued'")
+        .execute(&pool)
+        .await?;
     sqlx::query(
         "with opened as (
            insert into incidents (id, workload, cluster, namespace, kind, name, state, severity, title, alert_names)

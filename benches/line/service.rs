@@ -51,11 +51,7 @@ impl Service {
     }
 
     /// As `start`, with so many threads for its tasks instead of one a processor.
-    pub async fn start_with(
-        folder: &Folder,
-        more: &str,
-        threads: Option<u32>,
-    ) -> Result<(Self, Duration)> {
+    pub async fn start_with(folder: &Folder, more: &str, threads: Option<u32>) -> Result<(Self, Duration)> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         // A settle time beyond the run: only critical alerts are investigated in it, and no storm is looked for.
         let settings = format!(

@@ -1,12 +1,12 @@
 //! Every alert that was received is somewhere, also when what it led to is long deleted.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use whodunit::incident::tally::{self, Tally};
 
 use crate::house::{House, HouseOptions, PATIENCE, database};
-use crate::program::command;
 
 const ALERTMANAGER: &str = "/webhooks/alertmanager";
 
@@ -91,8 +91,8 @@ async fn until_forgotten(house: &House, query: &'static str, left: i64) {
 async fn stats_prints_the_counts_and_fails_when_they_do_not_add_up() {
     let (pool, url) = database().await;
     let stats = || {
-        let mut stats = command(&["stats", "--output", "json"]);
-        stats.env("WHODUNIT_DATABASE__URL", &url);
+        let mut stats = Command::new(env!("CARGO_BIN_EXE_whodunit"));
+        stats.args(["stats", "--output", "json"]).env("WHODUNIT_DATABASE__URL", &url);
         stats.output().unwrap()
     };
     let output = stats();
