@@ -43,6 +43,9 @@ pub struct Fold {
     pub severity: Severity,
 }
 
+/// The node or namespace that a member shares with others.
+type Factor<'a> = &'a dyn Fn(&Member) -> Option<Workload>;
+
 /// What folds. A node counts for a workload when all pods of it that are in trouble run there; a namespace when it
 /// alone has a crowd. `at_least` workloads make a crowd; one that has begun takes in all that comes later.
 pub fn decide(crowd: &Crowd, nodes: &BTreeMap<Workload, BTreeSet<String>>, at_least: usize) -> Vec<Fold> {
@@ -57,7 +60,7 @@ pub fn decide(crowd: &Crowd, nodes: &BTreeMap<Workload, BTreeSet<String>>, at_le
         let workload = &member.workload;
         Some(Workload::new(workload.cluster.as_str(), "", "Namespace", workload.namespace.as_str()))
     };
-    let factors: [&dyn Fn(&Member) -> Option<Workload>; 2] = [&on_node, &in_namespace];
+    let factors: [Factor<'_>; 2] = [&on_node, &in_namespace];
     for factor in factors {
         let mut groups: BTreeMap<Workload, Vec<&Member>> = BTreeMap::new();
         for member in &left {
