@@ -13,10 +13,9 @@ use clap::Subcommand;
 
 use super::Config;
 use crate::alert::Source;
-use crate::cases;
 use crate::incident::resolve::Resolver;
-use crate::runbook::{self, Catalogue};
-use crate::webhook;
+use crate::runbook;
+use crate::{app, cases, telemetry, webhook};
 
 #[derive(Subcommand)]
 pub enum Runbooks {
@@ -83,7 +82,8 @@ pub async fn run(command: Runbooks) -> anyhow::Result<ExitCode> {
             let bytes = std::fs::read(&alert).with_context(|| format!("cannot read {}", alert.display()))?;
             let alerts = webhook::parse(Source::Manual, &bytes, Utc::now())
                 .map_err(|rejection| anyhow::anyhow!("{}: {rejection}", alert.display()))?;
-            let catalogue = Catalogue::load(&settings.runbooks);
+            telemetry::start_log(&settings.log)?;
+            let catalogue = app::catalogue(&settings).await?;
             let resolver = Resolver { cluster: settings.kubernetes.cluster, ..Resolver::default() };
             for alert in &alerts {
                 let workload = resolver.guess(alert);

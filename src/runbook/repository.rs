@@ -1,0 +1,315 @@
+//! Runbooks from a git repository: settings in, the newest commit that has no fault out, and what is wrong with
+//! those that have. A commit counts as a whole. Whatever fails, the last good commit stays, from memory while we run
+//! and from disk at the next start. It never writes to the repository, and never shows half a commit.
+
+mod disk;
+mod git;
+mod remote;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail, ensure};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use self::disk::{Disk, is_commit};
+use self::git::Git;
+use self::remote::Remote;
+use super::Fault;
+use super::check::check_files;
+use super::folder::Snapshot;
+use crate::{settings, telemetry};
+
+/// Below the data folder.
+const FOLDER: &str = "runbooks";
+/// Bytes and files of the checked-out folder, whatever they are; runbooks have limits of their own.
+const MAX_CHECKOUT_BYTES: u64 = 64 << 20;
+const MAX_CHECKOUT_FILES: usize = 20_000;
+/// Where a fetched branch is kept while it is checked out.
+const TAKEN: &str = "refs/heads/taken";
+/// Faults of one commit that are told one by one.
+const MAX_TOLD_FAULTS: usize = 20;
+
+/// What came of pulling so far.
+#[derive(Debug, Clone, Default)]
+pub struct Pulled {
+    /// The commit in force. None: there is no repository, or nothing of it was ever had.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// Why it is not the newest, one line each.
+    pub faults: Vec<String>,
+}
+
+/// How one look ended.
+enum Ended {
+    New,
+    Unchanged,
+    /// The newest commit has faults.
+    Refused,
+    /// Another process on this folder is at it.
+    Busy,
+}
+
+/// A configured repository, and what is known of it.
+pub struct Repository {
+    remote: Remote,
+    disk: Disk,
+    interval: Duration,
+    timeout: Duration,
+    snapshot: Option<Arc<Snapshot>>,
+    /// The newest commit, if it has faults, and these.
+    refused: Option<(String, Vec<String>)>,
+    /// Why the last look failed.
+    trouble: Option<String>,
+    looked: bool,
+}
+
+impl Repository {
+    /// Checks the settings, and takes up what an earlier process left below `data_dir`. Asks nobody. None: no
+    /// repository is configured.
+    ///
+    /// # Errors
+    /// A setting that cannot work, by its name; no usable `git`.
+    pub async fn open(settings: &settings::Git, data_dir: &Path) -> anyhow::Result<Option<Self>> {
+        let Some(remote) = Remote::new(settings)? else { return Ok(None) };
+        Git::require().await?;
+        let disk = Disk::new(data_dir.join(FOLDER).join(remote.identity()));
+        let mut repository = Self {
+            remote,
+            disk,
+            interval: Duration::from_secs(settings.interval_secs),
+            timeout: Duration::from_secs(settings.timeout_secs),
+            snapshot: None,
+            refused: None,
+            trouble: None,
+            looked: false,
+        };
+        repository.take_up().await?;
+        Ok(Some(repository))
+    }
+
+    pub fn pulled(&self) -> Pulled {
+        let mut faults: Vec<String> = self.trouble.iter().cloned().collect();
+        faults.extend(self.refused.iter().flat_map(|(_, lines)| lines.clone()));
+        Pulled { snapshot: self.snapshot.clone(), faults }
+    }
+
+    /// Looks at the branch and takes in what is new there, within the deadline. What goes wrong is in `pulled`.
+    pub async fn pull(&mut self) {
+        let before = self.pulled();
+        self.looked = true;
+        // Giving up drops the wait for git, which ends git.
+        let looked = match tokio::time::timeout(self.timeout, self.look()).await {
+            Ok(looked) => looked,
+            Err(_) => {
+                Err(anyhow::anyhow!("no end within {} s (runbooks.git.timeout_secs)", self.timeout.as_secs()))
+            }
+        };
+        let outcome = match looked {
+            Ok(Ended::New) => "new",
+            Ok(Ended::Unchanged) => "unchanged",
+            Ok(Ended::Refused) => "refused",
+            Ok(Ended::Busy) => "busy",
+            Err(_) => "failed",
+        };
+        self.trouble = looked.err().map(|error| format!("runbooks.git: {error:#}; {}", self.standing()));
+        metrics::counter!(telemetry::RUNBOOK_PULLS, "outcome" => outcome).increment(1);
+        if self.trouble.is_none() {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            metrics::gauge!(telemetry::RUNBOOKS_PULLED_AT).set(now.as_secs_f64());
+        }
+        let after = self.pulled();
+        // A fault that stays is told once, not once a minute.
+        for fault in after.faults.iter().filter(|fault| !before.faults.contains(fault)) {
+            tracing::error!(%fault, "runbooks are not those of the repository");
+        }
+        if outcome == "new" {
+            tracing::info!(commit = self.commit(), "runbooks of a new commit");
+        }
+    }
+
+    /// Pulls until `shutdown`, and says what came of it. Each replica does so for itself, on its own disk.
+    pub async fn keep_pulling(mut self, told: watch::Sender<Pulled>, shutdown: CancellationToken) {
+        let pulling = async {
+            loop {
+                if self.looked {
+                    tokio::time::sleep(self.interval).await;
+                }
+                self.pull().await;
+                told.send_replace(self.pulled());
+            }
+        };
+        shutdown.run_until_cancelled(pulling).await;
+    }
+
+    fn commit(&self) -> Option<&str> {
+        self.snapshot.as_ref().map(|snapshot| snapshot.commit())
+    }
+
+    fn standing(&self) -> String {
+        match self.commit() {
+            Some(commit) => format!("commit {commit} stays in force"),
+            None => "no commit of it was ever had, so only the built-in runbooks and those of runbooks.folders are \
+                     in force"
+                .to_owned(),
+        }
+    }
+
+    /// Reads the commit that is in force on disk, if it is another one than ours.
+    async fn take_up(&mut self) -> anyhow::Result<()> {
+        let (disk, known) = (self.disk.clone(), self.commit().map(str::to_owned));
+        let read = move || {
+            let (commit, folder) = disk.current().filter(|(commit, _)| known.as_ref() != Some(commit))?;
+            Some(Arc::new(Snapshot::read(&folder, &commit)))
+        };
+        if let Some(snapshot) = tokio::task::spawn_blocking(read).await? {
+            self.snapshot = Some(snapshot);
+        }
+        Ok(())
+    }
+
+    async fn look(&mut self) -> anyhow::Result<Ended> {
+        let disk = self.disk.clone();
+        let Some(turn) = tokio::task::spawn_blocking(move || disk.begin()).await?? else {
+            self.take_up().await?;
+            return Ok(Ended::Busy);
+        };
+        self.take_up().await?;
+        let git = Git::new(&self.remote, &turn.work)?;
+        let tip = self.tip(&git).await?;
+        if self.refused.as_ref().is_some_and(|(commit, _)| *commit == tip) {
+            return Ok(Ended::Refused);
+        }
+        if self.commit() == Some(&tip) {
+            self.refused = None;
+            return Ok(Ended::Unchanged);
+        }
+        let tree = turn.work.join("tree");
+        let commit = self.check_out(&git, &turn.work, &tree).await?;
+        let (folder, name) = (tree.clone(), commit.clone());
+        let read = move || {
+            let snapshot = Snapshot::read(&folder, &name);
+            let faults = check_files(&snapshot.files, snapshot.unreadable.clone());
+            (snapshot, faults)
+        };
+        let (snapshot, faults) = tokio::task::spawn_blocking(read).await?;
+        ensure!(
+            !snapshot.files.is_empty() || !faults.is_empty(),
+            "commit {commit} holds no runbook (*.md) in {}; set runbooks.git.path",
+            self.place()
+        );
+        if !faults.is_empty() && self.snapshot.is_some() {
+            let head = format!("commit {commit} is not taken in: {}; {}", count(&faults), self.standing());
+            self.refused = Some((commit, told(&head, &faults)));
+            return Ok(Ended::Refused);
+        }
+        let (disk, name) = (self.disk.clone(), commit.clone());
+        let put = tokio::task::spawn_blocking(move || disk.put(&tree, &name)).await?;
+        put.context("the commit cannot be put in place")?;
+        self.snapshot = Some(Arc::new(snapshot));
+        self.refused = (!faults.is_empty()).then(|| {
+            let head = format!(
+                "commit {commit}: {}; no good commit is at hand, so what is good of this one is in force",
+                count(&faults)
+            );
+            (commit, told(&head, &faults))
+        });
+        Ok(Ended::New)
+    }
+
+    fn place(&self) -> String {
+        match self.remote.path.as_str() {
+            "" => "its root folder".to_owned(),
+            path => format!("its folder {path}"),
+        }
+    }
+
+    /// The commit at the branch's end.
+    async fn tip(&self, git: &Git) -> anyhow::Result<String> {
+        let reference = self.remote.reference();
+        let answer = git.run(&["ls-remote", "--quiet", "--", &self.remote.url, &reference], None).await?;
+        let text = String::from_utf8_lossy(&answer);
+        let of_it = |line: &str| {
+            let (commit, name) = line.split_once('\t')?;
+            (name == reference && is_commit(commit)).then(|| commit.to_owned())
+        };
+        match text.lines().find_map(of_it) {
+            Some(commit) => Ok(commit),
+            None if reference == "HEAD" => {
+                bail!("the repository has no default branch with a commit; set runbooks.git.branch")
+            }
+            None => bail!("the repository has no {reference}; set runbooks.git.branch to a branch it has"),
+        }
+    }
+
+    /// Fetches the branch's last commit alone, and writes its folder to `tree`. The commit may be newer than the one
+    /// that was looked for.
+    async fn check_out(&self, git: &Git, work: &Path, tree: &Path) -> anyhow::Result<String> {
+        let bare = work.join("repository.git").display().to_string();
+        git.run(&["init", "--bare", "--quiet", "--template=", &bare], None).await?;
+        let in_it = format!("--git-dir={bare}");
+        let (url, reference) = (self.remote.url.as_str(), format!("+{}:{TAKEN}", self.remote.reference()));
+        let fetch =
+            [&in_it, "fetch", "--quiet", "--depth=1", "--no-tags", "--update-shallow", "--", url, &reference];
+        git.run(&fetch, Some(Path::new(&bare))).await?;
+        let commit =
+            git.run(&[&in_it, "rev-parse", "--verify", &format!("{TAKEN}^{{commit}}")], None).await?;
+        let commit = word(&commit);
+        ensure!(is_commit(&commit), "git names the commit {commit:?}");
+        // A link in the place of the folder, or on the way to it, is no tree.
+        let path = &self.remote.path;
+        let named = match path.as_str() {
+            "" => format!("{commit}^{{tree}}"),
+            path => format!("{commit}:{path}"),
+        };
+        let asked = git.run(&[&in_it, "rev-parse", "--verify", "--quiet", &named], None).await;
+        let folder = asked.map(|answer| word(&answer)).unwrap_or_default();
+        let kind = git.run(&[&in_it, "cat-file", "-t", &folder], None).await.unwrap_or_default();
+        ensure!(word(&kind) == "tree", "commit {commit} has no folder {path:?}; set runbooks.git.path");
+        measure(&git.run(&[&in_it, "ls-tree", "-r", "-l", "-z", &folder], None).await?)
+            .with_context(|| format!("commit {commit}"))?;
+        tokio::fs::create_dir(tree).await?;
+        let onto = format!("--work-tree={}", tree.display());
+        git.run(&[&in_it, "read-tree", &folder], None).await?;
+        git.run(&[&in_it, &onto, "checkout-index", "--all", "--force", "--quiet"], None).await?;
+        Ok(commit)
+    }
+}
+
+/// Fails when the folder would be too large on disk, before anything of it is written.
+fn measure(listing: &[u8]) -> anyhow::Result<()> {
+    let (mut files, mut bytes) = (0, 0_u64);
+    // `MODE TYPE OBJECT SIZE<tab>PATH`; a submodule has no size and is not followed.
+    for entry in listing.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()) {
+        let fields = String::from_utf8_lossy(entry);
+        let size = fields.split('\t').next().and_then(|head| head.split_whitespace().nth(3)).unwrap_or("-");
+        bytes = bytes.saturating_add(size.parse().unwrap_or(0));
+        files += 1;
+    }
+    const WAY_OUT: &str = "set runbooks.git.path to the folder that holds runbooks alone";
+    ensure!(files <= MAX_CHECKOUT_FILES, "{files} files, at most {MAX_CHECKOUT_FILES}; {WAY_OUT}");
+    ensure!(bytes <= MAX_CHECKOUT_BYTES, "{bytes} bytes of files, at most {MAX_CHECKOUT_BYTES}; {WAY_OUT}");
+    Ok(())
+}
+
+fn word(answer: &[u8]) -> String {
+    String::from_utf8_lossy(answer).trim().to_owned()
+}
+
+fn count(faults: &[Fault]) -> String {
+    match faults.len() {
+        1 => "1 fault".to_owned(),
+        many => format!("{many} faults"),
+    }
+}
+
+fn told(head: &str, faults: &[Fault]) -> Vec<String> {
+    let mut lines =
+        vec![format!("runbooks.git: {head}. `whodunit runbooks check` shows faults before a push")];
+    lines.extend(faults.iter().take(MAX_TOLD_FAULTS).map(ToString::to_string));
+    if faults.len() > MAX_TOLD_FAULTS {
+        lines.push(format!("runbooks.git: and {} more", faults.len() - MAX_TOLD_FAULTS));
+    }
+    lines
+}
