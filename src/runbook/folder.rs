@@ -75,7 +75,10 @@ pub(super) fn read_folders(folders: &[PathBuf]) -> (Vec<File>, Vec<Fault>) {
     let mut walk = Walk::default();
     for folder in folders {
         match folder.canonicalize() {
-            Ok(root) => walk.folder(folder, &root, MAX_DEPTH),
+            Ok(root) => {
+                walk.above = vec![root.clone()];
+                walk.folder(folder, &root, MAX_DEPTH);
+            }
             Err(error) => walk.complain(folder, format!("cannot be read: {error}")),
         }
     }
@@ -84,6 +87,8 @@ pub(super) fn read_folders(folders: &[PathBuf]) -> (Vec<File>, Vec<Fault>) {
 
 #[derive(Default)]
 struct Walk {
+    /// The folders that the one at hand is in, as they are without links.
+    above: Vec<PathBuf>,
     files: Vec<File>,
     faults: Vec<Fault>,
     full: bool,
@@ -122,8 +127,15 @@ impl Walk {
         };
         if real.is_dir() {
             match depth {
+                _ if self.above.contains(&real) => {
+                    self.complain(path, "leads back to a folder that it is in; take it away".to_owned());
+                }
                 0 => self.complain(path, format!("deeper than {MAX_DEPTH} folders; move it up")),
-                _ => self.folder(path, root, depth - 1),
+                _ => {
+                    self.above.push(real);
+                    self.folder(path, root, depth - 1);
+                    self.above.pop();
+                }
             }
         } else if path.extension().is_some_and(|extension| extension == "md") {
             self.file(path, &real);

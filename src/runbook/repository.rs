@@ -3,6 +3,7 @@
 //! and from disk at the next start. It never writes to the repository, and never shows half a commit.
 
 mod disk;
+mod fetch;
 mod git;
 mod remote;
 
@@ -10,25 +11,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::Context;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::disk::{Disk, is_commit};
+use self::disk::Disk;
+use self::fetch::Look;
 use self::git::Git;
 use self::remote::Remote;
 use super::Fault;
-use super::check::check_files;
 use super::folder::Snapshot;
 use crate::{settings, telemetry};
 
 /// Below the data folder.
 const FOLDER: &str = "runbooks";
-/// Bytes and files of the checked-out folder, whatever they are; runbooks have limits of their own.
-const MAX_CHECKOUT_BYTES: u64 = 64 << 20;
-const MAX_CHECKOUT_FILES: usize = 20_000;
-/// Where a fetched branch is kept while it is checked out.
-const TAKEN: &str = "refs/heads/taken";
 /// Faults of one commit that are told one by one.
 const MAX_TOLD_FAULTS: usize = 20;
 
@@ -74,6 +70,7 @@ impl Repository {
     pub async fn open(settings: &settings::Git, data_dir: &Path) -> anyhow::Result<Option<Self>> {
         let Some(remote) = Remote::new(settings)? else { return Ok(None) };
         Git::require().await?;
+        let data_dir = std::path::absolute(data_dir).context("database.data_dir")?;
         let disk = Disk::new(data_dir.join(FOLDER).join(remote.identity()));
         let mut repository = Self {
             remote,
@@ -176,8 +173,10 @@ impl Repository {
             return Ok(Ended::Busy);
         };
         self.take_up().await?;
-        let git = Git::new(&self.remote, &turn.work)?;
-        let tip = self.tip(&git).await?;
+        let remote = self.remote.clone();
+        let git = Git::new(&remote, &turn.work)?;
+        let look = Look { remote: &remote, git: &git, work: &turn.work };
+        let tip = look.tip().await?;
         if self.refused.as_ref().is_some_and(|(commit, _)| *commit == tip) {
             return Ok(Ended::Refused);
         }
@@ -185,26 +184,21 @@ impl Repository {
             self.refused = None;
             return Ok(Ended::Unchanged);
         }
-        let tree = turn.work.join("tree");
-        let commit = self.check_out(&git, &turn.work, &tree).await?;
-        let (folder, name) = (tree.clone(), commit.clone());
-        let read = move || {
-            let snapshot = Snapshot::read(&folder, &name);
-            let faults = check_files(&snapshot.files, snapshot.unreadable.clone());
-            (snapshot, faults)
+        let commit = look.fetch().await?;
+        let folder = look.folder(&commit).await;
+        let (snapshot, faults) = match folder {
+            Ok(folder) => look.check_out(&folder, &commit).await?,
+            // It will not be better the next time: the commit is not fetched again.
+            Err(error) => return Ok(self.refuse(commit, &format!("{error:#}"), &[])),
         };
-        let (snapshot, faults) = tokio::task::spawn_blocking(read).await?;
-        ensure!(
-            !snapshot.files.is_empty() || !faults.is_empty(),
-            "commit {commit} holds no runbook (*.md) in {}; set runbooks.git.path",
-            self.place()
-        );
-        if !faults.is_empty() && self.snapshot.is_some() {
-            let head = format!("commit {commit} is not taken in: {}; {}", count(&faults), self.standing());
-            self.refused = Some((commit, told(&head, &faults)));
-            return Ok(Ended::Refused);
+        if snapshot.files.is_empty() && faults.is_empty() {
+            let what = format!("it holds no runbook (*.md) in {}; set runbooks.git.path", self.place());
+            return Ok(self.refuse(commit, &what, &[]));
         }
-        let (disk, name) = (self.disk.clone(), commit.clone());
+        if !faults.is_empty() && self.snapshot.is_some() {
+            return Ok(self.refuse(commit, &count(&faults), &faults));
+        }
+        let (disk, tree, name) = (self.disk.clone(), look.tree(), commit.clone());
         let put = tokio::task::spawn_blocking(move || disk.put(&tree, &name)).await?;
         put.context("the commit cannot be put in place")?;
         self.snapshot = Some(Arc::new(snapshot));
@@ -218,83 +212,18 @@ impl Repository {
         Ok(Ended::New)
     }
 
+    fn refuse(&mut self, commit: String, why: &str, faults: &[Fault]) -> Ended {
+        let head = format!("commit {commit} is not taken in: {why}; {}", self.standing());
+        self.refused = Some((commit, told(&head, faults)));
+        Ended::Refused
+    }
+
     fn place(&self) -> String {
         match self.remote.path.as_str() {
             "" => "its root folder".to_owned(),
             path => format!("its folder {path}"),
         }
     }
-
-    /// The commit at the branch's end.
-    async fn tip(&self, git: &Git) -> anyhow::Result<String> {
-        let reference = self.remote.reference();
-        let answer = git.run(&["ls-remote", "--quiet", "--", &self.remote.url, &reference], None).await?;
-        let text = String::from_utf8_lossy(&answer);
-        let of_it = |line: &str| {
-            let (commit, name) = line.split_once('\t')?;
-            (name == reference && is_commit(commit)).then(|| commit.to_owned())
-        };
-        match text.lines().find_map(of_it) {
-            Some(commit) => Ok(commit),
-            None if reference == "HEAD" => {
-                bail!("the repository has no default branch with a commit; set runbooks.git.branch")
-            }
-            None => bail!("the repository has no {reference}; set runbooks.git.branch to a branch it has"),
-        }
-    }
-
-    /// Fetches the branch's last commit alone, and writes its folder to `tree`. The commit may be newer than the one
-    /// that was looked for.
-    async fn check_out(&self, git: &Git, work: &Path, tree: &Path) -> anyhow::Result<String> {
-        let bare = work.join("repository.git").display().to_string();
-        git.run(&["init", "--bare", "--quiet", "--template=", &bare], None).await?;
-        let in_it = format!("--git-dir={bare}");
-        let (url, reference) = (self.remote.url.as_str(), format!("+{}:{TAKEN}", self.remote.reference()));
-        let fetch =
-            [&in_it, "fetch", "--quiet", "--depth=1", "--no-tags", "--update-shallow", "--", url, &reference];
-        git.run(&fetch, Some(Path::new(&bare))).await?;
-        let commit =
-            git.run(&[&in_it, "rev-parse", "--verify", &format!("{TAKEN}^{{commit}}")], None).await?;
-        let commit = word(&commit);
-        ensure!(is_commit(&commit), "git names the commit {commit:?}");
-        // A link in the place of the folder, or on the way to it, is no tree.
-        let path = &self.remote.path;
-        let named = match path.as_str() {
-            "" => format!("{commit}^{{tree}}"),
-            path => format!("{commit}:{path}"),
-        };
-        let asked = git.run(&[&in_it, "rev-parse", "--verify", "--quiet", &named], None).await;
-        let folder = asked.map(|answer| word(&answer)).unwrap_or_default();
-        let kind = git.run(&[&in_it, "cat-file", "-t", &folder], None).await.unwrap_or_default();
-        ensure!(word(&kind) == "tree", "commit {commit} has no folder {path:?}; set runbooks.git.path");
-        measure(&git.run(&[&in_it, "ls-tree", "-r", "-l", "-z", &folder], None).await?)
-            .with_context(|| format!("commit {commit}"))?;
-        tokio::fs::create_dir(tree).await?;
-        let onto = format!("--work-tree={}", tree.display());
-        git.run(&[&in_it, "read-tree", &folder], None).await?;
-        git.run(&[&in_it, &onto, "checkout-index", "--all", "--force", "--quiet"], None).await?;
-        Ok(commit)
-    }
-}
-
-/// Fails when the folder would be too large on disk, before anything of it is written.
-fn measure(listing: &[u8]) -> anyhow::Result<()> {
-    let (mut files, mut bytes) = (0, 0_u64);
-    // `MODE TYPE OBJECT SIZE<tab>PATH`; a submodule has no size and is not followed.
-    for entry in listing.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()) {
-        let fields = String::from_utf8_lossy(entry);
-        let size = fields.split('\t').next().and_then(|head| head.split_whitespace().nth(3)).unwrap_or("-");
-        bytes = bytes.saturating_add(size.parse().unwrap_or(0));
-        files += 1;
-    }
-    const WAY_OUT: &str = "set runbooks.git.path to the folder that holds runbooks alone";
-    ensure!(files <= MAX_CHECKOUT_FILES, "{files} files, at most {MAX_CHECKOUT_FILES}; {WAY_OUT}");
-    ensure!(bytes <= MAX_CHECKOUT_BYTES, "{bytes} bytes of files, at most {MAX_CHECKOUT_BYTES}; {WAY_OUT}");
-    Ok(())
-}
-
-fn word(answer: &[u8]) -> String {
-    String::from_utf8_lossy(answer).trim().to_owned()
 }
 
 fn count(faults: &[Fault]) -> String {

@@ -74,6 +74,7 @@ fn check_tells_each_fault_with_its_place_and_what_to_do() {
         ("j-binary.md:1:1: ", "cannot be read"),
         ("k-leak.md:1:1: ", "leads out of the runbook folder; put the file itself there"),
         ("l-folder:1:1: ", "leads out of the runbook folder; put the file itself there"),
+        ("m-circle:1:1: ", "leads back to a folder that it is in; take it away"),
         ("n-many-", "more than 1000 runbooks: the rest is left out; take away what is none"),
         // Of two with one id the last counts.
         ("e-twin.md:5:9: ", "no case expects signature `own-failure`; add one below cases/ (a warning)"),
