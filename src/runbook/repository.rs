@@ -110,11 +110,15 @@ impl Repository {
             Ok(Ended::Busy) => "busy",
             Err(_) => "failed",
         };
-        self.trouble = looked.err().map(|error| format!("runbooks.git: {error:#}; {}", self.standing()));
         metrics::counter!(telemetry::RUNBOOK_PULLS, "outcome" => outcome).increment(1);
-        if self.trouble.is_none() {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            metrics::gauge!(telemetry::RUNBOOKS_PULLED_AT).set(now.as_secs_f64());
+        match looked {
+            Ok(Ended::Busy) => {}
+            Ok(_) => {
+                self.trouble = None;
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                metrics::gauge!(telemetry::RUNBOOKS_PULLED_AT).set(now.as_secs_f64());
+            }
+            Err(error) => self.trouble = Some(format!("runbooks.git: {error:#}; {}", self.standing())),
         }
         let after = self.pulled();
         // A fault that stays is told once, not once a minute.

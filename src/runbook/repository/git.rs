@@ -269,7 +269,8 @@ mod tests {
         let file = folder.path().join("pid");
         let alias = format!("alias.hang=!sleep 300 & echo $! > {}; wait", file.display());
         let git = Git::bare(Protocol::File);
-        let run = git.run(&["-c", &alias, "hang"], None);
+        let arguments = ["-c", &alias, "hang"];
+        let run = git.run(&arguments, None);
         assert!(tokio::time::timeout(Duration::from_secs(2), run).await.is_err());
         let pid = std::fs::read_to_string(&file).unwrap();
         let stat = format!("/proc/{}/stat", pid.trim());
