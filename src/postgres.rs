@@ -62,8 +62,7 @@ impl Database {
                 (options, None)
             }
             None => {
-                let dir = settings.data_dir.clone().unwrap_or_else(default_data_dir);
-                let server = PrivateServer::start(&dir, Durability::Safe).await?;
+                let server = PrivateServer::start(&data_dir(settings), Durability::Safe).await?;
                 (server.options("whodunit"), Some(server))
             }
         };
@@ -167,6 +166,11 @@ async fn listen_until_broken(pool: &PgPool, woken: &Notify) -> sqlx::Result<()> 
         listener.recv().await?;
         woken.notify_waiters();
     }
+}
+
+/// What this process keeps on disk is below it, with a server of our own or without.
+pub fn data_dir(settings: &settings::Database) -> PathBuf {
+    settings.data_dir.clone().unwrap_or_else(default_data_dir)
 }
 
 /// `/var/lib/whodunit` for root, else the user's own data folder.

@@ -2,6 +2,7 @@
 //! Parsed and checked here, resolved into clients by `app`, then gone. An unknown key is an error that
 //! names the key and its line.
 
+mod git;
 mod load;
 mod mcp;
 mod telemetry;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+pub use self::git::Git;
 pub use self::mcp::McpServer;
 pub use self::telemetry::{Otlp, Telemetry};
 
@@ -96,7 +98,7 @@ impl Role {
 pub struct Database {
     /// `postgres://…`; unset starts the private server in `data_dir`.
     pub url: Option<SecretString>,
-    /// Folder of the private server; unset: `/var/lib/whodunit` for root, else the user's data folder.
+    /// Folder of the private server and of pulled runbooks; unset: `/var/lib/whodunit` for root, else the user's data folder.
     pub data_dir: Option<PathBuf>,
     pub max_connections: u32,
 }
@@ -288,6 +290,8 @@ pub struct Runbooks {
     pub folders: Vec<PathBuf>,
     /// Leave the built-in runbooks out.
     pub without_builtin: bool,
+    /// A repository beside the folders; a folder's runbook wins by name over one of it.
+    pub git: Git,
 }
 
 /// How a model is spoken to.

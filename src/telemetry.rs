@@ -42,8 +42,12 @@ pub const INVESTIGATION_SECONDS: &str = "whodunit_investigation_seconds";
 pub const WEBHOOK_SECONDS: &str = "whodunit_webhook_seconds";
 /// Gauge: investigations that wait.
 pub const QUEUE_DEPTH: &str = "whodunit_queue_depth";
-/// Gauge: runbook files that could not be loaded.
+/// Gauge: faults that keep runbook files, or a repository's newest commit, out of force.
 pub const RUNBOOK_FAULTS: &str = "whodunit_runbook_faults";
+/// Counter, label `outcome` (new, unchanged, refused, busy, failed): looks at the repository of runbooks.
+pub const RUNBOOK_PULLS: &str = "whodunit_runbook_pulls_total";
+/// Gauge: when the repository of runbooks last answered, in seconds since 1970.
+pub const RUNBOOKS_PULLED_AT: &str = "whodunit_runbooks_pulled_timestamp_seconds";
 
 /// A report is due within minutes; the first responder answers in about a second.
 const INVESTIGATION_BUCKETS_SECONDS: &[f64] =
@@ -134,7 +138,12 @@ fn describe() {
     );
     describe_histogram!(WEBHOOK_SECONDS, Unit::Seconds, "From a webhook's arrival to its answer, by source.");
     describe_gauge!(QUEUE_DEPTH, "Investigations that wait.");
-    describe_gauge!(RUNBOOK_FAULTS, "Runbook files that could not be loaded.");
+    describe_gauge!(
+        RUNBOOK_FAULTS,
+        "Faults that keep runbook files, or a repository's newest commit, out of force."
+    );
+    describe_counter!(RUNBOOK_PULLS, "Looks at the repository of runbooks, by outcome.");
+    describe_gauge!(RUNBOOKS_PULLED_AT, Unit::Seconds, "When the repository of runbooks last answered.");
 }
 
 #[cfg(test)]

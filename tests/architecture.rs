@@ -166,7 +166,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "src/alert.rs",
     "src/workload.rs",
-    "src/facts.rs",
+    "src/facts",
     "src/inert.rs",
     "src/report.rs",
     "src/redact.rs",

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::{ApiState, store};
+use crate::runbook::Standing;
 use crate::slack::outbox::{self, Failure};
 
 /// A database that takes longer is not ready.
@@ -23,6 +24,9 @@ struct Readiness {
     draining: bool,
     /// Not reasons to be unready: alerts are still accepted, with the last good revision of a runbook.
     runbook_faults: Vec<String>,
+    /// The commit in force, where runbooks are pulled from a repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runbook_commit: Option<String>,
     /// Announcements of the last day that will never be posted, grouped by reason.
     slack_failures: Vec<Failure>,
 }
@@ -47,8 +51,15 @@ pub(super) async fn ready(State(state): State<ApiState>) -> Response {
     };
     let draining = state.ready.draining.is_cancelled();
     let ready = database == "ok" && !draining;
-    let runbook_faults = state.ready.runbook_faults.borrow().clone();
-    let body = Json(Readiness { ready, database, draining, runbook_faults, slack_failures });
+    let Standing { faults, commit } = state.ready.runbooks.borrow().clone();
+    let body = Json(Readiness {
+        ready,
+        database,
+        draining,
+        runbook_faults: faults,
+        runbook_commit: commit,
+        slack_failures,
+    });
     if ready {
         body.into_response()
     } else {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
 use whodunit::api::{ApiState, Ready, router};
+use whodunit::runbook::Standing;
 use whodunit::slack::blocks::Message;
 use whodunit::slack::{DEFAULT_PACE, outbox};
 use whodunit::telemetry;
@@ -24,19 +25,20 @@ use crate::{house, news};
 struct Api {
     router: Router,
     draining: CancellationToken,
-    faults: watch::Sender<Vec<String>>,
+    standing: watch::Sender<Standing>,
 }
 
 impl Api {
     fn new(pool: PgPool, tokens: &[&str]) -> Self {
-        let (draining, (faults, runbook_faults)) = (CancellationToken::new(), watch::channel(Vec::new()));
+        let (draining, (standing, runbooks)) =
+            (CancellationToken::new(), watch::channel(Standing::default()));
         let tokens: Arc<[_]> = tokens.iter().map(|token| (*token).into()).collect();
-        let ready = Ready { draining: draining.clone(), runbook_faults };
+        let ready = Ready { draining: draining.clone(), runbooks };
         let metrics = telemetry::recorder().unwrap().handle();
         Self {
             router: router(ApiState { pool, tokens, ready, metrics, wake: Arc::default() }),
             draining,
-            faults,
+            standing,
         }
     }
 
@@ -317,9 +319,11 @@ async fn readiness_tells_what_is_wrong_and_is_lost_only_for_what_stops_us() {
     };
     outbox::fail(&pool, &claim, "channel_not_found").await.unwrap();
     drop(connection);
-    api.faults.send(vec!["runbooks/a.md:3:1: unknown key `scop`".to_owned()]).unwrap();
+    let faults = vec!["runbooks/a.md:3:1: unknown key `scop`".to_owned()];
+    api.standing.send(Standing { faults, commit: Some("0123abc".to_owned()) }).unwrap();
     let body = api.found("/readyz").await;
     assert_eq!(body["runbook_faults"], json!(["runbooks/a.md:3:1: unknown key `scop`"]));
+    assert_eq!(body["runbook_commit"], "0123abc");
     let failure = &body["slack_failures"][0];
     assert_eq!((&failure["channel"], &failure["reason"]), (&json!("#gone"), &json!("channel_not_found")));
 

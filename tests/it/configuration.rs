@@ -46,7 +46,7 @@ fn the_commented_example_of_models_can_be_read_and_names_each_provider() {
 #[test]
 fn every_setting_is_documented() {
     let documented = read("config/whodunit.yaml") + &examples();
-    let source = read("src/settings.rs") + &read("src/settings/telemetry.rs");
+    let source = read("src/settings.rs") + &read("src/settings/telemetry.rs") + &read("src/settings/git.rs");
     let keys: Vec<&str> = source
         .lines()
         .filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "))
