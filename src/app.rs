@@ -13,7 +13,7 @@ use axum::Router;
 use axum::error_handling::HandleErrorLayer;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
@@ -24,14 +24,13 @@ use crate::incident::decide::Rules;
 use crate::intake::{self, Intake};
 use crate::investigator::Investigator;
 use crate::postgres::{self, Database};
-use crate::runbook::Catalogue;
 use crate::settings::Settings;
 use crate::slack;
 use crate::telemetry;
 use crate::webhook::Guard;
 use crate::worker::Worker;
 
-use build::{api_tokens, slack_client};
+use build::{api_tokens, runbooks, slack_client};
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
 pub use check::check;
 
@@ -60,17 +59,7 @@ impl App {
         let http = http_client()?;
         let sources = sources(&settings, &http).await?;
         let resolver = resolver(&settings, &sources);
-        let mut repository = repository(&settings).await?;
-        if let Some(repository) = repository.as_mut().filter(|one| one.pulled().snapshot.is_none()) {
-            // The first start: without it the first investigations would know no runbook of the repository.
-            repository.pull().await;
-        }
-        let pulled = repository.as_ref().map(|repository| repository.pulled()).unwrap_or_default();
-        let catalogue = Catalogue::with(&settings.runbooks, pulled.snapshot.clone());
-        let (pulling, pulled) = watch::channel(pulled);
-        for fault in catalogue.faults() {
-            tracing::warn!(%fault, "a runbook is not usable");
-        }
+        let (catalogue, pulled, repository) = runbooks(&settings).await?;
         let slack = slack_client(&settings.slack, &http)?;
         let rules = Rules::new(&settings.intake)?;
         let guards =
@@ -128,7 +117,7 @@ impl App {
             tokio::spawn(telemetry::upkeep(metrics, shutdown.clone())),
         ];
         if let Some(repository) = repository {
-            tasks.push(tokio::spawn(repository.keep_pulling(pulling, shutdown.clone())));
+            tasks.push(tokio::spawn(repository.keep_pulling(shutdown.clone())));
         }
         if let Some(client) = slack {
             tasks.push(tokio::spawn(slack::run(database.pool.clone(), client, wake, shutdown.clone())));
