@@ -13,7 +13,7 @@ use axum::Router;
 use axum::error_handling::HandleErrorLayer;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
@@ -26,14 +26,13 @@ use crate::intake::{self, Desk, Intake};
 use crate::investigator::Investigator;
 use crate::postgres::{self, Database};
 use crate::reconcile::Reconciler;
-use crate::runbook::{Catalogue, Pulled, Repository};
 use crate::settings::Settings;
 use crate::slack;
 use crate::telemetry;
 use crate::webhook::Guard;
 use crate::worker::Worker;
 
-use build::{api_tokens, peers, slack_client};
+use build::{api_tokens, peers, runbooks, slack_client};
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
 pub use check::check;
 
@@ -72,12 +71,7 @@ impl App {
         let http = http_client()?;
         let sources = sources(&settings, &http).await?;
         let resolver = resolver(&settings, &sources);
-        let (repository, pulled) = pulled(&settings).await?;
-        let catalogue = Catalogue::with(&settings.runbooks, pulled.snapshot.clone());
-        let (pulling, pulled) = watch::channel(pulled);
-        for fault in catalogue.faults() {
-            tracing::warn!(%fault, "a runbook is not usable");
-        }
+        let (catalogue, pulled, repository) = runbooks(&settings).await?;
         let slack = slack_client(&settings.slack, &http)?;
         let tokens = api_tokens(&settings.api)?;
         let peers = peers(&settings, &http)?;
@@ -123,7 +117,7 @@ impl App {
             tasks.push(tokio::spawn(mcp.keep_fresh(shutdown.clone())));
         }
         if let Some(repository) = repository {
-            tasks.push(tokio::spawn(repository.keep_pulling(pulling, shutdown.clone())));
+            tasks.push(tokio::spawn(repository.keep_pulling(shutdown.clone())));
         }
         if let Some(client) = slack.filter(|_| role.works()) {
             let wake = Arc::clone(&shared.wake);
@@ -180,17 +174,6 @@ impl Shared {
             name: worker_name(),
         })
     }
-}
-
-/// The repository of runbooks, where one is configured, and what is known of it. Without a copy on disk the first
-/// investigations would know no runbook of it, so that it is pulled before anything starts.
-async fn pulled(settings: &Settings) -> anyhow::Result<(Option<Repository>, Pulled)> {
-    let mut repository = repository(settings).await?;
-    if let Some(repository) = repository.as_mut().filter(|one| one.pulled().snapshot.is_none()) {
-        repository.pull().await;
-    }
-    let pulled = repository.as_ref().map(|repository| repository.pulled()).unwrap_or_default();
-    Ok((repository, pulled))
 }
 
 /// Beyond `max_in_flight` requests at once senders hear 503 at once, instead of waiting in line.

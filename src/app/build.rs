@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use secrecy::SecretString;
 use sqlx::PgPool;
+use tokio::sync::watch;
 
 use crate::evidence::Sources;
 use crate::incident::resolve::Resolver;
@@ -15,7 +16,7 @@ use crate::investigator::Reasoner;
 use crate::llm::{self, Ladder};
 use crate::postgres;
 use crate::reconcile::Peer;
-use crate::runbook::{Catalogue, Repository};
+use crate::runbook::{Catalogue, Pulled, Repository};
 use crate::settings::{self, Settings};
 use crate::slack;
 use crate::source::alertmanager::Alertmanager;
@@ -175,6 +176,26 @@ pub async fn repository(settings: &Settings) -> anyhow::Result<Option<Repository
     Repository::open(&settings.runbooks.git, &postgres::data_dir(&settings.database)).await
 }
 
+/// All runbooks as `serve` begins with them, where news of the repository arrive, and what brings it.
+///
+/// # Errors
+/// As `repository`.
+pub(super) async fn runbooks(
+    settings: &Settings,
+) -> anyhow::Result<(Catalogue, watch::Receiver<Pulled>, Option<Repository>)> {
+    let mut repository = repository(settings).await?;
+    if let Some(repository) = repository.as_mut().filter(|one| one.pulled().snapshot.is_none()) {
+        // The first start: without it the first investigations would know no runbook of the repository.
+        repository.pull().await;
+    }
+    // Without a repository nobody sends.
+    let pulled = repository
+        .as_ref()
+        .map_or_else(|| watch::channel(Pulled::default()).1, |repository| repository.news());
+    let snapshot = pulled.borrow().snapshot.clone();
+    Ok((usable(Catalogue::with(&settings.runbooks, snapshot)), pulled, repository))
+}
+
 /// All runbooks for one use, those of the repository pulled now. What is wrong with some is in the log.
 ///
 /// # Errors
@@ -185,9 +206,12 @@ pub async fn catalogue(settings: &Settings) -> anyhow::Result<Catalogue> {
         repository.pull().await;
     }
     let snapshot = repository.and_then(|repository| repository.pulled().snapshot);
-    let catalogue = Catalogue::with(&settings.runbooks, snapshot);
+    Ok(usable(Catalogue::with(&settings.runbooks, snapshot)))
+}
+
+fn usable(catalogue: Catalogue) -> Catalogue {
     for fault in catalogue.faults() {
         tracing::warn!(%fault, "a runbook is not usable");
     }
-    Ok(catalogue)
+    catalogue
 }

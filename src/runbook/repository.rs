@@ -59,6 +59,7 @@ pub struct Repository {
     /// Why the last look failed.
     trouble: Option<String>,
     looked: bool,
+    told: watch::Sender<Pulled>,
 }
 
 impl Repository {
@@ -81,8 +82,10 @@ impl Repository {
             refused: None,
             trouble: None,
             looked: false,
+            told: watch::Sender::new(Pulled::default()),
         };
         repository.take_up().await?;
+        repository.told.send_replace(repository.pulled());
         Ok(Some(repository))
     }
 
@@ -90,6 +93,11 @@ impl Repository {
         let mut faults: Vec<String> = self.trouble.iter().cloned().collect();
         faults.extend(self.refused.iter().flat_map(|(_, lines)| lines.clone()));
         Pulled { snapshot: self.snapshot.clone(), faults }
+    }
+
+    /// What came of each look.
+    pub fn news(&self) -> watch::Receiver<Pulled> {
+        self.told.subscribe()
     }
 
     /// Looks at the branch and takes in what is new there, within the deadline. What goes wrong is in `pulled`.
@@ -121,6 +129,7 @@ impl Repository {
             Err(error) => self.trouble = Some(format!("runbooks.git: {error:#}; {}", self.standing())),
         }
         let after = self.pulled();
+        self.told.send_replace(after.clone());
         // A fault that stays is told once, not once a minute.
         for fault in after.faults.iter().filter(|fault| !before.faults.contains(fault)) {
             tracing::error!(%fault, "runbooks are not those of the repository");
@@ -130,15 +139,14 @@ impl Repository {
         }
     }
 
-    /// Pulls until `shutdown`, and says what came of it. Each replica does so for itself, on its own disk.
-    pub async fn keep_pulling(mut self, told: watch::Sender<Pulled>, shutdown: CancellationToken) {
+    /// Pulls until `shutdown`. Each replica does so for itself, on its own disk.
+    pub async fn keep_pulling(mut self, shutdown: CancellationToken) {
         let pulling = async {
             loop {
                 if self.looked {
                     tokio::time::sleep(self.interval).await;
                 }
                 self.pull().await;
-                told.send_replace(self.pulled());
             }
         };
         shutdown.run_until_cancelled(pulling).await;
