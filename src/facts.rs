@@ -264,7 +264,9 @@ pub struct RolloutFact {
     pub new_ready: i64,
     pub new_desired: i64,
     pub new_created_at: Option<DateTime<Utc>>,
-    /// The revision before it, "" when there is none left.
+    /// The last revision before it that is known to have been ready; "" where nothing tells.
+    pub good_revision: String,
+    /// That one, or else the one just before it; "" when there is none left.
     pub previous_revision: String,
     pub previous_change_cause: String,
     pub old_set: String,
