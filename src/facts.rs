@@ -223,6 +223,8 @@ pub struct ContainerFact {
     pub memory_limit: String,
     /// Bytes, 0 when unset.
     pub memory_limit_bytes: i64,
+    /// It has none of its own: the limit is its pod's, and all containers share it.
+    pub memory_limit_shared: bool,
     /// Whether this container is part of what is wrong (not ready, waiting for a bad reason, failing).
     pub failing: bool,
     /// Class of the line below: refused, dns, timeout, auth, permission, missing-variable, disk-full,
@@ -395,6 +397,8 @@ pub struct CronJobFact {
     pub namespace: String,
     pub schedule: String,
     pub suspended: bool,
+    /// The investigation is about this one, not about many workloads among which it is.
+    pub is_subject: bool,
     pub active: i64,
     pub last_scheduled_at: Option<DateTime<Utc>>,
     pub last_success_at: Option<DateTime<Utc>>,

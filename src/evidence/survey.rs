@@ -22,6 +22,9 @@ const MAX_PARTS: usize = 80;
 pub(super) fn facts(objects: &Objects, subject: &Workload, alerts: &[Alert]) -> Facts {
     let mut ledger = Ledger::default();
     let mut facts = facts_into(objects, subject, alerts, &mut ledger);
+    for row in facts.cronjobs.iter_mut().filter(|row| row.name == subject.name) {
+        row.is_subject = subject.kind == "CronJob";
+    }
     if subject.kind == "Namespace" {
         ledger.look_again();
         let mut workloads = workloads(objects, subject);
