@@ -26,7 +26,7 @@ const CLASSES: [(&str, &str); 18] = [
     ),
     (
         "dns",
-        r#"no such host|(failure|error) in name resolution|name resolution (failure|failed|error|timed)|\bbad address '|(could not|couldn't|cannot|can't|unable to|failed to) resolve (the )?(hosts?\b|host ?names?\b|names?\b|address|domain|proxy|dns|["']?\w[\w-]*(\.[\w-]+)+)|UnknownHostException|\bENOTFOUND\b|host not found in upstream|unknown mysql server host|no resolvable bootstrap urls|\blookup \S+( on \S+)?:.*i/o timeout|EAI_AGAIN|NXDOMAIN|server misbehaving|name or service not known|nodename nor servname|getaddrinfo|failed to lookup address|(host ?)?name does not resolve|could not translate host ?name|\bunknown host\b|DnsNameResolver\w*Exception"#,
+        r#"no such host|nslookup: can't resolve|server can't find \S+: [A-Z]+|(failure|error) in name resolution|name resolution (failure|failed|error|timed)|\bbad address '|(could not|couldn't|cannot|can't|unable to|failed to) resolve (the )?(hosts?\b|host ?names?\b|names?\b|address|domain|proxy|dns|["']?\w[\w-]*(\.[\w-]+)+)|UnknownHostException|\bENOTFOUND\b|host not found in upstream|unknown mysql server host|no resolvable bootstrap urls|\blookup \S+( on \S+)?:.*i/o timeout|EAI_AGAIN|NXDOMAIN|server misbehaving|name or service not known|nodename nor servname|getaddrinfo|failed to lookup address|(host ?)?name does not resolve|could not translate host ?name|\bunknown host\b|DnsNameResolver\w*Exception"#,
     ),
     (
         "auth",
