@@ -168,6 +168,9 @@ pub struct PodFact {
     pub revision: String,
     pub labels: BTreeMap<String, String>,
     pub service_account: String,
+    /// Who answers its lookups: cluster, node (dnsPolicy Default, or a pod in the node's network that does not
+    /// say ClusterFirstWithHostNet) or own (dnsPolicy None). Only the cluster's knows Services.
+    pub resolver: String,
     pub qos: String,
     pub restarts: i64,
     /// Sums over containers as the scheduler counts them; 0 where nothing is requested.

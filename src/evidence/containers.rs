@@ -149,11 +149,8 @@ fn take_status(row: &mut ContainerFact, status: &ContainerStatus) {
 
 fn take_end(row: &mut ContainerFact, end: &ContainerStateTerminated) {
     // Windows gives unsigned codes, which the API writes as negative numbers: 0xC0000005 as -1073741819.
-    row.exit_code = if end.exit_code < 0 {
-        i64::from(end.exit_code.cast_unsigned())
-    } else {
-        i64::from(end.exit_code)
-    };
+    row.exit_code =
+        if end.exit_code < 0 { i64::from(end.exit_code.cast_unsigned()) } else { i64::from(end.exit_code) };
     row.exit_reason = end.reason.clone().unwrap_or_default();
     row.exit_message = clean(end.message.as_deref().unwrap_or_default());
     row.exited_at = end.finished_at.as_ref().and_then(units::time);

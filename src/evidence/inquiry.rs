@@ -109,11 +109,7 @@ pub(super) async fn last_round(
         async { if wanted.namespace && named { Some(scoped.namespace(place).await) } else { None } },
         async { if wanted.api_services { Some(scoped.list_shared().await) } else { None } },
         async {
-            if wanted.routes && named {
-                Some(tokio::join!(ingresses, scoped.list_shared()))
-            } else {
-                None
-            }
+            if wanted.routes && named { Some(tokio::join!(ingresses, scoped.list_shared())) } else { None }
         },
         async { if wanted.policies && named { Some(scoped.list(place, &all).await) } else { None } },
         async { if wanted.budgets && named { Some(scoped.list(place, &all).await) } else { None } },

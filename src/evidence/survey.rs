@@ -104,9 +104,8 @@ fn behind(objects: &Objects, ingress: &Workload) -> Vec<Workload> {
     let selectors: Vec<&BTreeMap<String, String>> =
         services.filter_map(|service| service.spec.as_ref()?.selector.as_ref()).collect();
     let selected = |labels: &BTreeMap<String, String>| selectors.iter().any(|one| selects(one, labels));
-    let new = |(kind, name): (String, String)| {
-        Workload::new(&ingress.cluster, &objects.namespace, kind, name)
-    };
+    let new =
+        |(kind, name): (String, String)| Workload::new(&ingress.cluster, &objects.namespace, kind, name);
     let of_pods = objects.pods.items.iter().filter(|pod| pod.metadata.labels.as_ref().is_some_and(selected));
     let mut found: BTreeSet<Workload> = of_pods.map(|pod| new(top_owner(objects, pod))).collect();
     for (kind, metadata) in controllers(objects) {

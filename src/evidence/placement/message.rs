@@ -18,14 +18,7 @@ const KINDS: [(&str, &[&str]); 15] = [
     ("volume-limit", &["max volume count"]),
     ("device", &["cannot allocate all claims", "resourceclaim"]),
     ("cordon", &["were unschedulable"]),
-    (
-        "claim",
-        &[
-            WHOLE_POD,
-            PER_NODE,
-            "persistentvolumeclaim",
-        ],
-    ),
+    ("claim", &[WHOLE_POD, PER_NODE, "persistentvolumeclaim"]),
     ("node-condition", &["untolerated taint {node.kubernetes.io/", "had taint {node.kubernetes.io/"]),
     ("taint", &["untolerated taint", "had taint {"]),
 ];

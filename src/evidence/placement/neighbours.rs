@@ -68,7 +68,9 @@ impl Neighbours {
                 detail,
             });
         }
-        tests.extend(everywhere.iter().flat_map(|(other, node)| against(other, node, pod, &terms(spec, true))));
+        tests.extend(
+            everywhere.iter().flat_map(|(other, node)| against(other, node, pod, &terms(spec, true))),
+        );
         let constraints = spec.topology_spread_constraints.as_deref().unwrap_or_default();
         let hard: Vec<&TopologySpreadConstraint> =
             constraints.iter().filter(|one| one.when_unsatisfiable == "DoNotSchedule").collect();

@@ -43,7 +43,9 @@ pub(super) fn factor(objects: &Objects, focus: &Focus<'_>, facts: &Facts) -> Opt
 /// The Service, or else the host; "" for what means the pod itself or nobody in particular.
 fn peer_of(row: &DependencyFact) -> String {
     let host = row.host.trim_end_matches('.').to_lowercase();
-    let itself = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback() || address.is_unspecified());
+    let itself = host
+        .parse::<std::net::IpAddr>()
+        .is_ok_and(|address| address.is_loopback() || address.is_unspecified());
     match (row.service.is_empty(), row.service_exists.as_str()) {
         _ if itself || host == "localhost" => String::new(),
         (false, _) => row.service.clone(),

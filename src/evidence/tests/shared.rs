@@ -12,7 +12,8 @@ const DOWN: &str =
 
 fn set(name: &str, replicas: (i32, i32, i32), refusal: &str) -> Value {
     let (wanted, made, ready) = replicas;
-    let conditions = json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": refusal}]);
+    let conditions =
+        json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": refusal}]);
     json!({"metadata": {"name": format!("{name}-1"), "namespace": "a", "annotations": {"deployment.kubernetes.io/revision": "1"},
             "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": "1", "controller": true}]},
         "spec": {"replicas": wanted, "selector": {}, "template": {"spec": {"containers": [{"name": "c", "image": "i:1"}]}}},
