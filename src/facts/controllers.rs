@@ -28,7 +28,9 @@ pub struct RolloutFact {
     pub new_ready: i64,
     pub new_desired: i64,
     pub new_created_at: Option<DateTime<Utc>>,
-    /// The revision before it, "" when there is none left.
+    /// The last revision before it that is known to have been ready; "" where nothing tells.
+    pub good_revision: String,
+    /// That one, or else the one just before it; "" when there is none left.
     pub previous_revision: String,
     pub previous_change_cause: String,
     pub old_set: String,
@@ -84,6 +86,8 @@ pub struct CronJobFact {
     pub namespace: String,
     pub schedule: String,
     pub suspended: bool,
+    /// The investigation is about this one, not about many workloads among which it is.
+    pub is_subject: bool,
     pub active: i64,
     pub last_scheduled_at: Option<DateTime<Utc>>,
     pub last_success_at: Option<DateTime<Utc>>,

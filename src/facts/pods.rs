@@ -44,6 +44,9 @@ pub struct PodFact {
     pub revision: String,
     pub labels: BTreeMap<String, String>,
     pub service_account: String,
+    /// Who answers its lookups: cluster, node (dnsPolicy Default, or a pod in the node's network that does not
+    /// say ClusterFirstWithHostNet) or own (dnsPolicy None). Only the cluster's knows Services.
+    pub resolver: String,
     pub qos: String,
     pub restarts: i64,
     /// Sums over containers as the scheduler counts them; 0 where nothing is requested.
@@ -99,6 +102,8 @@ pub struct ContainerFact {
     pub memory_limit: String,
     /// Bytes, 0 when unset.
     pub memory_limit_bytes: i64,
+    /// It has none of its own: the limit is its pod's, and all containers share it.
+    pub memory_limit_shared: bool,
     /// Whether this container is part of what is wrong (not ready, waiting for a bad reason, failing).
     pub failing: bool,
     /// Class of the line below: refused, dns, timeout, auth, permission, missing-variable, disk-full,
