@@ -233,6 +233,18 @@ fn text_from_a_cluster_stays_data_in_statements_and_commands() {
 }
 
 #[test]
+fn a_message_is_one_line_and_ends_with_one_full_stop() {
+    let shown = signature(
+        "{id: shown, over: pods, when: 'true', category: code, statement: 'Failed: {{row.message}}. {{row.reason}}...', \
+         fix: [{text: t, risk: none}]}",
+    );
+    let mut facts = a_pod();
+    facts.pods[0].message = "Denied:\n    by policy.".to_owned();
+    facts.pods[0].reason = "So.".to_owned();
+    assert_eq!(find(&facts, &[shown]).findings[0].statement, "Failed: Denied: by policy. So...");
+}
+
+#[test]
 fn misprints_are_told_with_their_place() {
     let head = "id: x\nover: pods\ncategory: code\n";
     let tail = "fix: [{text: t, risk: none}]\n";

@@ -94,7 +94,12 @@ async fn the_cases_of_the_built_in_runbooks_hold() {
         if causes > 0 && (found[0]["role"] != "primary" || knows_no_cause(&found[0])) {
             wrong.push(format!("{path}: {} stands before a cause", found[0]["signature"]));
         }
-        if causes > 0 && causes < primary.len() {
+        // What a case expects beside the cause is said there.
+        let case = std::fs::read_to_string(path).unwrap();
+        let also = case.split("\nalso:").nth(1).unwrap_or_default();
+        let expected = |one: &&&Value| also.contains(one["signature"].as_str().unwrap());
+        let symptoms = primary.iter().filter(|one| knows_no_cause(one)).filter(|one| !expected(one)).count();
+        if causes > 0 && symptoms > 0 {
             wrong.push(format!("{path}: a symptom beside a cause that does not explain it: {primary:?}"));
         }
     }
@@ -105,7 +110,8 @@ async fn the_cases_of_the_built_in_runbooks_hold() {
 fn reads_badly(finding: &Value) -> Option<String> {
     let statement = finding["statement"].as_str().unwrap();
     let own: String = statement.split('"').step_by(2).collect::<Vec<_>>().join("\"\"");
-    let odd = ["{{", "  ", "..", " .", " ,", "()"].into_iter().find(|odd| own.contains(odd))?;
+    let own = format!("{} ", own.trim_end());
+    let odd = ["{{", "  ", ".. ", " . ", "()"].into_iter().find(|odd| own.contains(odd))?;
     Some(format!("{} reads badly at `{odd}`: {statement}", finding["signature"]))
 }
 

@@ -205,7 +205,7 @@ fn spread(one: &TopologySpreadConstraint, hard: &[&TopologySpreadConstraint], he
         labels::selector_words(selector.as_ref()),
         one.topology_key,
         one.max_skew,
-        counted.join(", ")
+        if counted.is_empty() { "on no node that fits".to_owned() } else { counted.join(", ") }
     );
     let key = one.topology_key.clone();
     Test { constraint: "topology-spread", key, values, among: true, needs_key: true, detail }
