@@ -111,7 +111,11 @@ impl App {
         let state = ApiState {
             pool: database.pool.clone(),
             tokens: tokens.into(),
-            ready: Ready { draining: shutdown.clone(), runbook_faults: investigator.faults() },
+            ready: Ready {
+                draining: shutdown.clone(),
+                runbook_faults: investigator.faults(),
+                slack: slack.as_ref().map(|client| client.access().clone()).unwrap_or_default(),
+            },
             metrics: metrics.clone(),
             wake: Arc::clone(&wake),
         };
@@ -308,7 +312,8 @@ fn slack_client(settings: &settings::Slack, http: &reqwest::Client) -> anyhow::R
     };
     let timeout = Duration::from_secs(settings.timeout_secs);
     let client = slack::Client::new(http.clone(), &settings.api_url, token, timeout);
-    Ok(Some(client.with_pace(Duration::from_millis(settings.pace_ms))))
+    let pace = Duration::from_millis(settings.pace_ms);
+    Ok(Some(client.with_pace(pace).with_channel(&settings.channel)))
 }
 
 fn api_tokens(settings: &settings::Api) -> anyhow::Result<Vec<SecretString>> {

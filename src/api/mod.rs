@@ -31,6 +31,8 @@ use filter::{Incidents, Investigations, Pairs};
 use problem::{Problem, read};
 use store::{Incident, Investigation, Observation};
 
+use crate::slack::Access;
+
 /// What the handlers share.
 #[derive(Clone)]
 pub struct ApiState {
@@ -50,6 +52,8 @@ pub struct Ready {
     pub draining: CancellationToken,
     /// Faults of runbook files, one line each, as of the last load.
     pub runbook_faults: watch::Receiver<Vec<String>>,
+    /// What the Slack token may not do.
+    pub slack: Access,
 }
 
 /// One page of a list; `next` is the cursor of the page after it.

@@ -31,7 +31,7 @@ impl Api {
     fn new(pool: PgPool, tokens: &[&str]) -> Self {
         let (draining, (faults, runbook_faults)) = (CancellationToken::new(), watch::channel(Vec::new()));
         let tokens: Arc<[_]> = tokens.iter().map(|token| (*token).into()).collect();
-        let ready = Ready { draining: draining.clone(), runbook_faults };
+        let ready = Ready { draining: draining.clone(), runbook_faults, slack: Default::default() };
         let metrics = telemetry::recorder().unwrap().handle();
         Self {
             router: router(ApiState { pool, tokens, ready, metrics, wake: Arc::default() }),
