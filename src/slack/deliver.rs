@@ -16,7 +16,7 @@ use crate::telemetry;
 /// How often a message is posted again although an earlier post may stand there and nobody may look: to lose an
 /// alert is worse than to say it twice, and to say it for ever is worse than to lose it.
 const MAX_DOUBTS: i32 = 2;
-/// Looks that fail, over about eleven minutes; then it is as if we may not look.
+/// Looks that fail, over about ten minutes; then it is as if we may not look.
 const MAX_LOOKS: i32 = 15;
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
 /// With `MAX_BACKOFF` about a day.
@@ -330,5 +330,82 @@ fn note(delivery: &Delivery) {
         }
         Delivery::InDoubt(id) => tracing::warn!(%id, "no clear outcome at Slack: it is looked for"),
         other => tracing::debug!(?other, "announcement"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+
+    use super::*;
+
+    fn doubt(answered: bool, looks: i32) -> Doubt {
+        Doubt { since: Utc::now(), until: Utc::now(), answered, looks }
+    }
+
+    #[test]
+    fn a_fault_decides_what_becomes_of_an_announcement() {
+        let claim = Claim::sample(Kind::Summary);
+        let of = |fault: Fault| after(&fault, &claim);
+        let code = |code: &str| code.to_owned();
+        assert_eq!(of(Fault::Misconfigured(code("invalid_auth"))), Then::Hold(FIRST_HOLD));
+        assert_eq!(of(Fault::Transient(code("503"))), Then::Retry(Duration::from_secs(1)));
+        assert_eq!(of(Fault::Ambiguous(code("no answer"))), Then::Doubt { answered: false });
+        assert_eq!(of(Fault::Broken(code("internal_error"))), Then::Doubt { answered: true });
+        assert_eq!(of(Fault::Rejected(code("invalid_blocks"))), Then::Plain);
+        let limited = Fault::RateLimited { retry_after: Duration::from_secs(30) };
+        assert_eq!(of(limited.clone()), Then::LimitRate(Duration::from_secs(30)));
+
+        let mut tired = claim.clone();
+        (tired.attempts, tired.plain, tired.faults) = (MAX_ATTEMPTS, true, 99);
+        let of = |fault: Fault| after(&fault, &tired);
+        assert_eq!(of(Fault::Transient(code("503"))), Then::Fail);
+        assert_eq!(of(Fault::Rejected(code("invalid_blocks"))), Then::Fail, "its words were tried");
+        assert_eq!(of(Fault::Misconfigured(code("invalid_auth"))), Then::Hold(MAX_HOLD), "however long");
+        assert_eq!(of(limited), Then::LimitRate(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn what_was_seen_decides_whether_it_is_posted_again() {
+        let claim = Claim::sample(Kind::Parent);
+        let at = Posted { channel: "C1".to_owned(), ts: "1.1".to_owned() };
+        assert_eq!(after_look(Seen::There(at.clone()), &claim, &doubt(false, 1)), Next::Store(at));
+        let absent = after_look(Seen::NotThere, &claim, &doubt(false, 1));
+        assert!(matches!(absent, Next::Post { doubts: 0, .. }), "{absent:?}");
+        let dead = Seen::Failed(Fault::Misconfigured("invalid_auth".to_owned()));
+        let held = after_look(dead, &claim, &doubt(false, 1));
+        assert!(matches!(held, Next::Hold { .. }), "a new token may look: {held:?}");
+        let slow = || Seen::Failed(Fault::Transient("slow".to_owned()));
+        assert!(matches!(after_look(slow(), &claim, &doubt(false, 1)), Next::Look { .. }));
+        let given_up = after_look(slow(), &claim, &doubt(false, MAX_LOOKS));
+        assert!(matches!(given_up, Next::Post { doubts: 1, .. }), "{given_up:?}");
+        let looking: Duration = (1..MAX_LOOKS).map(look::pause).sum();
+        assert!((500..700).contains(&looking.as_secs()), "{looking:?}");
+    }
+
+    #[test]
+    fn where_nobody_may_look_only_harmless_repeats_go_on() {
+        let unreadable = || Seen::Unreadable("missing_scope".to_owned());
+        let mut doubted = Claim::sample(Kind::Parent);
+        doubted.doubts = MAX_DOUBTS;
+        let of = |claim: &Claim, answered| after_look(unreadable(), claim, &doubt(answered, 1));
+        assert!(matches!(of(&doubted, false), Next::Fail(_)));
+        assert!(matches!(of(&doubted, true), Next::Post { .. }), "Slack said that it failed");
+        doubted.kind = Kind::Update;
+        assert!(
+            matches!(of(&doubted, false), Next::Post { .. }),
+            "the same update twice is the same as once"
+        );
+    }
+
+    #[test]
+    fn waits_grow_to_their_bounds() {
+        assert_eq!(backoff(1), Duration::from_secs(1));
+        assert_eq!(backoff(9), Duration::from_secs(256));
+        assert_eq!(backoff(10), MAX_BACKOFF);
+        let horizon: Duration = (1..MAX_ATTEMPTS).map(backoff).sum();
+        assert!((20..30).contains(&(horizon.as_secs() / 3600)), "{horizon:?}");
+        assert_eq!([0, 1, 4, 9].map(|faults| pause(faults).as_secs()), [1, 2, 16, 30]);
+        assert_eq!([0, 1, 4, 9].map(|faults| hold(faults).as_secs()), [10, 20, 160, 300]);
     }
 }

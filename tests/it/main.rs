@@ -21,6 +21,7 @@ mod listed_sources;
 mod mcp;
 mod memory;
 mod model;
+mod once;
 mod overload;
 mod program;
 mod prometheus;

@@ -120,6 +120,30 @@ impl Claim {
     }
 }
 
+#[cfg(test)]
+impl Claim {
+    /// A first post of this kind, with blocks.
+    pub(in crate::slack) fn sample(kind: Kind) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            incident: Uuid::now_v7(),
+            kind,
+            channel: "#alerts".to_owned(),
+            channel_id: None,
+            message: Message { text: "t".to_owned(), blocks: vec![serde_json::json!({"type": "divider"})] },
+            plain: false,
+            parent: None,
+            task: Task::Post,
+            attempts: 1,
+            doubts: 0,
+            faults: 0,
+            turn: None,
+            lease: DateTime::UNIX_EPOCH,
+            asked: Instant::now(),
+        }
+    }
+}
+
 impl Terms {
     /// A call that begins in time has ended before the lease has, and what it brought about is to be seen.
     pub fn lease(self) -> Duration {
