@@ -27,7 +27,7 @@ const OTHER: &str = "#other";
 const ID: &str = "C000000001";
 const POST: &str = "chat.postMessage";
 const UPDATE: &str = "chat.update";
-/// Of one call; with the outbox's own margins a dead poster's row is free after 12 s.
+/// Of one call; with the outbox's own margins a dead poster's row is free 10 s after this.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const PACE: Duration = Duration::from_millis(20);
 
@@ -66,14 +66,14 @@ impl Room {
     }
 
     /// The program itself, as a poster.
-    fn program(&self) -> Program {
+    fn program(&self, timeout: Duration) -> Program {
         let file: PathBuf = self.folder.path().join("whodunit.yaml");
         let settings = json!({
             "database": {"url": self.database_url},
             "kubernetes": {"enabled": false},
             "slack": {
                 "api_url": self.slack_url, "token": TOKEN, "channel": CHANNEL,
-                "pace_ms": PACE.as_millis(), "timeout_secs": TIMEOUT.as_secs(),
+                "pace_ms": PACE.as_millis(), "timeout_secs": timeout.as_secs(),
             },
         });
         std::fs::write(&file, settings.to_string()).unwrap();
@@ -223,7 +223,9 @@ async fn killed_while_telling(at: usize) {
     let room = Room::new().await;
     let incident = room.incident().await;
     let (kind, name) = KINDS[at];
-    let mut program = room.program();
+    // Long enough to be killed while it waits for the answer, on a busy machine too.
+    let timeout = 4 * TIMEOUT;
+    let mut program = room.program(timeout);
     for (kind, text) in &KINDS[..at] {
         room.say(*kind, incident, text).await;
     }
@@ -239,7 +241,7 @@ async fn killed_while_telling(at: usize) {
     for (kind, text) in &KINDS[at + 1..] {
         room.say(*kind, incident, text).await;
     }
-    let program = room.program();
+    let program = room.program(timeout);
     room.quiet().await;
     println!(
         "killed while telling the {name}: everything was said {:.1} s later",
@@ -295,7 +297,7 @@ async fn a_program_that_was_stopped_beyond_its_lease_wakes_and_posts_nothing() {
                 create trigger dawdle before update on announcements for each row
                     when (old.state = 'waiting' and new.state = 'posting') execute function dawdle()";
     sqlx::raw_sql(slow).execute(&room.pool).await.unwrap();
-    let stopped = room.program();
+    let stopped = room.program(TIMEOUT);
     room.say(Kind::Parent, incident, "parent").await;
     let claiming = "select count(*) from pg_stat_activity
                     where datname = current_database() and wait_event = 'PgSleep'";
