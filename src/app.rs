@@ -111,11 +111,7 @@ impl App {
         let state = ApiState {
             pool: database.pool.clone(),
             tokens: tokens.into(),
-            ready: Ready {
-                draining: shutdown.clone(),
-                runbook_faults: investigator.faults(),
-                slack: slack.as_ref().map(|client| client.access().clone()).unwrap_or_default(),
-            },
+            ready: ready(&shutdown, &investigator, slack.as_ref()),
             metrics: metrics.clone(),
             wake: Arc::clone(&wake),
         };
@@ -325,6 +321,15 @@ fn api_tokens(settings: &settings::Api) -> anyhow::Result<Vec<SecretString>> {
         tokens.extend(lines.map(|line| SecretString::from(line.to_owned())));
     }
     Ok(tokens)
+}
+
+fn ready(shutdown: &CancellationToken, investigator: &Investigator, slack: Option<&slack::Client>) -> Ready {
+    let access = slack.map(|client| client.access().clone());
+    Ready {
+        draining: shutdown.clone(),
+        runbook_faults: investigator.faults(),
+        slack: access.unwrap_or_default(),
+    }
 }
 
 fn worker_name() -> String {

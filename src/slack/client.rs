@@ -158,7 +158,7 @@ impl Client {
             Some(thread_ts) => Place::Thread { thread_ts, unfurl_links: false, unfurl_media: false },
             None => Place::Channel { unfurl_links: false, unfurl_media: false },
         };
-        self.write("chat.postMessage", (channel, place), message, mark, form).await
+        self.write((channel, place), message, mark, form).await
     }
 
     /// Replaces what stands at `at`; `at.channel` has to be an id.
@@ -170,17 +170,20 @@ impl Client {
         form: Form,
     ) -> Result<Posted, Fault> {
         let place = Place::Message { ts: &at.ts };
-        self.write("chat.update", (&at.channel, place), message, mark, form).await
+        self.write((&at.channel, place), message, mark, form).await
     }
 
     async fn write(
         &self,
-        method: &str,
         (channel, place): (&str, Place<'_>),
         message: &Message,
         mark: Mark,
         form: Form,
     ) -> Result<Posted, Fault> {
+        let method = match place {
+            Place::Message { .. } => "chat.update",
+            Place::Channel { .. } | Place::Thread { .. } => "chat.postMessage",
+        };
         let metadata = Metadata { event_type: EVENT_TYPE, event_payload: mark };
         let words;
         let (text, blocks, parse) = match form {

@@ -120,7 +120,7 @@ async fn settle(
     let fault = match answer {
         Ok(at) => {
             if !queue::posted(pool, claim, &at, client.pace()).await? {
-                tracing::warn!(%id, "posted after the claim had run out; it is looked for");
+                tracing::warn!(%id, "posted after the claim had run out; it may stand there twice");
             }
             return Ok(Delivery::Posted(id));
         }

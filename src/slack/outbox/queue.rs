@@ -151,6 +151,34 @@ impl Terms {
     }
 }
 
+/// What `take` brings.
+struct Taken {
+    id: Uuid,
+    incident: Uuid,
+    kind: Kind,
+    channel: String,
+    channel_id: Option<String>,
+    message: Json<Message>,
+    plain: bool,
+    /// It waited: it is to be posted.
+    sends: bool,
+    attempts: i32,
+    doubts: i32,
+    faults: i32,
+    looks: i32,
+    answered: bool,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+    lease: DateTime<Utc>,
+    turn: Option<DateTime<Utc>>,
+    old: bool,
+    parent: Option<Uuid>,
+    parent_state: Option<String>,
+    parent_error: Option<String>,
+    parent_ts: Option<String>,
+    parent_channel: Option<String>,
+}
+
 /// Takes the next announcement that is due, of a channel that is free and not in `busy`. What is in doubt comes
 /// before what waits. Within an incident nothing overtakes: the head of the thread first, then the order in which
 /// they were enqueued. One turn a pace and channel, over all replicas.
@@ -160,7 +188,48 @@ pub async fn claim(
     busy: &[String],
 ) -> sqlx::Result<Option<Box<Claim>>> {
     let asked = Instant::now();
-    let row = sqlx::query!(
+    let Some(row) = take(db, terms, busy).await? else { return Ok(None) };
+    let task = row.task();
+    let place = row.parent_ts.zip(row.parent_channel).map(|(ts, channel)| Posted { channel, ts });
+    Ok(Some(Box::new(Claim {
+        id: row.id,
+        incident: row.incident,
+        kind: row.kind,
+        channel: row.channel,
+        channel_id: row.channel_id,
+        message: row.message.0,
+        plain: row.plain,
+        parent: row.parent.zip(place),
+        task,
+        attempts: row.attempts,
+        doubts: row.doubts,
+        faults: row.faults,
+        turn: row.turn,
+        lease: row.lease,
+        asked,
+    })))
+}
+
+impl Taken {
+    fn task(&self) -> Task {
+        match orphaned(self.kind, self.parent_state.as_deref(), self.parent_error.as_deref()) {
+            Some(reason) => Task::Drop(reason),
+            None if !self.sends => Task::Look(Doubt {
+                since: self.since,
+                until: self.until,
+                answered: self.answered,
+                looks: self.looks,
+            }),
+            None if self.old => Task::Drop("it could not be posted for a day".to_owned()),
+            None => Task::Post,
+        }
+    }
+}
+
+/// One statement: a process that is stopped within it holds no lock.
+async fn take(db: impl PgExecutor<'_>, terms: Terms, busy: &[String]) -> sqlx::Result<Option<Taken>> {
+    sqlx::query_as!(
+        Taken,
         r#"with recursive channels as (
                (select channel from announcements where state in ('waiting', 'posting')
                 order by channel limit 1)
@@ -223,34 +292,7 @@ pub async fn claim(
         WORTH_SAYING.as_secs_f64(),
     )
     .fetch_optional(db)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let place = row.parent_ts.zip(row.parent_channel).map(|(ts, channel)| Posted { channel, ts });
-    let task = match orphaned(row.kind, row.parent_state.as_deref(), row.parent_error.as_deref()) {
-        Some(reason) => Task::Drop(reason),
-        None if !row.sends => {
-            Task::Look(Doubt { since: row.since, until: row.until, answered: row.answered, looks: row.looks })
-        }
-        None if row.old => Task::Drop("it could not be posted for a day".to_owned()),
-        None => Task::Post,
-    };
-    Ok(Some(Box::new(Claim {
-        id: row.id,
-        incident: row.incident,
-        kind: row.kind,
-        channel: row.channel,
-        channel_id: row.channel_id,
-        message: row.message.0,
-        plain: row.plain,
-        parent: row.parent.zip(place),
-        task,
-        attempts: row.attempts,
-        doubts: row.doubts,
-        faults: row.faults,
-        turn: row.turn,
-        lease: row.lease,
-        asked,
-    })))
+    .await
 }
 
 /// Why an announcement has no thread to go to. A summary without any first message (Slack was configured
