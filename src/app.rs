@@ -92,7 +92,7 @@ impl App {
         let state = ApiState {
             pool: pool.clone(),
             tokens: tokens.into(),
-            ready: Ready { draining: shutdown.clone(), runbooks: investigator.standing() },
+            ready: ready(&shutdown, &investigator, slack.as_ref()),
             metrics: metrics.clone(),
             wake: Arc::clone(&shared.wake),
         };
@@ -202,6 +202,11 @@ async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToke
         },
         () = cut => {}
     }
+}
+
+fn ready(shutdown: &CancellationToken, investigator: &Investigator, slack: Option<&slack::Client>) -> Ready {
+    let access = slack.map(|client| client.access().clone());
+    Ready { draining: shutdown.clone(), runbooks: investigator.standing(), slack: access.unwrap_or_default() }
 }
 
 fn worker_name() -> String {

@@ -28,8 +28,15 @@ pub const RECONCILED: &str = "whodunit_reconciled_alerts_total";
 pub const INCIDENTS: &str = "whodunit_incidents_total";
 /// Counter, label `outcome` (the report's outcome, or `dead`): investigations that ended.
 pub const INVESTIGATIONS: &str = "whodunit_investigations_total";
-/// Counter, label `state` (posted, retried, rate_limited, ambiguous, failed): what became of a try to post.
+/// Counter, label `state` (posted, found, retried, rate_limited, held, ambiguous, failed): what became of a try to
+/// post.
 pub const ANNOUNCEMENTS: &str = "whodunit_announcements_total";
+/// Gauge: announcements that are still to be said.
+pub const ANNOUNCEMENTS_WAITING: &str = "whodunit_announcements_waiting";
+/// Gauge: channels to which nothing can be posted until a fault is mended.
+pub const SLACK_CHANNELS_HELD: &str = "whodunit_slack_channels_held";
+/// Gauge: scopes that the Slack token lacks.
+pub const SLACK_SCOPES_MISSING: &str = "whodunit_slack_scopes_missing";
 /// Counter, labels `model` and `outcome` (answered, transient, unusable, too_long, garbage): questions to models.
 pub const MODEL_CALLS: &str = "whodunit_model_calls_total";
 /// Counter, labels `model` and `kind` (input without what a cache held, cached, output): tokens of answers.
@@ -128,6 +135,12 @@ fn describe() {
     describe_counter!(INCIDENTS, "Incidents opened or reopened, by decision.");
     describe_counter!(INVESTIGATIONS, "Investigations that ended, by outcome (dead: gave up).");
     describe_counter!(ANNOUNCEMENTS, "Tries to post to Slack, by what became of them.");
+    describe_gauge!(ANNOUNCEMENTS_WAITING, "Announcements that are still to be said.");
+    describe_gauge!(
+        SLACK_CHANNELS_HELD,
+        "Slack channels to which nothing can be posted until a fault is mended."
+    );
+    describe_gauge!(SLACK_SCOPES_MISSING, "Scopes that the Slack token lacks.");
     describe_counter!(MODEL_CALLS, "Questions to models, by model and outcome.");
     describe_counter!(MODEL_TOKENS, "Tokens of answered questions, by model and kind.");
     describe_counter!(SPANS_LOST, "Spans that could not be exported.");

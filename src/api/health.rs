@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::{ApiState, store};
 use crate::runbook::Standing;
-use crate::slack::outbox::{self, Failure};
+use crate::slack::Lacks;
+use crate::slack::outbox::{self, Failure, Held};
 
 /// A database that takes longer is not ready.
 const READY_DEADLINE: Duration = Duration::from_secs(1);
@@ -29,6 +30,10 @@ struct Readiness {
     runbook_commit: Option<String>,
     /// Announcements of the last day that will never be posted, grouped by reason.
     slack_failures: Vec<Failure>,
+    /// Channels to which nothing can be posted now, and why; what waits for them is posted when that is mended.
+    slack_held: Vec<Held>,
+    /// What the Slack token may not do.
+    slack_lacks: Lacks,
 }
 
 /// Alive as long as it can answer at all; never asks the database, which a restart would not heal.
@@ -39,19 +44,20 @@ pub(super) async fn alive() -> Json<serde_json::Value> {
 pub(super) async fn ready(State(state): State<ApiState>) -> Response {
     let asked = async {
         store::ping(&state.pool).await?;
-        outbox::failed_reasons(&state.pool).await
+        Ok::<_, sqlx::Error>((outbox::failed_reasons(&state.pool).await?, outbox::held(&state.pool).await?))
     };
-    let (database, slack_failures) = match tokio::time::timeout(READY_DEADLINE, asked).await {
-        Ok(Ok(failures)) => ("ok", failures),
+    let (database, (slack_failures, slack_held)) = match tokio::time::timeout(READY_DEADLINE, asked).await {
+        Ok(Ok(detail)) => ("ok", detail),
         Ok(Err(error)) => {
             tracing::warn!(%error, "not ready: the database");
-            ("failed", Vec::new())
+            ("failed", Default::default())
         }
-        Err(_) => ("no answer within 1 s", Vec::new()),
+        Err(_) => ("no answer within 1 s", Default::default()),
     };
     let draining = state.ready.draining.is_cancelled();
     let ready = database == "ok" && !draining;
     let Standing { faults, commit } = state.ready.runbooks.borrow().clone();
+    let slack_lacks = state.ready.slack.lacks();
     let body = Json(Readiness {
         ready,
         database,
@@ -59,6 +65,8 @@ pub(super) async fn ready(State(state): State<ApiState>) -> Response {
         runbook_faults: faults,
         runbook_commit: commit,
         slack_failures,
+        slack_held,
+        slack_lacks,
     });
     if ready {
         body.into_response()

@@ -32,6 +32,8 @@ use filter::{Incidents, Investigations, Pairs};
 use problem::{Problem, read};
 use store::{Incident, Investigation, Observation};
 
+use crate::slack::Access;
+
 /// What the handlers share.
 #[derive(Clone)]
 pub struct ApiState {
@@ -51,6 +53,8 @@ pub struct Ready {
     pub draining: CancellationToken,
     /// Which runbooks are in force, as of the last load.
     pub runbooks: watch::Receiver<Standing>,
+    /// What the Slack token may not do.
+    pub slack: Access,
 }
 
 /// One page of a list; `next` is the cursor of the page after it.

@@ -154,7 +154,8 @@ pub(super) fn slack_client(
     };
     let timeout = Duration::from_secs(settings.timeout_secs);
     let client = slack::Client::new(http.clone(), &settings.api_url, token, timeout);
-    Ok(Some(client.with_pace(Duration::from_millis(settings.pace_ms))))
+    let pace = Duration::from_millis(settings.pace_ms);
+    Ok(Some(client.with_pace(pace).with_channel(&settings.channel)))
 }
 
 pub(super) fn api_tokens(settings: &settings::Api) -> anyhow::Result<Vec<SecretString>> {

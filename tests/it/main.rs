@@ -27,6 +27,7 @@ mod mcp;
 mod memory;
 mod model;
 mod news;
+mod once;
 mod overload;
 mod program;
 mod prometheus;

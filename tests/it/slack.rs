@@ -14,7 +14,9 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use whodunit::slack::blocks::Message;
-use whodunit::slack::outbox::{self, Next};
+use whodunit::slack::client::{Form, Mark};
+use whodunit::slack::outbox;
+use whodunit::slack::outbox::queue::{self, Task, Terms};
 use whodunit::slack::{Client, DEFAULT_PACE, Delivery, Fault, deliver_once};
 
 use crate::{house, news};
@@ -46,7 +48,8 @@ struct Slack {
 impl Slack {
     async fn start() -> (Self, Client) {
         let slack = Self::default();
-        let router = Router::new().route("/api/{method}", post(answer)).with_state(slack.clone());
+        let router =
+            Router::new().route("/api/{method}", post(answer).get(unreadable)).with_state(slack.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -103,6 +106,13 @@ async fn answer(
         }
     }
 }
+
+/// This token may only write.
+async fn unreadable() -> Response {
+    Json(json!({"ok": false, "error": "missing_scope"})).into_response()
+}
+
+const TERMS: Terms = Terms { pace: DEFAULT_PACE, timeout: Duration::from_millis(400) };
 
 fn message(text: &str) -> Message {
     Message { text: text.to_owned(), blocks: vec![json!({"type": "divider"})] }
@@ -272,7 +282,7 @@ async fn a_rate_limit_silences_its_channel_and_no_other() {
 async fn a_passing_fault_is_retried_and_nothing_of_the_incident_overtakes() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     thread(&pool, "#alerts", "a").await;
-    slack.next([Answer::Status(503, ""), Answer::Refuse("internal_error")]);
+    slack.next([Answer::Status(503, ""), Answer::Refuse("service_unavailable")]);
     assert!(matches!(deliver(&pool, &client).await, Delivery::Retried { .. }));
     sqlx::query("update announcement_channels set free_at = now()").execute(&pool).await.unwrap();
     assert_eq!(deliver_once(&pool, &client).await.unwrap(), Delivery::Idle, "the summary waits for its head");
@@ -283,31 +293,34 @@ async fn a_passing_fault_is_retried_and_nothing_of_the_incident_overtakes() {
 }
 
 #[tokio::test]
-async fn a_head_that_slack_refuses_fails_its_followers_and_blocks_nobody() {
+async fn a_head_whose_words_slack_refuses_fails_its_followers_and_blocks_nobody() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     thread(&pool, "#gone", "a").await;
-    slack.next([Answer::Refuse("channel_not_found")]);
+    slack.next([Answer::Refuse("invalid_blocks"), Answer::Refuse("msg_too_long")]);
+    assert!(matches!(deliver(&pool, &client).await, Delivery::Retried { .. }), "its words alone may pass");
     assert!(
-        matches!(deliver(&pool, &client).await, Delivery::Failed { reason, .. } if reason == "channel_not_found")
+        matches!(deliver(&pool, &client).await, Delivery::Failed { reason, .. } if reason == "msg_too_long")
     );
     let follower = deliver(&pool, &client).await;
     assert!(
         matches!(&follower, Delivery::Failed { reason, .. }
-            if reason == "the incident's first message was not posted: channel_not_found"),
+            if reason == "the incident's first message was not posted: msg_too_long"),
         "{follower:?}"
     );
     thread(&pool, "#alerts", "b").await;
     assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)));
-    assert_eq!(slack.texts(), ["a head", "b head"]);
+    assert_eq!(slack.texts(), ["a head", "a head", "b head"]);
+    let blocks: Vec<_> = slack.calls().iter().map(|call| call.body["blocks"].clone()).collect();
+    assert_eq!(blocks[..2], [json!([{"type": "divider"}]), json!([])]);
 
     let failures = outbox::failed_reasons(&pool).await.unwrap();
     let reasons: Vec<_> = failures.iter().map(|f| (f.channel.as_str(), f.reason.as_str(), f.count)).collect();
     assert_eq!(reasons.len(), 2, "{reasons:?}");
-    assert!(reasons.contains(&("#gone", "channel_not_found", 1)), "{reasons:?}");
+    assert!(reasons.contains(&("#gone", "msg_too_long", 1)), "{reasons:?}");
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_not_asked_for_again_before_its_grace_and_not_for_ever() {
+async fn where_nobody_may_look_a_lost_answer_is_posted_again_and_not_for_ever() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     let incident = incident(&pool).await;
     news::parent(&pool, incident, "#alerts", &message("head")).await.unwrap();
@@ -315,30 +328,30 @@ async fn a_lost_answer_is_not_asked_for_again_before_its_grace_and_not_for_ever(
     assert!(matches!(deliver(&pool, &client).await, Delivery::InDoubt(_)));
     sqlx::query("update announcement_channels set free_at = now()").execute(&pool).await.unwrap();
     assert_eq!(deliver_once(&pool, &client).await.unwrap(), Delivery::Idle, "it may stand in the channel");
-    assert!(matches!(deliver(&pool, &client).await, Delivery::InDoubt(_)), "after the grace");
-    assert!(matches!(deliver(&pool, &client).await, Delivery::InDoubt(_)));
+    for _ in 0..2 {
+        assert!(matches!(deliver(&pool, &client).await, Delivery::Retried { .. }), "nobody may look");
+        assert!(matches!(deliver(&pool, &client).await, Delivery::InDoubt(_)), "said again");
+    }
     assert!(matches!(deliver(&pool, &client).await, Delivery::Failed { .. }), "three copies are enough");
     assert_eq!(slack.calls().len(), 3);
+    let unreadable = client.access().lacks().unreadable;
+    assert_eq!(unreadable.get("#alerts").map(String::as_str), Some("missing_scope"));
 }
 
 #[tokio::test]
 async fn a_poster_that_died_is_replaced_and_its_late_word_does_not_count() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     thread(&pool, "#alerts", "a").await;
-    let mut connection = pool.acquire().await.unwrap();
-    let Next::Claimed(dead) = outbox::claim(&mut connection, DEFAULT_PACE).await.unwrap() else {
-        panic!("nothing claimed")
-    };
+    let dead = queue::claim(&pool, TERMS, &[]).await.unwrap().unwrap();
+    assert_eq!(dead.task, Task::Post);
     sqlx::query("update announcement_channels set free_at = now()").execute(&pool).await.unwrap();
-    assert!(
-        matches!(outbox::claim(&mut connection, DEFAULT_PACE).await.unwrap(), Next::Idle),
-        "its follower waits"
-    );
-    drop(connection);
-    assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)), "posted after the grace");
-    let at = client.post("#alerts", None, &message("late")).await.unwrap();
-    assert!(!outbox::posted(&pool, &dead, &at, DEFAULT_PACE).await.unwrap(), "the claim had run out");
-    outbox::fail(&pool, &dead, "late").await.unwrap();
+    assert!(queue::claim(&pool, TERMS, &[]).await.unwrap().is_none(), "its follower waits");
+    assert!(matches!(deliver(&pool, &client).await, Delivery::Retried { .. }), "nobody may look");
+    assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)), "posted after the lease");
+    let mark = Mark { id: dead.id, incident: dead.incident, update: None };
+    let at = client.post(("#alerts", None), &message("late"), mark, Form::Blocks).await.unwrap();
+    assert!(!queue::posted(&pool, &dead, &at, DEFAULT_PACE).await.unwrap(), "the claim had run out");
+    queue::fail(&pool, &dead, "late").await.unwrap();
     assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)));
     assert_eq!(
         slack.calls()[2].body["thread_ts"],
