@@ -1,0 +1,102 @@
+//! A process of ours: command in, its log in a file, signals by its own id. It is killed when it is dropped, also
+//! by a panic, and never left stopped. What it uses is read from `/proc`.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A drain has `server.drain_secs`; nothing may take longer.
+const STOP_TIMEOUT: Duration = Duration::from_secs(40);
+const LOG_TAIL_BYTES: usize = 3000;
+
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+/// What a process uses now, and the most memory it ever held.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Usage {
+    pub rss_kib: u64,
+    pub peak_rss_kib: u64,
+    pub threads: u64,
+    pub descriptors: u64,
+}
+
+impl Process {
+    /// Starts it with its output added to `log`.
+    pub fn start(mut command: Command, log: &Path) -> Result<Self> {
+        let file = File::options().create(true).append(true).open(log)?;
+        command.stdout(file.try_clone()?).stderr(file).stdin(Stdio::null());
+        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        Ok(Self { child, log: log.to_owned() })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        send(self.child.id(), signal)
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and waits for the end of its drain.
+    pub async fn stop(&mut self) -> Result<()> {
+        self.signal(Signal::TERM)?;
+        let until = Instant::now() + STOP_TIMEOUT;
+        while !self.has_ended() {
+            if Instant::now() > until {
+                bail!("process {} does not end on SIGTERM; its log says:\n{}", self.id(), self.tail());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    pub fn usage(&self) -> Usage {
+        let folder = PathBuf::from(format!("/proc/{}", self.id()));
+        let status = fs::read_to_string(folder.join("status")).unwrap_or_default();
+        let field = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name))?;
+            line.split_whitespace().nth(1)?.parse().ok()
+        };
+        Usage {
+            rss_kib: field("VmRSS:").unwrap_or(0),
+            peak_rss_kib: field("VmHWM:").unwrap_or(0),
+            threads: field("Threads:").unwrap_or(0),
+            descriptors: fs::read_dir(folder.join("fd")).map_or(0, |entries| entries.count() as u64),
+        }
+    }
+
+    /// The end of its log.
+    pub fn tail(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let from = text.len().saturating_sub(LOG_TAIL_BYTES);
+        String::from_utf8_lossy(&text[from..]).into_owned()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub fn send(id: u32, signal: Signal) -> Result<()> {
+    let pid = i32::try_from(id).ok().and_then(Pid::from_raw).context("no process id")?;
+    kill_process(pid, signal).with_context(|| format!("cannot signal process {id}"))
+}
