@@ -19,6 +19,10 @@ const READY_TIMEOUT: Duration = Duration::from_secs(90);
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 /// `slack/outbox`: after this a post of which nobody heard is taken up again.
 const POSTING_GRACE_SECS: i64 = 120;
+/// Longer than a call to Slack takes: what is left by then waits for the grace.
+const STANDSTILL: Duration = Duration::from_secs(3);
+const WORK: &str = "select count(*) from investigations where state in ('queued', 'running')";
+const WORDS: &str = "select count(*) from announcements where state in ('waiting', 'posting')";
 /// Below the ports that the kernel gives to outgoing connections: nobody takes it while the service is down.
 const PORTS: std::ops::Range<u16> = 21_000..32_000;
 
@@ -43,10 +47,10 @@ pub struct House {
     pub database: Proxy,
     pub slack: StandIn,
     pub slack_way: Proxy,
-    pub cluster: StandIn,
     pub cluster_way: Proxy,
     pub http: reqwest::Client,
     pub services: Vec<Service>,
+    _cluster: StandIn,
     name: String,
     folder: PathBuf,
     settings: Vec<(&'static str, String)>,
@@ -94,7 +98,7 @@ impl House {
             database: way,
             slack,
             slack_way,
-            cluster,
+            _cluster: cluster,
             cluster_way,
             http,
             services: Vec::new(),
@@ -162,25 +166,25 @@ impl House {
     /// Waits until nothing is queued or running and nothing is left to be said.
     pub async fn drain(&mut self, limit: Duration) -> Result<()> {
         let until = Instant::now() + limit;
+        let (mut last, mut since) = ((0, 0), Instant::now());
         loop {
-            let work = self
-                .count("select count(*) from investigations where state in ('queued', 'running')")
-                .await?;
-            let words = self
-                .count("select count(*) from announcements where state in ('waiting', 'posting')")
-                .await?;
-            // Longer ago than any call takes.
-            let unheard = self
-                .count("select count(*) from announcements where state = 'posting' and next_at < now() + interval '115 s'")
-                .await?;
-            if work + words == 0 {
+            let left = (self.count(WORK).await?, self.count(WORDS).await?);
+            if left == (0, 0) {
                 return Ok(());
             }
-            if work == 0 && words > 0 && words == unheard {
+            if left != last {
+                (last, since) = (left, Instant::now());
+            }
+            if self.size == Size::Short && left.0 == 0 && since.elapsed() > STANDSTILL {
                 self.pass_the_grace().await?;
+                since = Instant::now();
             }
             if Instant::now() > until {
-                bail!("after {limit:?} {work} investigations and {words} announcements are still under way");
+                bail!(
+                    "after {limit:?} {} investigations and {} announcements are still under way",
+                    left.0,
+                    left.1
+                );
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -189,9 +193,6 @@ impl House {
     /// Posts of which nobody heard wait two minutes. The short form lets them pass while no service runs; the long
     /// one waits.
     async fn pass_the_grace(&mut self) -> Result<()> {
-        if self.size == Size::Long {
-            return Ok(());
-        }
         for service in &mut self.services {
             service.process.stop().await?;
         }

@@ -61,10 +61,6 @@ impl Heard {
     pub fn dropped(&self) -> u64 {
         self.statuses.iter().filter(|(status, _)| (400..500).contains(*status)).map(|(_, count)| count).sum()
     }
-
-    pub fn of(&self, status: u16) -> u64 {
-        self.statuses.get(&status).copied().unwrap_or(0)
-    }
 }
 
 impl Sender {

@@ -3,7 +3,7 @@
 //! investigation was brought to an end.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -112,9 +112,5 @@ impl Server {
         postgres::migrate(&pool).await?;
         sqlx::raw_sql(WITNESS).execute(&pool).await?;
         Ok(pool)
-    }
-
-    pub fn log(&self) -> &Path {
-        &self.folder
     }
 }

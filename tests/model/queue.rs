@@ -242,7 +242,7 @@ impl Model for Queue {
             announcements: 0,
             is_stale_written: false,
             is_refused: false,
-            left: Left { stalls: 2, deaths: 2, lost_answers: 2, drains: 1 },
+            left: Left { stalls: 3, deaths: 3, lost_answers: 3, drains: 2 },
         }]
     }
 

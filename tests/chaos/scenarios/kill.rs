@@ -7,14 +7,13 @@ use anyhow::Result;
 
 use crate::dice::Dice;
 use crate::house::{Ground, House};
-use crate::sender::Alert;
+use crate::sender::{Alert, Sender};
 use crate::verdict::{Outcome, Sent, workload};
 
-const ALERTS: usize = 50;
 const DRAIN: Duration = Duration::from_secs(1200);
 
 pub async fn run(ground: &mut Ground) -> Result<Outcome> {
-    let rounds = ground.size.pick(6, 200);
+    let (rounds, alerts) = ground.size.pick((5, 20), (200, 50));
     let mut dice = Dice::new(ground.seed);
     let mut house = House::build(ground, "kill", &[]).await?;
     house.start_service().await?;
@@ -23,12 +22,12 @@ pub async fn run(ground: &mut Ground) -> Result<Outcome> {
     // A round without a kill tells how long there is something to kill.
     let span = {
         let begun = Instant::now();
-        send(&sender, 0, &mut workloads).await?;
+        send(&sender, (0, alerts), &mut workloads).await?;
         house.drain(DRAIN).await?;
         begun.elapsed()
     };
     for round in 1..=rounds {
-        send(&sender, round, &mut workloads).await?;
+        send(&sender, (round, alerts), &mut workloads).await?;
         tokio::time::sleep(dice.between(Duration::ZERO, span)).await;
         house.services[0].process.kill();
         house.restart(0).await?;
@@ -45,8 +44,8 @@ pub async fn run(ground: &mut Ground) -> Result<Outcome> {
     Ok(outcome)
 }
 
-async fn send(sender: &crate::sender::Sender, round: usize, workloads: &mut Vec<String>) -> Result<()> {
-    let names: Vec<String> = (0..ALERTS).map(|number| workload(round, number)).collect();
+async fn send(sender: &Sender, (round, alerts): (usize, usize), workloads: &mut Vec<String>) -> Result<()> {
+    let names: Vec<String> = (0..alerts).map(|number| workload(round, number)).collect();
     let alerts: Vec<Alert> = names.iter().map(Alert::firing).collect();
     workloads.extend(names);
     sender.deliver(&alerts).await

@@ -40,9 +40,9 @@ pub async fn run(ground: &mut Ground) -> Result<Outcome> {
         outcome.figure("ALERTMANAGER IS NOT ON THIS MACHINE: the harness sent by itself, with its schedule");
     }
     let stream = Stream::start(alertmanager, Arc::clone(&sender), Duration::from_millis(pause));
-    tokio::time::sleep(window / 2).await;
+    until_something_ends(&house).await?;
+    let before = ended_within(&house, window).await?;
     for harm in [Harm::Kill, Harm::Restart, Harm::CutSessions, Harm::Away(away)] {
-        let before = ended_within(&house, window).await?;
         let down = do_harm(ground, &sender, harm, &mut outcome).await?;
         let recovered = until_something_ends(&house).await?;
         let after = ended_within(&house, window).await?;

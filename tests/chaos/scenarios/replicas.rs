@@ -27,8 +27,9 @@ pub async fn run(ground: &mut Ground) -> Result<Outcome> {
     for _ in 0..REPLICAS {
         house.start_service().await?;
     }
-    // Slow enough that a stop meets work under way.
-    house.cluster_way.set(Faults { delay: Duration::from_millis(40), ..Faults::default() });
+    // Slow enough that stops meet work under way.
+    let delay = Duration::from_millis(ground.size.pick(150, 40));
+    house.cluster_way.set(Faults { delay, ..Faults::default() });
     let sender = house.sender();
     let mut workloads = Vec::new();
     for group in 0..jobs.div_ceil(ALERTS) {
