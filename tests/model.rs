@@ -85,6 +85,7 @@ fn broken_delivery_is_found() {
         (Delivery::RepostWithoutReadBack, ANNOUNCED_ONCE),
         (Delivery::SendWithoutLookAtTheClock, ANNOUNCED_ONCE),
         (Delivery::GraceShorterThanACall, ANNOUNCED_ONCE),
+        (Delivery::AgainWithoutLease, ANNOUNCED_ONCE),
         (Delivery::NeverTakenUp, NOTHING_LOST),
     ] {
         assert_found(Outbox { delivery }, property, delivery);

@@ -18,13 +18,28 @@ enum Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Poster {
     Idle,
-    /// An earlier post may have arrived: first it looks.
+    /// The last post may have arrived: it looks.
     Reading(u8),
+    /// It looked, and nothing stands there.
+    Missed(u8),
     Sending(u8),
     /// The request is out.
     Sent(u8),
     /// Slack said, or it read there, where the message stands.
     Standing(u8),
+}
+
+impl Poster {
+    fn claim(self) -> Option<u8> {
+        match self {
+            Self::Idle => None,
+            Self::Reading(claim)
+            | Self::Missed(claim)
+            | Self::Sending(claim)
+            | Self::Sent(claim)
+            | Self::Standing(claim) => Some(claim),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,8 +48,6 @@ pub struct State {
     claim: u8,
     /// `next_at <= now()`
     is_due: bool,
-    /// An earlier post of this row may have arrived.
-    is_doubtful: bool,
     posters: [Poster; POSTERS],
     /// Requests under way whose sender still waits, and those whose sender does not.
     flying: [u8; POSTERS],
@@ -58,23 +71,25 @@ struct Left {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// `outbox::claim`
+    /// `queue::claim`: of what waits, to post it; of what is `posting` for too long, to look for it
     Claim(usize),
-    /// `conversations.history` or `.replies`, for the metadata's id
+    /// `conversations.history` or `.replies`, for the mark in the metadata
     ReadBack(usize),
-    /// `chat.postMessage` leaves
+    /// `queue::again` after a look: it may be posted again
+    Again(usize),
+    /// `Claim::may_send`, and `chat.postMessage` leaves; when it is too late, `queue::again`
     Send(usize),
     /// Slack takes it and answers.
     Arrive(usize),
-    /// Slack takes it and the answer is lost: `outbox::doubt`
+    /// Slack takes it and the answer is lost: `queue::doubt`
     ArriveUnheard(usize),
-    /// It never reaches Slack: `outbox::doubt`
+    /// It never reaches Slack: `queue::doubt`
     Vanish(usize),
-    /// The deadline passes while it is under way: `outbox::doubt`
+    /// The deadline passes while it is under way: `queue::doubt`
     TimeOut(usize),
-    /// 429 and the like: `outbox::retry`, `outbox::hold`
+    /// 429 and the like, before anything was done: `queue::again`
     Refuse(usize),
-    /// `outbox::posted`
+    /// `queue::posted`
     Store(usize),
     /// The same, but the database is away.
     StoreFails(usize),
@@ -87,12 +102,14 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     AsItIs,
-    /// A doubtful row is posted again without a look.
+    /// What was `posting` for too long is posted again without a look.
     RepostWithoutReadBack,
     /// A poster that slept through its claim's time sends nevertheless.
     SendWithoutLookAtTheClock,
     /// The grace is shorter than a call may take.
     GraceShorterThanACall,
+    /// `queue::again` without `next_at = $2`
+    AgainWithoutLease,
     /// A row in `posting` is never taken up again.
     NeverTakenUp,
 }
@@ -108,33 +125,32 @@ impl Outbox {
     }
 
     fn claim(&self, state: &mut State) -> Poster {
-        let is_doubtful = state.is_doubtful || state.row == Row::Posting;
-        *state =
-            State { row: Row::Posting, claim: state.claim + 1, is_due: false, is_doubtful, ..state.clone() };
-        if is_doubtful && self.delivery != Delivery::RepostWithoutReadBack {
-            Poster::Reading(state.claim)
-        } else {
-            Poster::Sending(state.claim)
+        let is_first = state.row == Row::Waiting || self.delivery == Delivery::RepostWithoutReadBack;
+        (state.row, state.is_due) = (Row::Posting, false);
+        state.claim += 1;
+        if is_first { Poster::Sending(state.claim) } else { Poster::Reading(state.claim) }
+    }
+
+    /// `update … set state = 'waiting' where id = $1 and state = 'posting' and next_at = $2`.
+    fn again(&self, state: &mut State, claim: u8) {
+        let is_mine = state.claim == claim || self.delivery == Delivery::AgainWithoutLease;
+        if state.row == Row::Posting && is_mine {
+            state.row = Row::Waiting;
         }
     }
 
-    /// The poster looks at its own clock and sends in one go: that nothing stalls it in between is an assumption.
+    /// `Claim::may_send` looks at the poster's clock and the request leaves in one go: that nothing stalls it in
+    /// between for the rest of the lease is an assumption.
     fn may_send(&self, state: &State, claim: u8) -> bool {
         let is_in_time = state.claim == claim && !state.is_due;
         is_in_time || self.delivery == Delivery::SendWithoutLookAtTheClock
     }
 
-    /// `outbox::POSTING_GRACE` is longer than a call's deadline, after which Slack does not act any more: the
-    /// other assumption.
+    /// `Terms::lease` covers `SEND_WITHIN`, the call's deadline and the time until Slack shows what it took: that it
+    /// does nothing later is the other assumption.
     fn may_grace_end(&self, state: &State) -> bool {
         let is_call_over = state.flying == [0; POSTERS] || self.delivery == Delivery::GraceShorterThanACall;
-        let is_kept = state.posters.iter().any(|poster| match poster {
-            Poster::Idle => false,
-            Poster::Reading(claim)
-            | Poster::Sending(claim)
-            | Poster::Sent(claim)
-            | Poster::Standing(claim) => *claim == state.claim,
-        });
+        let is_kept = state.posters.iter().any(|poster| poster.claim() == Some(state.claim));
         state.row == Row::Posting && !state.is_due && is_call_over && (!is_kept || state.left.stalls > 0)
     }
 
@@ -147,11 +163,19 @@ impl Outbox {
             (Action::ReadBack(_), Poster::Reading(claim)) => {
                 let stands = state.messages > 0;
                 state.is_found_by_reading |= stands;
-                state.posters[poster] = if stands { Poster::Standing(claim) } else { Poster::Sending(claim) };
+                state.posters[poster] = if stands { Poster::Standing(claim) } else { Poster::Missed(claim) };
+            }
+            (Action::Again(_), Poster::Missed(claim)) => {
+                self.again(state, claim);
+                state.posters[poster] = Poster::Idle;
             }
             (Action::Send(_), Poster::Sending(claim)) if self.may_send(state, claim) => {
                 state.flying[poster] += 1;
                 state.posters[poster] = Poster::Sent(claim);
+            }
+            (Action::Send(_), Poster::Sending(claim)) => {
+                self.again(state, claim);
+                state.posters[poster] = Poster::Idle;
             }
             (Action::Store(_), Poster::Standing(claim)) => {
                 // `where id = $1 and state = 'posting' and next_at = $2`
@@ -171,11 +195,8 @@ impl Outbox {
             }
             (Action::Vanish(_) | Action::Refuse(_), _) => {
                 state.flying[poster] -= 1;
-                if let (Action::Refuse(_), Poster::Sent(claim)) = (action, doing)
-                    && state.row == Row::Posting
-                    && state.claim == claim
-                {
-                    state.row = Row::Waiting;
+                if let (Action::Refuse(_), Poster::Sent(claim)) = (action, doing) {
+                    self.again(state, claim);
                 }
                 if waits {
                     state.posters[poster] = Poster::Idle;
@@ -208,7 +229,6 @@ impl Model for Outbox {
             row: Row::Waiting,
             claim: 0,
             is_due: true,
-            is_doubtful: false,
             posters: [Poster::Idle; POSTERS],
             flying: [0; POSTERS],
             messages: 0,
@@ -223,6 +243,7 @@ impl Model for Outbox {
             match doing {
                 Poster::Idle => actions.extend(self.may_claim(state).then_some(Action::Claim(poster))),
                 Poster::Reading(_) => actions.push(Action::ReadBack(poster)),
+                Poster::Missed(_) => actions.push(Action::Again(poster)),
                 Poster::Sending(_) => actions.push(Action::Send(poster)),
                 Poster::Sent(_) => actions.extend((left.network > 0).then_some(Action::TimeOut(poster))),
                 Poster::Standing(_) => {
@@ -252,6 +273,7 @@ impl Model for Outbox {
             }
             Action::Claim(poster)
             | Action::ReadBack(poster)
+            | Action::Again(poster)
             | Action::Send(poster)
             | Action::Arrive(poster)
             | Action::ArriveUnheard(poster)
