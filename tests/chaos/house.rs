@@ -17,16 +17,12 @@ use crate::stand_ins::{self, Part, StandIn};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(90);
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);
-/// `slack/outbox`: after this a post of which nobody heard is taken up again.
-const POSTING_GRACE_SECS: i64 = 120;
-/// Longer than a call to Slack takes: what is left by then waits for the grace.
-const STANDSTILL: Duration = Duration::from_secs(3);
 const WORK: &str = "select count(*) from investigations where state in ('queued', 'running')";
 const WORDS: &str = "select count(*) from announcements where state in ('waiting', 'posting')";
 /// Below the ports that the kernel gives to outgoing connections: nobody takes it while the service is down.
 const PORTS: std::ops::Range<u16> = 21_000..32_000;
 
-/// Whether time may be moved in the database instead of being waited for.
+/// How much of it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
     Short,
@@ -54,7 +50,6 @@ pub struct House {
     name: String,
     folder: PathBuf,
     settings: Vec<(&'static str, String)>,
-    size: Size,
 }
 
 /// One whodunit.
@@ -105,7 +100,6 @@ impl House {
             name: name.to_owned(),
             folder: ground.folder.clone(),
             settings: all,
-            size: ground.size,
         })
     }
 
@@ -164,20 +158,12 @@ impl House {
     }
 
     /// Waits until nothing is queued or running and nothing is left to be said.
-    pub async fn drain(&mut self, limit: Duration) -> Result<()> {
+    pub async fn drain(&self, limit: Duration) -> Result<()> {
         let until = Instant::now() + limit;
-        let (mut last, mut since) = ((0, 0), Instant::now());
         loop {
             let left = (self.count(WORK).await?, self.count(WORDS).await?);
             if left == (0, 0) {
                 return Ok(());
-            }
-            if left != last {
-                (last, since) = (left, Instant::now());
-            }
-            if self.size == Size::Short && left.0 == 0 && since.elapsed() > STANDSTILL {
-                self.pass_the_grace().await?;
-                since = Instant::now();
             }
             if Instant::now() > until {
                 bail!(
@@ -188,24 +174,6 @@ impl House {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-    }
-
-    /// Posts of which nobody heard wait two minutes. The short form lets them pass while no service runs; the long
-    /// one waits.
-    async fn pass_the_grace(&mut self) -> Result<()> {
-        for service in &mut self.services {
-            service.process.stop().await?;
-        }
-        sqlx::query(
-            "update announcements set next_at = next_at - make_interval(secs => $1) where state = 'posting'",
-        )
-        .bind(POSTING_GRACE_SECS as f64)
-        .execute(&self.pool)
-        .await?;
-        for number in 0..self.services.len() {
-            self.restart(number).await?;
-        }
-        Ok(())
     }
 }
 

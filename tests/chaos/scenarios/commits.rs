@@ -14,12 +14,12 @@ use crate::wire::Commit;
 
 const DRAIN: Duration = Duration::from_secs(600);
 const CUT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Most cuts are of intake; each fifth is of something later.
+/// Every other cut is of intake, the others are of what follows.
 const KINDS: [Commit; 8] = [
-    Commit::Intake,
     Commit::Intake,
     Commit::WorkFinished,
     Commit::Intake,
+    Commit::PostingClaimed,
     Commit::Intake,
     Commit::WorkClaimed,
     Commit::Intake,

@@ -1,10 +1,11 @@
 //! Slack as it is on a bad day: 429 with Retry-After, `ok: false` of each kind, answers that get lost after the
-//! message was taken. Nothing goes out earlier than told, nothing is lost, doubled or out of order; what Slack
-//! refuses for good is asked for once and told on `/readyz`.
+//! message was taken. Nothing goes out earlier than told, nothing is lost, doubled or out of order. What an operator
+//! has to mend waits until it is mended, what Slack refuses for good is tried in words alone and then given up, and
+//! `/readyz` tells of both.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::house::{Ground, House};
 use crate::sender::{Alert, Sender};
@@ -13,11 +14,15 @@ use crate::verdict::{Outcome, Sent, workload};
 
 const POST: &str = "chat.postMessage";
 const DRAIN: Duration = Duration::from_secs(1200);
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// The answer takes a moment to arrive, and so does the next call.
 const TOLERANCE_MILLIS: u64 = 20;
-const TRANSIENT: [&str; 4] = ["internal_error", "service_unavailable", "request_timeout", "fatal_error"];
-const PERMANENT: [&str; 5] =
-    ["channel_not_found", "not_in_channel", "is_archived", "restricted_action", "msg_too_long"];
+const TRANSIENT: [&str; 5] =
+    ["service_unavailable", "internal_error", "fatal_error", "request_timeout", "message_limit_exceeded"];
+const FAILED: [u16; 4] = [500, 503, 502, 504];
+const TO_MEND: [&str; 5] =
+    ["not_in_channel", "channel_not_found", "is_archived", "invalid_auth", "missing_scope"];
+const REFUSED: [&str; 3] = ["msg_too_long", "invalid_blocks", "no_text"];
 const ALERTS: usize = 10;
 
 pub async fn run(ground: &mut Ground) -> Result<Outcome> {
@@ -26,60 +31,62 @@ pub async fn run(ground: &mut Ground) -> Result<Outcome> {
     house.start_service().await?;
     let sender = house.sender();
     let mut workloads = Vec::new();
+    let mut outcome = Outcome::default();
 
     let before = house.slack.calls().await?.len();
     house.slack.go_wrong(POST, How::RateLimited(retry_after), limits).await?;
-    fire(&sender, 0, &mut workloads).await?;
-    house.drain(DRAIN).await?;
+    fire(&house, &sender, &mut workloads).await?;
     let calls = house.slack.calls().await?.split_off(before);
     let early = too_early(&calls, retry_after * 1000, limits);
+    outcome.demand(early == 0, format!("{early} calls before Retry-After was over"));
     println!("  slack: {limits} times 429, {early} calls too early");
 
-    for code in TRANSIENT {
-        house.slack.go_wrong(POST, How::Error(code.to_owned()), 1).await?;
-    }
-    for status in [500, 502, 503] {
-        house.slack.go_wrong(POST, How::Status(status), 1).await?;
-    }
-    fire(&sender, 1, &mut workloads).await?;
-    house.drain(DRAIN).await?;
-    println!("  slack: refused {} times for a while", TRANSIENT.len() + 3);
-
-    let unheard = [
-        How::StoredThenHang,
-        How::StoredThenStatus(504),
-        How::StoredThenStatus(502),
-        How::StoredThenStatus(500),
-    ];
-    let count = unheard.len();
-    for how in unheard {
+    let mut refusals: Vec<How> = TRANSIENT.map(|code| How::Error(code.to_owned())).into();
+    refusals.extend(FAILED.map(How::Status));
+    refusals.truncate(ground.size.pick(2, usize::MAX));
+    let mut taken = vec![How::StoredThenHang, How::StoredThenStatus(502)];
+    taken.extend(
+        ground
+            .size
+            .pick(vec![], vec![How::StoredThenStatus(500), How::StoredThenStatus(504), How::StoredThenHang]),
+    );
+    let counts = (refusals.len(), taken.len());
+    for how in refusals.into_iter().chain(taken) {
+        println!("  slack: {how:?}");
         house.slack.go_wrong(POST, how, 1).await?;
+        fire(&house, &sender, &mut workloads).await?;
     }
-    fire(&sender, 2, &mut workloads).await?;
-    house.drain(DRAIN).await?;
-    println!("  slack: took {count} messages without an answer");
-
+    for code in &TO_MEND[..ground.size.pick(1, TO_MEND.len())] {
+        println!("  slack: {code}, until it is mended");
+        house.slack.go_wrong(POST, How::Error((*code).to_owned()), 1).await?;
+        let name = workload(0, workloads.len());
+        sender.deliver(&[Alert::firing(&name)]).await?;
+        workloads.push(name);
+        until_told(&house, code).await?;
+        house.drain(DRAIN).await?;
+    }
     resolve(&sender, &workloads).await?;
     house.drain(DRAIN).await?;
-    let mut outcome = Outcome::new(format!(
-        "{limits} times 429 with {retry_after} s, {} refusals, {count} answers lost, {} threads",
-        TRANSIENT.len() + 3 + PERMANENT.len(),
-        workloads.len()
-    ));
-    outcome.demand(early == 0, format!("{early} calls before Retry-After was over"));
     let disorder = disorder(&house).await?;
     outcome.demand(disorder == 0, format!("{disorder} messages overtook an earlier one of their thread"));
-    refuse_for_good(&mut house, &sender, &mut outcome).await?;
-    let alerts = i64::try_from(2 * workloads.len() + PERMANENT.len())?;
+    refuse_for_good(&house, &sender, &mut outcome).await?;
+    outcome.size = format!(
+        "{limits} times 429 with {retry_after} s, {} refusals, {} answers lost, {} threads",
+        counts.0,
+        counts.1,
+        workloads.len()
+    );
+    let alerts = i64::try_from(2 * workloads.len() + REFUSED.len())?;
     outcome.judge(&house, &Sent { workloads: &workloads, alerts, replies: 2 }).await?;
     Ok(outcome)
 }
 
-async fn fire(sender: &Sender, group: usize, workloads: &mut Vec<String>) -> Result<()> {
-    let names: Vec<String> = (0..ALERTS).map(|number| workload(group, number)).collect();
+/// Some more alerts, until all is said.
+async fn fire(house: &House, sender: &Sender, workloads: &mut Vec<String>) -> Result<()> {
+    let names: Vec<String> = (0..ALERTS).map(|number| workload(0, workloads.len() + number)).collect();
     sender.deliver(&names.iter().map(Alert::firing).collect::<Vec<_>>()).await?;
     workloads.extend(names);
-    Ok(())
+    house.drain(DRAIN).await
 }
 
 async fn resolve(sender: &Sender, workloads: &[String]) -> Result<()> {
@@ -112,20 +119,29 @@ async fn disorder(house: &House) -> Result<i64> {
         .await
 }
 
-/// Each is an incident of its own: its first message is refused, what would follow has no thread.
-async fn refuse_for_good(house: &mut House, sender: &Sender, outcome: &mut Outcome) -> Result<()> {
-    for (number, code) in PERMANENT.into_iter().enumerate() {
+/// Waits until `/readyz` tells of it.
+async fn until_told(house: &House, code: &str) -> Result<()> {
+    let until = Instant::now() + TOLD_WITHIN;
+    let url = format!("http://127.0.0.1:{}/readyz", house.services[0].port);
+    while !house.http.get(&url).send().await?.text().await?.contains(code) {
+        ensure!(Instant::now() < until, "/readyz does not tell of {code}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+/// Each is an incident of its own: its first message is refused with and without blocks, what would follow has no
+/// thread.
+async fn refuse_for_good(house: &House, sender: &Sender, outcome: &mut Outcome) -> Result<()> {
+    for (number, code) in REFUSED.into_iter().enumerate() {
         let before = house.slack.calls().await?.len();
-        house.slack.go_wrong(POST, How::Error(code.to_owned()), 1).await?;
+        house.slack.go_wrong(POST, How::Error(code.to_owned()), 2).await?;
         sender.deliver(&[Alert::firing(workload(9, number))]).await?;
         house.drain(DRAIN).await?;
         let calls = house.slack.calls().await?.split_off(before);
         let posts = calls.iter().filter(|call| call.method == POST).count();
-        outcome.demand(posts == 1, format!("{code}: {posts} posts instead of one that is refused"));
+        outcome.demand(posts == 2, format!("{code}: {posts} posts instead of two that are refused"));
+        until_told(house, code).await?;
     }
-    let url = format!("http://127.0.0.1:{}/readyz", house.services[0].port);
-    let told = house.http.get(url).send().await?.text().await?;
-    let untold: Vec<&str> = PERMANENT.into_iter().filter(|code| !told.contains(code)).collect();
-    outcome.demand(untold.is_empty(), format!("/readyz does not tell of {untold:?}"));
     Ok(())
 }
