@@ -4,13 +4,10 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A drain has `server.drain_secs`; nothing may take longer.
-const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 const LOG_TAIL_BYTES: usize = 3000;
 
 pub struct Process {
@@ -48,19 +45,6 @@ impl Process {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-
-    /// SIGTERM, and waits for the end of its drain.
-    pub async fn stop(&mut self) -> Result<()> {
-        self.signal(Signal::TERM)?;
-        let until = Instant::now() + STOP_TIMEOUT;
-        while !self.has_ended() {
-            if Instant::now() > until {
-                bail!("process {} does not end on SIGTERM; its log says:\n{}", self.id(), self.tail());
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Ok(())
     }
 
     pub fn has_ended(&mut self) -> bool {
