@@ -26,7 +26,8 @@ pub struct Usage {
 
 impl Process {
     /// Starts it with its output added to `log`.
-    pub fn start(mut command: Command, log: &Path) -> Result<Self> {
+    pub fn start(command: Command, log: &Path) -> Result<Self> {
+        let mut command = ending_with_us(&command);
         let file = File::options().create(true).append(true).open(log)?;
         command.stdout(file.try_clone()?).stderr(file).stdin(Stdio::null());
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
@@ -72,6 +73,25 @@ impl Process {
         let from = text.len().saturating_sub(LOG_TAIL_BYTES);
         String::from_utf8_lossy(&text[from..]).into_owned()
     }
+}
+
+/// Where there is `setpriv` (util-linux) the kernel ends it also when the harness itself is killed. It belongs to the
+/// thread that starts it: all are started by the main one.
+fn ending_with_us(command: &Command) -> Command {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let setpriv =
+        std::env::split_paths(&path).map(|folder| folder.join("setpriv")).find(|file| file.is_file());
+    let mut bound = match setpriv {
+        Some(setpriv) => {
+            let mut bound = Command::new(setpriv);
+            bound.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program());
+            bound
+        }
+        None => Command::new(command.get_program()),
+    };
+    bound.args(command.get_args());
+    bound.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    bound
 }
 
 impl Drop for Process {
