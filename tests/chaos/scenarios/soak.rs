@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::house::{Ground, House, Size};
 use crate::process::Usage;
@@ -40,6 +40,7 @@ pub async fn run(ground: &mut Ground) -> Result<Outcome> {
         workloads.push(workload(0, number));
         sender.deliver(&[Alert::firing(&workloads[number])]).await?;
         if let Some(over) = number.checked_sub(RESOLVED_AFTER) {
+            until_investigated(&house, &workloads[over]).await?;
             resolve(&sender, &workloads[over..=over]).await?;
         }
         samples.push((begun.elapsed(), house.services[0].process.usage()));
@@ -53,7 +54,6 @@ pub async fn run(ground: &mut Ground) -> Result<Outcome> {
         tokio::time::sleep(TICK.saturating_sub(tick.elapsed())).await;
     }
     let still_open = workloads.len().saturating_sub(RESOLVED_AFTER);
-    // What was not investigated yet would not be, once it is resolved.
     house.drain(DRAIN).await?;
     resolve(&sender, &workloads[still_open..]).await?;
     for way in [&house.database, &house.slack_way, &house.cluster_way] {
@@ -69,6 +69,18 @@ pub async fn run(ground: &mut Ground) -> Result<Outcome> {
     let alerts = i64::try_from(2 * workloads.len())?;
     outcome.judge(&house, &Sent { workloads: &workloads, alerts, replies: 2 }).await?;
     Ok(outcome)
+}
+
+/// What is resolved before its investigation begins is not investigated.
+async fn until_investigated(house: &House, workload: &str) -> Result<()> {
+    let until = Instant::now() + DRAIN;
+    let waiting = "select exists (select 1 from investigations
+                   where state in ('queued', 'running') and workload = 'lab/chaos/Deployment/' || $1)";
+    while sqlx::query_scalar(waiting).bind(workload).fetch_one(&house.pool).await? {
+        ensure!(Instant::now() < until, "{workload} is not investigated");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }
 
 async fn resolve(sender: &Sender, workloads: &[String]) -> Result<()> {
