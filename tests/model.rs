@@ -2,6 +2,7 @@
 //! and lost answers within the bounds of the models. `queue` is one investigation from the queue into the outbox,
 //! `outbox` is one announcement from there to Slack; the transaction that ends the first begins the second. Beside
 //! each stand broken twins, of which the checker must find the fault: a check that nothing fails shows nothing.
+//! What is left out: a second reason for the same incident, and an incident that is over before it is investigated.
 
 #[path = "model/outbox.rs"]
 mod outbox;

@@ -1,6 +1,6 @@
 //! One announcement, the processes that want to post it, and Slack, which knows no idempotency key. A request may
 //! be lost on its way, arrive after its sender gave up on it, or arrive and be answered to nobody; a poster may
-//! stall anywhere, and die.
+//! stall anywhere, and die. `queue` is the program's `slack/outbox/queue.rs`.
 
 use stateright::{Model, Property};
 
