@@ -43,4 +43,4 @@ bench: ## Print the figures of the whole line on this machine
 
 chaos: ## Kill, stop and cut off whodunit and what it depends on, for hours (ARGS="--scenario kill --seed 7")
 	@sh scripts/install
-	cargo test --release --locked --test chaos -- --long $(ARGS)
+	cargo test --profile bench --locked --test chaos -- --long $(ARGS)

@@ -211,6 +211,12 @@ const SQL_FILES: &[&str] = &[
 const SQL: &[&str] =
     &["sqlx::query", "sqlx::raw_sql", "QueryBuilder", " query!(", " query_as!(", " query_scalar!("];
 
+/// What would break an older version that runs beside a new one on the same schema. What was written before this
+/// rule is left as it is: no version of it was released.
+const NOT_ADDITIVE: &[&str] =
+    &["drop table", "drop column", "rename", "alter column", "truncate", "set not null", "drop constraint"];
+const FIRST_ADDITIVE_MIGRATION: &str = "20261121000030";
+
 /// Lines of code, without comments, blank lines and tests.
 const MAX_LINES: usize = 350;
 const MAX_MAIN_LINES: usize = 60;
@@ -284,6 +290,31 @@ fn check(rule: fn(&File) -> Vec<String>) {
     assert!(files.len() >= MAY_IMPORT.len(), "found only {} files under src/", files.len());
     let faults: Vec<String> = files.iter().flat_map(rule).collect();
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn migrations_only_add() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.as_str() < FIRST_ADDITIVE_MIGRATION {
+            continue;
+        }
+        seen += 1;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let statements = text.lines().filter(|line| !line.trim_start().starts_with("--"));
+        let text = statements.collect::<Vec<_>>().join(" ").to_lowercase();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for what in NOT_ADDITIVE {
+            assert!(
+                !text.contains(what),
+                "{name}: `{what}` breaks the version before it in a rolling deploy"
+            );
+        }
+    }
+    assert!(seen >= 2, "only {seen} migrations were looked at");
 }
 
 #[test]

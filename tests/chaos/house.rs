@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 
@@ -76,6 +77,9 @@ impl House {
                 format!("postgres://whodunit@127.0.0.1:{}/{database}?sslmode=disable", way.port),
             ),
             ("INTAKE__SETTLE_SECS", "0".to_owned()),
+            // A scenario's workloads are of one namespace, and each has a thread of its own.
+            ("INTAKE__STORM_WORKLOADS", "0".to_owned()),
+            ("WORKER__PER_NAMESPACE", "100".to_owned()),
             ("WORKER__LEASE_SECS", "3".to_owned()),
             ("WORKER__MAX_ATTEMPTS", "20".to_owned()),
             ("KUBERNETES__URL", format!("http://127.0.0.1:{}", cluster_way.port)),
@@ -119,6 +123,18 @@ impl House {
         service.process.kill();
         service.process = Process::start(command, &service.log)?;
         self.await_ready(number).await
+    }
+
+    /// What `whodunit stats` says of this house's database.
+    pub async fn stats(&self) -> Result<Value> {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_whodunit"));
+        command.args(["stats", "--output", "json"]).env("NO_COLOR", "1");
+        for (key, value) in &self.settings {
+            command.env(format!("WHODUNIT_{key}"), value);
+        }
+        let output = command.kill_on_drop(true).output().await?;
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("whodunit stats: {}", String::from_utf8_lossy(&output.stderr)))
     }
 
     fn command(&self, port: u16) -> Command {

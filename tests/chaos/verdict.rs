@@ -69,9 +69,20 @@ impl Outcome {
         self.none("threads without their report", &short);
         self.none("announced twice", &twice);
         self.ends(house).await?;
+        self.accounts(house, sent.alerts).await?;
         let unfinished =
             house.count("select count(*) from investigations where state in ('queued', 'running')").await?;
         self.demand(unfinished == 0, format!("{unfinished} investigations did not end"));
+        Ok(())
+    }
+
+    /// received = repeated + ignored + attached + queued + done + dead, and what was received once is what was sent.
+    pub async fn accounts(&mut self, house: &House, sent: i64) -> Result<()> {
+        let stats = house.stats().await?;
+        let count = |state: &str| stats["alerts"][state].as_i64().unwrap_or(i64::MIN);
+        self.demand(stats["adds_up"] == true, format!("alerts are not accounted for: {}", stats["alerts"]));
+        let once = count("received") - count("repeated");
+        self.demand(once == sent, format!("{sent} alerts were sent, {once} were counted as received"));
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //! what it found.
 
 mod commits;
+mod fold;
 mod kill;
 mod postgres;
 mod replicas;
@@ -26,6 +27,8 @@ pub enum Scenario {
     Replicas,
     /// A storm of alerts over many workloads
     Storm,
+    /// A storm over one namespace, which folds into one incident
+    Fold,
     /// Slack that limits, refuses, and takes messages without an answer
     Slack,
     /// A long time with 1 % faults everywhere
@@ -33,8 +36,16 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    pub const ALL: [Self; 7] =
-        [Self::Kill, Self::Postgres, Self::Commits, Self::Replicas, Self::Storm, Self::Slack, Self::Soak];
+    pub const ALL: [Self; 8] = [
+        Self::Kill,
+        Self::Postgres,
+        Self::Commits,
+        Self::Replicas,
+        Self::Storm,
+        Self::Fold,
+        Self::Slack,
+        Self::Soak,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -43,6 +54,7 @@ impl Scenario {
             Self::Commits => "commits",
             Self::Replicas => "replicas",
             Self::Storm => "storm",
+            Self::Fold => "fold",
             Self::Slack => "slack",
             Self::Soak => "soak",
         }
@@ -55,6 +67,7 @@ impl Scenario {
             Self::Commits => commits::run(ground).await,
             Self::Replicas => replicas::run(ground).await,
             Self::Storm => storm::run(ground).await,
+            Self::Fold => fold::run(ground).await,
             Self::Slack => slack::run(ground).await,
             Self::Soak => soak::run(ground).await,
         }
