@@ -20,7 +20,9 @@ const DRAIN: Duration = Duration::from_secs(1800);
 
 pub async fn run(ground: &mut Ground) -> Result<Outcome> {
     let workloads: usize = ground.size.pick(100, 1000);
-    let mut house = House::build(ground, "storm", &[]).await?;
+    // The usual wait: what is investigated begins when the storm has been taken in.
+    let settings = [("INTAKE__SETTLE_SECS", ground.size.pick("0", "30"))];
+    let mut house = House::build(ground, "storm", &settings).await?;
     house.start_service().await?;
     let sender = Arc::new(house.sender());
     let names: Vec<String> = (0..workloads).map(|number| workload(0, number)).collect();
