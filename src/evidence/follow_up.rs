@@ -17,14 +17,14 @@ use super::{Sources, changes, gone_pods, node_events, pods};
 use crate::alert::Alert;
 use crate::facts::{ContainerFact, Facts};
 use crate::report::Gap;
-use crate::source::kubernetes::{Error, LogQuery, Scoped};
+use crate::source::kubernetes::{Answer, Error, LogQuery, Scoped};
 use crate::source::{loki, prometheus};
 use crate::workload::Workload;
 
 /// Containers whose logs are read.
 const MAX_LOGGED: usize = 12;
 /// Of these, pods that run the same container.
-const MAX_LOGGED_ALIKE: usize = 3;
+const MAX_LOGGED_ALIKE: usize = 2;
 /// The same for a namespace or a node: fewer of one kind, of more workloads.
 const MAX_LOGGED_WIDE: usize = 40;
 const MAX_LOGGED_ALIKE_WIDE: usize = 1;
@@ -141,13 +141,22 @@ async fn container_logs(
         let query = LogQuery::tail(row.name.clone(), previous, sources.log_tail_lines);
         (previous, scoped.log(&row.namespace, &row.pod, &query).await)
     };
-    let current = read(false);
-    let answers = if row.restarts > 0 {
-        let (current, previous) = join(current, read(true)).await;
+    let mut answers = if row.restarts > 0 && row.state == "running" {
+        let (current, previous) = join(read(false), read(true)).await;
         vec![current, previous]
     } else {
-        vec![current.await]
+        vec![read(false).await]
     };
+    // Of a container that waits to be started again the kubelet gives the dead instance's log as the current one,
+    // and once more as the one before.
+    let silent = |(_, answer): &(bool, Result<Answer<String>, Error>)| {
+        answer
+            .as_ref()
+            .map_or_else(|error| matches!(error, Error::BadRequest(_)), |log| log.value.trim().is_empty())
+    };
+    if row.restarts > 0 && answers.iter().all(silent) && answers.len() == 1 {
+        answers.push(read(true).await);
+    }
     let (mut logs, mut gaps) = (Vec::new(), Vec::new());
     for (previous, answer) in answers {
         match answer {

@@ -1,13 +1,21 @@
-//! Facts as CEL sees them: one context with every table, and one small scope a row with `row`, `log`, `pod`
-//! and `since`. Facts come in, values go out; the ledger's texts stay outside, rows quote them already.
+//! Facts as CEL sees them: tables that every condition may ask for, and one small scope a row with `row`, `log`,
+//! `pod` and `since`. Facts come in, values go out, made when a condition first asks for them; the ledger's texts
+//! stay outside, rows quote them already.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
-use cel::{Context, Value, to_value};
+use cel::Context;
+use cel::common::types::{CelList, CelString};
+use cel::common::value::{CowVal, Val};
+use cel::context::VariableResolver;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::functions;
+use super::needs::Fields;
+use super::row::{self, SharedMap};
 use crate::facts::{
     ApiServiceFact, BudgetFact, ClaimFact, ContainerFact, CronJobFact, DependencyFact, EditFact, EventFact,
     Facts, HpaFact, IngressFact, JobFact, LeaseFact, NodeFact, PlacementFact, PodFact, PolicyFact, QuotaFact,
@@ -48,8 +56,10 @@ pub const TABLES: &[&str] = &[
 
 /// One row of a table, with what ranking needs to know about it.
 pub(super) struct Row {
-    pub value: Value,
-    pub log: Value,
+    pub fields: Fields,
+    value: OnceLock<SharedMap>,
+    /// Evidence and quote of the log that says most about it, or twice "".
+    log: (String, String),
     /// Names of the pods that this row is about.
     pub pods: Vec<String>,
     /// Pod and container that it is, in the table of containers.
@@ -62,31 +72,126 @@ pub(super) struct Row {
     pub failing: bool,
 }
 
-/// Every table and the workload, as variables of the root context.
-pub(super) fn root<'v>(facts: &Facts) -> Result<Context<'static, 'v>, String> {
-    let mut tables: HashMap<String, Value> = HashMap::new();
-    for table in TABLES {
-        let values: Vec<Value> = rows(facts, table)?.into_iter().map(|row| row.value).collect();
-        tables.insert((*table).to_owned(), Value::List(values.into()));
+impl Row {
+    fn value(&self) -> &SharedMap {
+        self.value.get_or_init(|| SharedMap::new(&self.fields))
     }
-    tables.insert("workload".to_owned(), value(&facts.workload)?);
-    let mut context = functions::context();
-    context.add_variable_from_value("facts", tables);
-    context.add_variable_from_value("workload", value(&facts.workload)?);
-    context.add_variable_from_value("alerts", value(&facts.alerts)?);
-    let rollout = facts.rollouts.first().cloned().unwrap_or_default();
-    context.add_variable_from_value("rollout", value(&rollout)?);
-    Ok(context)
 }
 
-/// Puts a row into a scope of its own.
-pub(super) fn bind(scope: &mut Context<'_, '_>, facts: &Facts, row: &Row) -> Result<(), String> {
-    let pod = row.pods.first().and_then(|name| facts.pods.iter().find(|pod| pod.name == *name));
-    scope.add_variable_from_value("row", row.value.clone());
-    scope.add_variable_from_value("log", row.log.clone());
-    scope.add_variable_from_value("since", since(facts, pod));
-    scope.add_variable_from_value("pod", value(&pod.cloned().unwrap_or_default())?);
-    Ok(())
+/// Every table of some facts, in the order of TABLES.
+pub(super) struct Tables<'f> {
+    facts: &'f Facts,
+    tables: Vec<Table>,
+    /// Values of `facts`, `workload`, `alerts` and `rollout`.
+    whole: OnceLock<SharedMap>,
+    workload: OnceLock<SharedMap>,
+    alerts: OnceLock<Box<dyn Val>>,
+    rollout: OnceLock<SharedMap>,
+}
+
+struct Table {
+    rows: Vec<Row>,
+    list: OnceLock<CelList<'static>>,
+}
+
+impl<'f> Tables<'f> {
+    pub(super) fn new(facts: &'f Facts) -> Result<Self, String> {
+        let read = |table: &&str| Ok(Table { rows: rows(facts, table)?, list: OnceLock::new() });
+        Ok(Self {
+            facts,
+            tables: TABLES.iter().map(read).collect::<Result<_, String>>()?,
+            whole: OnceLock::new(),
+            workload: OnceLock::new(),
+            alerts: OnceLock::new(),
+            rollout: OnceLock::new(),
+        })
+    }
+
+    pub(super) fn rows(&self, name: &str) -> &[Row] {
+        self.table(name).map_or(&[], |table| &table.rows)
+    }
+
+    /// A context with every function, whose variables are looked up here.
+    pub(super) fn context(&self) -> Context<'_, '_> {
+        let mut context = functions::context();
+        context.set_variable_resolver(self);
+        context
+    }
+
+    /// A scope of the row's own.
+    pub(super) fn bind<'c, 'v>(&self, root: &'c Context<'_, 'v>, row: &Row) -> Context<'c, 'v> {
+        let mut scope = root.new_inner_scope();
+        let first = row.pods.first();
+        let pod = first.and_then(|name| self.facts.pods.iter().position(|pod| pod.name == *name));
+        let log = json!({"evidence": row.log.0, "quote": row.log.1});
+        scope.add_variable_as_val("row", Box::new(row.value().clone()));
+        scope.add_variable_as_val("log", row::value(&log));
+        let text = since(self.facts, pod.and_then(|at| self.facts.pods.get(at)));
+        scope.add_variable_as_val("since", Box::new(CelString::from(text)));
+        match pod.and_then(|at| self.rows("pods").get(at)) {
+            Some(pod) => scope.add_variable_as_val("pod", Box::new(pod.value().clone())),
+            None => scope.add_variable_as_val("pod", of_default::<PodFact>()),
+        }
+        scope
+    }
+
+    fn table(&self, name: &str) -> Option<&Table> {
+        let at = TABLES.iter().position(|table| *table == name)?;
+        self.tables.get(at)
+    }
+
+    fn workload(&self) -> &SharedMap {
+        self.workload.get_or_init(|| SharedMap::new(&fields(&self.facts.workload).unwrap_or_default()))
+    }
+}
+
+/// Asked for a whole name first, so that `facts.events` makes one table and not all of them.
+impl VariableResolver for Tables<'_> {
+    fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
+        match name {
+            "workload" | "facts.workload" => Some(CowVal::Borrowed(self.workload())),
+            "alerts" => {
+                let make = || row::value(&Value::from(self.facts.alerts.clone()));
+                Some(CowVal::Borrowed(self.alerts.get_or_init(make).as_ref()))
+            }
+            "rollout" => {
+                let make = || match self.rows("rollouts").first() {
+                    Some(row) => row.value().clone(),
+                    None => SharedMap::new(&fields(&RolloutFact::default()).unwrap_or_default()),
+                };
+                Some(CowVal::Borrowed(self.rollout.get_or_init(make)))
+            }
+            "facts" => Some(CowVal::Borrowed(self.whole.get_or_init(|| {
+                let tables = TABLES.iter().zip(&self.tables);
+                let list = |rows: &[Row]| rows.iter().map(|row| Value::Object(row.fields.clone())).collect();
+                let mut all: Fields =
+                    tables.map(|(name, table)| ((*name).to_owned(), list(&table.rows))).collect();
+                let workload = fields(&self.facts.workload).unwrap_or_default();
+                all.insert("workload".to_owned(), Value::Object(workload));
+                SharedMap::new(&all)
+            }))),
+            _ => {
+                let table = self.table(name.strip_prefix("facts.")?)?;
+                let list = table.list.get_or_init(|| {
+                    let copy = |row: &Row| Box::new(row.value().clone()) as Box<dyn Val>;
+                    CelList::from(table.rows.iter().map(copy).collect::<Vec<_>>())
+                });
+                Some(CowVal::Borrowed(list))
+            }
+        }
+    }
+}
+
+fn of_default<T: Serialize + Default>() -> Box<dyn Val> {
+    Box::new(SharedMap::new(&fields(&T::default()).unwrap_or_default()))
+}
+
+fn fields<T: Serialize>(item: &T) -> Result<Fields, String> {
+    match serde_json::to_value(item) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err("a row without fields".to_owned()),
+        Err(fault) => Err(fault.to_string()),
+    }
 }
 
 /// A sentence (with a leading space) when only pods of the newest revision are affected and something
@@ -129,7 +234,7 @@ fn since(facts: &Facts, pod: Option<&PodFact>) -> String {
     text
 }
 
-pub(super) fn rows(facts: &Facts, table: &str) -> Result<Vec<Row>, String> {
+fn rows(facts: &Facts, table: &str) -> Result<Vec<Row>, String> {
     match table {
         "workload" => all(std::slice::from_ref(&facts.workload), |_| Vec::new(), |_| 0),
         "pods" => pods(facts),
@@ -167,10 +272,10 @@ fn all<T: Serialize>(
     items
         .iter()
         .map(|item| {
-            let log = value(&BTreeMap::from([("evidence", ""), ("quote", "")]))?;
             Ok(Row {
-                value: value(item)?,
-                log,
+                fields: fields(item)?,
+                value: OnceLock::new(),
+                log: Default::default(),
                 pods: pods(item),
                 container: None,
                 age_seconds: age(item),
@@ -199,8 +304,7 @@ fn containers(facts: &Facts) -> Result<Vec<Row>, String> {
     let living: Vec<&ContainerFact> = facts.containers.iter().filter(|row| !over(&row.pod)).collect();
     let mut rows = all(&living, |row| vec![row.pod.clone()], |_| 0)?;
     for (row, fact) in rows.iter_mut().zip(living) {
-        let log = [("evidence", fact.log_evidence.as_str()), ("quote", fact.log_line.as_str())];
-        row.log = value(&BTreeMap::from(log))?;
+        row.log = (fact.log_evidence.clone(), fact.log_line.clone());
         row.failing = fact.failing;
         row.container = Some((fact.pod.clone(), fact.name.clone()));
         row.began = fact.exited_at;
@@ -211,8 +315,7 @@ fn containers(facts: &Facts) -> Result<Vec<Row>, String> {
 fn jobs(facts: &Facts) -> Result<Vec<Row>, String> {
     let mut rows = all(&facts.jobs, |_| Vec::new(), |_| 0)?;
     for (row, fact) in rows.iter_mut().zip(&facts.jobs) {
-        let log = [("evidence", fact.log_evidence.as_str()), ("quote", fact.log_line.as_str())];
-        row.log = value(&BTreeMap::from(log))?;
+        row.log = (fact.log_evidence.clone(), fact.log_line.clone());
     }
     Ok(rows)
 }
@@ -241,41 +344,34 @@ fn event_pods(event: &EventFact) -> Vec<String> {
     if event.kind == "Pod" { vec![event.name.clone()] } else { Vec::new() }
 }
 
-fn value<T: Serialize>(item: &T) -> Result<Value, String> {
-    to_value(item).map_err(|fault| fault.to_string())
-}
-
 /// The fields that rows of a table have.
 pub(super) fn field_names(table: &str) -> BTreeSet<String> {
     let row = match table {
-        "workload" => serde_json::to_value(Workload::new("", "", "", "")),
-        "pods" => serde_json::to_value(PodFact::default()),
-        "containers" => serde_json::to_value(ContainerFact::default()),
-        "rollouts" => serde_json::to_value(RolloutFact::default()),
-        "events" => serde_json::to_value(EventFact::default()),
-        "nodes" => serde_json::to_value(NodeFact::default()),
-        "claims" => serde_json::to_value(ClaimFact::default()),
-        "references" => serde_json::to_value(ReferenceFact::default()),
-        "services" => serde_json::to_value(ServiceFact::default()),
-        "quotas" => serde_json::to_value(QuotaFact::default()),
-        "jobs" => serde_json::to_value(JobFact::default()),
-        "cronjobs" => serde_json::to_value(CronJobFact::default()),
-        "hpas" => serde_json::to_value(HpaFact::default()),
-        "dependencies" => serde_json::to_value(DependencyFact::default()),
-        "placements" => serde_json::to_value(PlacementFact::default()),
-        "volumes" => serde_json::to_value(VolumeFact::default()),
-        "usage" => serde_json::to_value(UsageFact::default()),
-        "ingresses" => serde_json::to_value(IngressFact::default()),
-        "policies" => serde_json::to_value(PolicyFact::default()),
-        "budgets" => serde_json::to_value(BudgetFact::default()),
-        "leases" => serde_json::to_value(LeaseFact::default()),
-        "webhooks" => serde_json::to_value(WebhookFact::default()),
-        "api_services" => serde_json::to_value(ApiServiceFact::default()),
-        "edits" => serde_json::to_value(EditFact::default()),
-        _ => Ok(serde_json::Value::Null),
+        "workload" => fields(&Workload::new("", "", "", "")),
+        "pods" => fields(&PodFact::default()),
+        "containers" => fields(&ContainerFact::default()),
+        "rollouts" => fields(&RolloutFact::default()),
+        "events" => fields(&EventFact::default()),
+        "nodes" => fields(&NodeFact::default()),
+        "claims" => fields(&ClaimFact::default()),
+        "references" => fields(&ReferenceFact::default()),
+        "services" => fields(&ServiceFact::default()),
+        "quotas" => fields(&QuotaFact::default()),
+        "jobs" => fields(&JobFact::default()),
+        "cronjobs" => fields(&CronJobFact::default()),
+        "hpas" => fields(&HpaFact::default()),
+        "dependencies" => fields(&DependencyFact::default()),
+        "placements" => fields(&PlacementFact::default()),
+        "volumes" => fields(&VolumeFact::default()),
+        "usage" => fields(&UsageFact::default()),
+        "ingresses" => fields(&IngressFact::default()),
+        "policies" => fields(&PolicyFact::default()),
+        "budgets" => fields(&BudgetFact::default()),
+        "leases" => fields(&LeaseFact::default()),
+        "webhooks" => fields(&WebhookFact::default()),
+        "api_services" => fields(&ApiServiceFact::default()),
+        "edits" => fields(&EditFact::default()),
+        _ => Ok(Fields::new()),
     };
-    match row {
-        Ok(serde_json::Value::Object(fields)) => fields.into_iter().map(|(name, _)| name).collect(),
-        _ => BTreeSet::new(),
-    }
+    row.unwrap_or_default().into_iter().map(|(name, _)| name).collect()
 }
