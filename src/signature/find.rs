@@ -49,15 +49,13 @@ pub fn find(facts: &Facts, catalogue: &[Signature]) -> Found {
 }
 
 fn judge(facts: &Facts, catalogue: &[Signature]) -> Result<Found, String> {
-    let consequences = rank::consequences(catalogue);
     let mut gaps = BTreeMap::new();
     let ranked = if facts.parts.is_empty() {
-        rank::rank(candidates(facts, catalogue, &mut gaps)?, &consequences)
+        ranked(facts, catalogue, &mut gaps)?
     } else {
         let mut views = Vec::with_capacity(facts.parts.len());
         for part in &facts.parts {
-            let ranked = rank::rank(candidates(part, catalogue, &mut gaps)?, &consequences);
-            views.push(View { facts: part, ranked });
+            views.push(View { facts: part, ranked: ranked(part, catalogue, &mut gaps)? });
         }
         wide::join(views, &facts.workload)
     };
@@ -67,7 +65,7 @@ fn judge(facts: &Facts, catalogue: &[Signature]) -> Result<Found, String> {
     Ok(Found { findings: ranked.into_iter().map(|one| one.finding).collect(), gaps, explained })
 }
 
-fn candidates(
+fn ranked(
     facts: &Facts,
     catalogue: &[Signature],
     gaps: &mut BTreeMap<String, String>,
@@ -81,7 +79,9 @@ fn candidates(
             judge.table(table, &signatures);
         }
     }
-    Ok(judge.candidates)
+    let candidates = judge.candidates;
+    let consequences = rank::consequences(catalogue, &candidates);
+    Ok(rank::rank(candidates, &consequences))
 }
 
 struct Judge<'f, 'r> {

@@ -3,8 +3,10 @@
 //! never need to see; what it cannot follow it lets pass. It never says that a condition is true.
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
+use regex::Regex;
 use serde_json::{Map, Value};
 
+use super::functions::pattern_of;
 use super::scope::{TABLES, Tables};
 
 /// The fields of a row as they serialise.
@@ -36,6 +38,8 @@ pub(super) enum Test {
     Contains(Vec<String>, Vec<String>),
     /// The same without regard to case; words are in small letters.
     Mentions(Vec<String>, Vec<String>),
+    /// The expression is found in them. The interpreter would compile it for every row.
+    Matches(Vec<String>, Regex),
 }
 
 /// What must hold where `row` is to make the condition true.
@@ -84,6 +88,7 @@ impl Test {
                 let text = joined(row, fields)?.to_lowercase();
                 Some(words.iter().any(|word| text.contains(word)))
             }
+            Self::Matches(fields, regex) => Some(regex.is_match(&joined(row, fields)?)),
         }
     }
 }
@@ -106,6 +111,10 @@ fn needs(expression: &IdedExpr, one: &str, truth: bool) -> Needs {
                 (operators::LOGICAL_AND, false) | (operators::LOGICAL_OR, true) => Needs::Any(sides()),
                 (operators::LOGICAL_NOT, _) => {
                     call.args.first().map_or(Needs::Anything, |inner| needs(inner, one, !truth))
+                }
+                // What is to be taken from a text must be in it.
+                (operators::NOT_EQUALS, true) if let Some(test) = extracted(call, one) => {
+                    Needs::Test(test, true)
                 }
                 (operators::NOT_EQUALS, _) => {
                     equal(call, one).map_or(Needs::Anything, |test| Needs::Test(test, !truth))
@@ -141,8 +150,24 @@ fn test(call: &CallExpr, one: &str) -> Option<Test> {
             let words = words.iter().map(|word| word.as_str().map(str::to_lowercase));
             Some(Test::Mentions(texts(text, one)?, words.collect::<Option<_>>()?))
         }
+        ("matches", Some(text), [pattern]) => matches(text, pattern, one),
         _ => None,
     }
+}
+
+/// `text.extract(pattern)` beside `""`.
+fn extracted(call: &CallExpr, one: &str) -> Option<Test> {
+    let [left, right] = call.args.as_slice() else { return None };
+    let Expr::Call(inner) = &left.expr else { return None };
+    match (inner.func_name.as_str(), &inner.target, inner.args.as_slice()) {
+        ("extract", Some(text), [pattern]) if literal(right)? == "" => matches(text, pattern, one),
+        _ => None,
+    }
+}
+
+fn matches(text: &IdedExpr, pattern: &IdedExpr, one: &str) -> Option<Test> {
+    let regex = pattern_of(literal(pattern)?.as_str()?).ok()?;
+    Some(Test::Matches(texts(text, one)?, regex))
 }
 
 /// `row.field == literal`.
@@ -201,3 +226,6 @@ fn literals(expression: &IdedExpr) -> Option<Vec<Value>> {
     let Expr::List(list) = &expression.expr else { return None };
     list.elements.iter().map(literal).collect()
 }
+
+#[cfg(test)]
+mod tests;

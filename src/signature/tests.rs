@@ -13,9 +13,9 @@ use crate::report::Role;
 use crate::runbook::Catalogue;
 use crate::workload::Workload;
 
-const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/signatures");
+pub(super) const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/signatures");
 
-fn catalogue() -> Vec<Signature> {
+pub(super) fn catalogue() -> Vec<Signature> {
     Catalogue::builtin().signatures(&[], &Workload::new("lab", "shop", "Deployment", "app"))
 }
 
@@ -30,13 +30,13 @@ fn facts(workload: &Workload, tables: &Map<String, Value>) -> Facts {
     serde_json::from_value(all).unwrap()
 }
 
-struct Case {
-    facts: Facts,
+pub(super) struct Case {
+    pub(super) facts: Facts,
     says: Vec<String>,
     object: Option<String>,
 }
 
-fn case(id: &str, name: &str) -> Case {
+pub(super) fn case(id: &str, name: &str) -> Case {
     let path = Path::new(CASES).join(id).join(name);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let case: Value = serde_json::from_str(&text).unwrap();
