@@ -282,16 +282,13 @@ fn short(answer: &Answer) -> String {
     let text = &answer.text;
     let end = text.floor_char_boundary(SHORTENED_BYTES);
     let end = text[..end].rfind('\n').unwrap_or(end);
-    let lines = text[end..].trim().lines().count();
-    if lines < 2 {
-        return text.clone();
-    }
-    // The fence that was opened is closed by the last lines of the answer.
-    let mark = text.lines().find(|line| line.starts_with("<data ")).map(|line| line.replacen('<', "</", 1));
-    let (kept, close) = (&text[..end], mark.map(|mark| format!("\n{mark}")).unwrap_or_default());
+    let Some(close) = text.rfind("\n</data ").filter(|close| end < *close) else { return text.clone() };
+    let left = text[end..close].trim().lines().count();
+    let mark = text[close..].trim().lines().next().unwrap_or_default();
     format!(
-        "{kept}{close}\n({lines} older lines are not repeated here; {} can still be quoted, and the same call \
-         shows it again.)",
+        "{}\n{mark}\n({left} more lines are not repeated here; {} can still be quoted, and the same call shows it \
+         again.)",
+        &text[..end],
         answer.evidence
     )
 }

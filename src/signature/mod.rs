@@ -13,6 +13,7 @@ mod row;
 mod scope;
 mod spec;
 mod stack;
+mod tables;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,8 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::functions::pattern_of;
-use super::scope::{TABLES, Tables};
+use super::scope::TABLES;
+use super::tables::Tables;
 
 /// The fields of a row as they serialise.
 pub(super) type Fields = Map<String, Value>;
@@ -67,7 +68,10 @@ impl Test {
             Self::Is(field) => row.get(field)?.as_bool(),
             Self::OneOf(field, values) => {
                 let field = row.get(field)?;
-                let alike = |value: &Value| std::mem::discriminant(value) == std::mem::discriminant(field);
+                // CEL compares fractions with whole numbers, JSON's terms do not.
+                let alike = |value: &Value| {
+                    std::mem::discriminant(value) == std::mem::discriminant(field) && !field.is_f64()
+                };
                 values.iter().all(alike).then(|| values.contains(field))
             }
             Self::Number(field, operator, number) => {

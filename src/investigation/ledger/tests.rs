@@ -176,8 +176,8 @@ fn old_answers_are_shortened_together_and_seldom() {
     );
     let lines = first.matches("row ").count();
     assert!(first.ends_with(&format!(
-        "({} older lines are not repeated here; E1 can still be quoted, and the same call shows it again.)",
-        50 - lines + 1
+        "({} more lines are not repeated here; E1 can still be quoted, and the same call shows it again.)",
+        50 - lines
     )));
     assert!(text(4).contains("row 49") && text(8).contains("row 49"));
     let Planned::Answered(again) = ledger.plan(&[call("a", "0")]).remove(0) else {
