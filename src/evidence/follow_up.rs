@@ -24,7 +24,7 @@ use crate::workload::Workload;
 /// Containers whose logs are read.
 const MAX_LOGGED: usize = 12;
 /// Of these, pods that run the same container.
-const MAX_LOGGED_ALIKE: usize = 2;
+const MAX_LOGGED_ALIKE: usize = 3;
 /// The same for a namespace or a node: fewer of one kind, of more workloads.
 const MAX_LOGGED_WIDE: usize = 40;
 const MAX_LOGGED_ALIKE_WIDE: usize = 1;
