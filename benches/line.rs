@@ -13,6 +13,8 @@ mod evidence;
 mod load;
 #[path = "line/pgbench.rs"]
 mod pgbench;
+#[path = "line/queue.rs"]
+mod queue;
 #[path = "line/report.rs"]
 mod report;
 #[path = "line/service.rs"]
@@ -34,6 +36,8 @@ const ALERTS_PER_WEBHOOK: u64 = 10;
 const FIRST_WEBHOOKS: u64 = 1_000;
 const MEASURE: Duration = Duration::from_secs(10);
 const PGBENCH: Duration = Duration::from_secs(5);
+/// So many webhooks are sent again and again.
+const REPEATED_WEBHOOKS: u64 = 1_000;
 /// As many as the service's own pool has.
 const PGBENCH_CLIENTS: u32 = 12;
 
@@ -76,15 +80,19 @@ async fn line(folder: &Folder) -> Result<()> {
     load.post(FIRST_WEBHOOKS).await?;
     print("memory after 10,000 alerts", &service.memory());
 
-    let figures = load.post_for(MEASURE).await?;
-    print("webhooks of 10 alerts, 32 connections", &format!("{:.0}/s", figures.per_second));
-    print("  acknowledged, p50", &milliseconds(figures.p50));
-    print("  acknowledged, p99", &milliseconds(figures.p99));
+    let two = load.post_for(MEASURE).await?;
+    rate("webhooks of 10 new alerts, 32 connections", &two);
     print("memory after the load", &service.memory());
+    let again = Load::repeating(&service.url, CONNECTIONS, ALERTS_PER_WEBHOOK, REPEATED_WEBHOOKS);
+    rate("webhooks of 10 alerts known before", &again.post_for(MEASURE / 2).await?);
 
     let commits = pgbench::commits_per_second(&folder.sockets(), PGBENCH_CLIENTS, PGBENCH)?;
     print("the same server, commits of 10 rows (pgbench)", &format!("{commits:.0}/s"));
-    print("  webhooks for each such commit", &format!("{:.2}", figures.per_second / commits));
+    print("  webhooks of new alerts for each such commit", &format!("{:.2}", two.per_second / commits));
+    drop(service);
+    let (service, _) = Service::start_with(folder, WITHOUT_CLUSTER, Some(1)).await?;
+    let load = load.of(&service.url);
+    rate("webhooks of 10 new alerts, one worker thread", &load.post_for(MEASURE).await?);
     drop(service);
 
     let cluster = Cluster::start().await?;
@@ -92,7 +100,15 @@ async fn line(folder: &Folder) -> Result<()> {
     let times = report::times(&service, &folder.sockets()).await?;
     print("webhook to finished report, recorded cluster, p50", &milliseconds(load::percentile(&times, 50)));
     print("  workloads", &times.len().to_string());
+    let cycles = queue::cycles_per_second(&folder.sockets()).await?;
+    print("claims and finishes of an investigation", &format!("{cycles:.0}/s"));
     Ok(())
+}
+
+fn rate(name: &str, figures: &load::Figures) {
+    print(name, &format!("{:.0}/s", figures.per_second));
+    print("  acknowledged, p50", &milliseconds(figures.p50));
+    print("  acknowledged, p99", &milliseconds(figures.p99));
 }
 
 fn print(name: &str, figure: &str) {

@@ -6,9 +6,11 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::incident::store::{self, Record};
+use crate::investigation::store as investigations;
 use crate::report::Report;
 use crate::slack::blocks::{self, IncidentView, Standing};
-use crate::slack::outbox;
+use crate::slack::outbox::{self, News};
+use crate::workload::Workload;
 
 /// Where incidents are announced, and the address for links.
 #[derive(Debug, Clone)]
@@ -41,11 +43,12 @@ impl Audience {
         transaction: &mut PgConnection,
         incidents: &[Uuid],
     ) -> Result<(), sqlx::Error> {
+        let mut news = Vec::new();
         for incident in store::read(&mut *transaction, incidents).await? {
             let message = blocks::parent(&view(&incident, None), Standing::Investigating);
-            outbox::enqueue_parent(&mut *transaction, incident.id, &self.channel, &message).await?;
+            news.push(News::parent(incident.id, message));
         }
-        Ok(())
+        self.enqueue(transaction, &news).await
     }
 
     /// A resolved incident fires again: its old parent says so.
@@ -57,12 +60,13 @@ impl Audience {
         transaction: &mut PgConnection,
         incidents: &[Uuid],
     ) -> Result<(), sqlx::Error> {
+        let turn = format!("reopened:{}", Utc::now().timestamp_micros());
+        let mut news = Vec::new();
         for incident in store::read(&mut *transaction, incidents).await? {
             let message = blocks::parent(&view(&incident, None), Standing::FiringAgain);
-            let turn = format!("reopened:{}", Utc::now().timestamp_micros());
-            outbox::enqueue_update(&mut *transaction, incident.id, &turn, &self.channel, &message).await?;
+            news.push(News::update(incident.id, &turn, message));
         }
-        Ok(())
+        self.enqueue(transaction, &news).await
     }
 
     /// The summary in the thread, and the parent with the verdict.
@@ -92,17 +96,33 @@ impl Audience {
                     (blocks::gave_up(&incident.workload, error, url.as_deref()), Standing::GaveUp)
                 }
             };
-            let ids = (incident.id, investigation);
-            outbox::enqueue_summary(&mut *transaction, ids, &self.channel, &summary).await?;
+            let mut news = vec![News::summary((incident.id, investigation), summary)];
             // An incident that was resolved meanwhile keeps its last word.
             if incident.open {
                 let message = blocks::parent(&view(&incident, url.as_deref()), standing);
-                let turn = format!("report:{investigation}");
-                outbox::enqueue_update(&mut *transaction, incident.id, &turn, &self.channel, &message)
-                    .await?;
+                news.push(News::update(incident.id, &format!("report:{investigation}"), message));
             }
+            self.enqueue(transaction, &news).await?;
         }
         Ok(())
+    }
+
+    /// Incidents that have a thread are told of elsewhere from now on.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn folded(
+        &self,
+        transaction: &mut PgConnection,
+        incidents: &[Uuid],
+        into: &Workload,
+    ) -> Result<(), sqlx::Error> {
+        let mut news = Vec::new();
+        for incident in store::read(&mut *transaction, incidents).await? {
+            let message = blocks::parent(&view(&incident, None), Standing::Folded(into));
+            news.push(News::update(incident.id, &format!("folded:{}", into.key()), message));
+        }
+        self.enqueue(transaction, &news).await
     }
 
     /// An incident of a guessed workload turned out to be about another's: both threads say so.
@@ -117,12 +137,15 @@ impl Audience {
     ) -> Result<(), sqlx::Error> {
         let Some(other) = store::read(&mut *transaction, &[into]).await?.pop() else { return Ok(()) };
         let note = blocks::joined(&guessed.workload, &other.workload);
-        let turn = format!("joined:{}", Utc::now().timestamp_micros());
-        outbox::enqueue_resolved(&mut *transaction, guessed.id, &turn, &self.channel, &note).await?;
         let parent = blocks::parent(&view(guessed, None), Standing::Joined(&other.workload));
-        outbox::enqueue_update(&mut *transaction, guessed.id, &turn, &self.channel, &parent).await?;
-        let note = blocks::taken_in(&guessed.workload, &guessed.alert_names);
-        outbox::enqueue_resolved(&mut *transaction, into, &turn, &self.channel, &note).await.map(|_| ())
+        let taken_in = blocks::taken_in(&guessed.workload, &guessed.alert_names);
+        let turn = format!("joined:{}", Utc::now().timestamp_micros());
+        let news = [
+            News::resolved(guessed.id, &turn, note),
+            News::update(guessed.id, &turn, parent),
+            News::resolved(into, &turn, taken_in),
+        ];
+        self.enqueue(transaction, &news).await
     }
 
     /// The trouble is over: a note in the thread, and the parent says so.
@@ -134,18 +157,22 @@ impl Audience {
         transaction: &mut PgConnection,
         incidents: &[Uuid],
     ) -> Result<(), sqlx::Error> {
+        let mut reports = investigations::last_reports(&mut *transaction, incidents).await?;
+        let mut news = Vec::new();
         for incident in store::read(&mut *transaction, incidents).await? {
             let at = incident.resolved_at.unwrap_or_else(Utc::now);
-            let turn = at.timestamp_micros().to_string();
             let view = view(&incident, None);
-            let report = crate::investigation::store::last_report(&mut *transaction, incident.id).await?;
+            let report = reports.remove(&incident.id);
             let parent = blocks::parent(&view, Standing::Resolved { at, report: report.as_ref() });
-            let note = blocks::resolved(&view, at);
-            outbox::enqueue_resolved(&mut *transaction, incident.id, &turn, &self.channel, &note).await?;
-            let turn = format!("resolved:{turn}");
-            outbox::enqueue_update(&mut *transaction, incident.id, &turn, &self.channel, &parent).await?;
+            let turn = at.timestamp_micros().to_string();
+            news.push(News::resolved(incident.id, &turn, blocks::resolved(&view, at)));
+            news.push(News::update(incident.id, &format!("resolved:{turn}"), parent));
         }
-        Ok(())
+        self.enqueue(transaction, &news).await
+    }
+
+    async fn enqueue(&self, transaction: &mut PgConnection, news: &[News]) -> Result<(), sqlx::Error> {
+        outbox::enqueue(transaction, &self.channel, news).await.map(|_| ())
     }
 }
 

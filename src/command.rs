@@ -6,6 +6,7 @@ mod demo;
 mod investigate;
 mod models;
 mod runbooks;
+mod stats;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{self, App};
 use crate::postgres::Database;
-use crate::settings::Settings;
+use crate::settings::{Role, Settings};
 use crate::telemetry;
 
 /// Where the settings are.
@@ -44,6 +45,9 @@ pub enum Command {
     Serve {
         #[command(flatten)]
         config: Config,
+        /// Take only a part of the work: several processes share one database
+        #[arg(long, value_enum)]
+        role: Option<Role>,
     },
     /// Investigate a recorded cluster with real alerts, on this machine alone, and show the Slack threads
     Demo(demo::Options),
@@ -58,6 +62,9 @@ pub enum Command {
     /// Check the configured models
     #[command(subcommand)]
     Models(models::Models),
+    /// Count where every alert is that was ever received, what waits, and what is still to be said.
+    /// Exit code 1: alerts are not accounted for
+    Stats(stats::Options),
     /// Bring the database schema up to date and exit
     Migrate {
         #[command(flatten)]
@@ -85,12 +92,17 @@ impl Command {
     /// What a person must see to get on.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Serve { config } => serve(config.load()?).await,
+            Self::Serve { config, role } => {
+                let mut settings = config.load()?;
+                settings.server.role = role.unwrap_or(settings.server.role);
+                serve(settings).await
+            }
             Self::Demo(options) => demo::run(options).await,
             Self::Investigate(options) => investigate::run(options).await,
             Self::Capture(options) => capture::run(options).await,
             Self::Runbooks(command) => runbooks::run(command).await,
             Self::Models(command) => models::run(command).await,
+            Self::Stats(options) => stats::run(options).await,
             Self::Migrate { config } => {
                 let settings = config.load()?;
                 telemetry::start_log(&settings.log)?;

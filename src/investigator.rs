@@ -21,7 +21,7 @@ use crate::investigation::ledger::Ledger;
 use crate::investigation::prompt::Case;
 use crate::llm::Ladder;
 use crate::report::{Gap, Report};
-use crate::runbook::{self, Catalogue, Choice};
+use crate::runbook::{self, Catalogue, Choice, Pulled, Standing};
 use crate::settings;
 use crate::signature::{self, Found};
 use crate::source::kubernetes::Scope;
@@ -56,8 +56,8 @@ pub struct Investigator {
     /// None: no model is configured.
     reasoner: Option<Reasoner>,
     catalogue: watch::Sender<Arc<Catalogue>>,
-    /// Faults of runbook files, one line each, for `/readyz`.
-    faults: watch::Sender<Vec<String>>,
+    /// For `/readyz`.
+    standing: watch::Sender<Standing>,
 }
 
 /// A report and what it was read from.
@@ -69,12 +69,13 @@ pub struct Investigated {
 impl Investigator {
     pub fn new(sources: Sources, catalogue: impl Into<Arc<Catalogue>>, reasoner: Option<Reasoner>) -> Self {
         let catalogue = catalogue.into();
-        let faults = watch::Sender::new(told(&catalogue));
-        Self { sources, reasoner, catalogue: watch::Sender::new(catalogue), faults }
+        let standing = watch::Sender::new(standing(&catalogue, &Pulled::default()));
+        Self { sources, reasoner, catalogue: watch::Sender::new(catalogue), standing }
     }
 
-    pub fn faults(&self) -> watch::Receiver<Vec<String>> {
-        self.faults.subscribe()
+    /// Which runbooks are in force, and what is wrong with others.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
     }
 
     /// The runbooks in force now.
@@ -140,22 +141,36 @@ impl Investigator {
         })
     }
 
-    /// Takes changed runbooks in until `shutdown`. A file that became bad keeps its last good revision.
-    pub async fn keep_runbooks_fresh(self: Arc<Self>, shutdown: CancellationToken) {
+    /// Takes changed runbooks in until `shutdown`: those of folders, whose files keep their last good revision when
+    /// they become bad, and the commits that `pulled` brings.
+    pub async fn keep_runbooks_fresh(
+        self: Arc<Self>,
+        mut pulled: watch::Receiver<Pulled>,
+        shutdown: CancellationToken,
+    ) {
         loop {
-            let catalogue = self.catalogue();
-            metrics::gauge!(telemetry::RUNBOOK_FAULTS).set(catalogue.faults().len() as f64);
-            if shutdown.run_until_cancelled(tokio::time::sleep(RELOAD_INTERVAL)).await.is_none() {
-                return;
-            }
-            let reloaded = tokio::task::spawn_blocking(move || catalogue.reload()).await;
+            let now = pulled.borrow_and_update().clone();
+            let (catalogue, snapshot) = (self.catalogue(), now.snapshot.clone());
+            let reloaded = tokio::task::spawn_blocking(move || catalogue.reload(snapshot)).await;
             if let Ok(Some(next)) = reloaded {
                 for fault in next.faults() {
                     tracing::warn!(%fault, "a runbook is not usable; its last good revision stays in force");
                 }
-                tracing::info!(faults = next.faults().len(), "runbooks reloaded");
-                self.faults.send_replace(told(&next));
+                tracing::info!(faults = next.faults().len(), commit = next.commit(), "runbooks reloaded");
                 self.catalogue.send_replace(Arc::new(next));
+            }
+            let standing = standing(&self.catalogue(), &now);
+            metrics::gauge!(telemetry::RUNBOOK_FAULTS).set(standing.faults.len() as f64);
+            self.standing.send_replace(standing);
+            let wait = async {
+                tokio::select! {
+                    () = tokio::time::sleep(RELOAD_INTERVAL) => {}
+                    // Without a repository nobody sends.
+                    Ok(()) = pulled.changed() => {}
+                }
+            };
+            if shutdown.run_until_cancelled(wait).await.is_none() {
+                return;
             }
         }
     }
@@ -254,8 +269,15 @@ fn fence_word() -> String {
     word[word.len() - FENCE_DIGITS..].to_owned()
 }
 
-fn told(catalogue: &Catalogue) -> Vec<String> {
-    catalogue.faults().iter().map(ToString::to_string).collect()
+fn standing(catalogue: &Catalogue, pulled: &Pulled) -> Standing {
+    let mut faults = pulled.faults.clone();
+    for fault in catalogue.faults().iter().map(ToString::to_string) {
+        // A commit that is in force for want of a better one is told by both.
+        if !faults.contains(&fault) {
+            faults.push(fault);
+        }
+    }
+    Standing { faults, commit: catalogue.commit().map(str::to_owned) }
 }
 
 /// A team's runbook that lists its sources is asked of no others, not even for facts. What the built-in ones

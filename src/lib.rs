@@ -19,6 +19,7 @@ pub mod webhook;
 
 // The conductor before the queue: alerts are committed, deduped and queued.
 pub mod intake;
+pub mod reconcile;
 
 // 2. Alerts become incidents of a workload.
 pub mod incident;

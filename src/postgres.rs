@@ -1,6 +1,7 @@
 //! Opens the database: the configured server, or the private one that this process owns. Hands out a
 //! migrated pool. It never stores anything itself.
 
+pub mod chore;
 mod private;
 
 use std::path::PathBuf;
@@ -29,6 +30,12 @@ const START_PAUSE: Duration = Duration::from_millis(200);
 const MIGRATION_LOCK_TIMEOUT: &str = "2s";
 /// A statement that takes longer is broken: nothing here is meant to be slow.
 const STATEMENT_TIMEOUT: &str = "15s";
+/// A process that stands still (SIGSTOP, a lost network) in the middle of a transaction must not keep its locks:
+/// others wait for the workloads it had in hand.
+const IDLE_IN_TRANSACTION_TIMEOUT: &str = "10s";
+
+/// Of a command beside a running service.
+const VISITOR_CONNECTIONS: u32 = 2;
 
 /// Channel of NOTIFY for new work of any kind.
 const WAKE_UP: &str = "whodunit";
@@ -55,14 +62,28 @@ impl Database {
                 (options, None)
             }
             None => {
-                let dir = settings.data_dir.clone().unwrap_or_else(default_data_dir);
-                let server = PrivateServer::start(&dir, Durability::Safe).await?;
+                let server = PrivateServer::start(&data_dir(settings), Durability::Safe).await?;
                 (server.options("whodunit"), Some(server))
             }
         };
         let pool = connect(options, settings.max_connections).await?;
         migrate(&pool).await?;
         Ok(Self { pool, private })
+    }
+
+    /// For a command beside a running service: the configured server, or the private one of the service that runs
+    /// on the same data folder. One that does not run is started, and stopped again by `close`.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub async fn visit(settings: &settings::Database) -> anyhow::Result<Self> {
+        if settings.url.is_none() {
+            let dir = settings.data_dir.clone().unwrap_or_else(default_data_dir);
+            if let Some(options) = private::running(&dir, "whodunit") {
+                return Ok(Self { pool: connect(options, VISITOR_CONNECTIONS).await?, private: None });
+            }
+        }
+        Self::open(settings).await
     }
 
     /// Closes the pool, then stops the private server and waits until it is down.
@@ -80,9 +101,11 @@ impl Database {
 /// When the first connection cannot be made.
 pub async fn connect(options: PgConnectOptions, max_connections: u32) -> anyhow::Result<PgPool> {
     let place = format!("{}:{}", options.get_host(), options.get_port());
-    let options = options
-        .application_name("whodunit")
-        .options([("statement_timeout", STATEMENT_TIMEOUT), ("lock_timeout", MIGRATION_LOCK_TIMEOUT)]);
+    let options = options.application_name("whodunit").options([
+        ("statement_timeout", STATEMENT_TIMEOUT),
+        ("lock_timeout", MIGRATION_LOCK_TIMEOUT),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
+    ]);
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -143,6 +166,11 @@ async fn listen_until_broken(pool: &PgPool, woken: &Notify) -> sqlx::Result<()> 
         listener.recv().await?;
         woken.notify_waiters();
     }
+}
+
+/// What this process keeps on disk is below it, with a server of our own or without.
+pub fn data_dir(settings: &settings::Database) -> PathBuf {
+    settings.data_dir.clone().unwrap_or_else(default_data_dir)
 }
 
 /// `/var/lib/whodunit` for root, else the user's own data folder.

@@ -2,6 +2,7 @@
 //! Parsed and checked here, resolved into clients by `app`, then gone. An unknown key is an error that
 //! names the key and its line.
 
+mod git;
 mod load;
 mod mcp;
 mod telemetry;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+pub use self::git::Git;
 pub use self::mcp::McpServer;
 pub use self::telemetry::{Otlp, Telemetry};
 
@@ -24,7 +26,10 @@ pub struct Settings {
     pub database: Database,
     pub intake: Intake,
     pub worker: Worker,
+    pub retention: Retention,
     pub webhooks: Webhooks,
+    /// Alertmanagers that are asked now and then what fires.
+    pub alertmanagers: Vec<Alertmanager>,
     pub kubernetes: Kubernetes,
     pub prometheus: HttpSource,
     pub loki: HttpSource,
@@ -51,6 +56,8 @@ pub struct Server {
     pub max_in_flight: usize,
     /// How long a drain may take after SIGTERM, in seconds.
     pub drain_secs: u64,
+    /// What this process does; several may share the work over one database.
+    pub role: Role,
 }
 
 impl Default for Server {
@@ -60,7 +67,29 @@ impl Default for Server {
             public_url: String::new(),
             max_in_flight: 256,
             drain_secs: 25,
+            role: Role::All,
         }
+    }
+}
+
+/// The part of the work that a process takes. The API, health and metrics are served by each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Takes alerts in: webhooks, and the comparison with Alertmanagers.
+    Intake,
+    /// Investigates and announces.
+    Worker,
+    All,
+}
+
+impl Role {
+    pub fn takes_in(self) -> bool {
+        self != Self::Worker
+    }
+
+    pub fn works(self) -> bool {
+        self != Self::Intake
     }
 }
 
@@ -69,7 +98,7 @@ impl Default for Server {
 pub struct Database {
     /// `postgres://…`; unset starts the private server in `data_dir`.
     pub url: Option<SecretString>,
-    /// Folder of the private server; unset: `/var/lib/whodunit` for root, else the user's data folder.
+    /// Folder of the private server and of pulled runbooks; unset: `/var/lib/whodunit` for root, else the user's data folder.
     pub data_dir: Option<PathBuf>,
     pub max_connections: u32,
 }
@@ -95,6 +124,8 @@ pub struct Intake {
     pub ignore_alerts: Vec<String>,
     /// Severities that are stored and never investigated.
     pub ignore_severities: Vec<String>,
+    /// So many workloads of one node or namespace in trouble within ten minutes are one incident; 0: never.
+    pub storm_workloads: usize,
     /// Deadline for asking the cluster for owners before the answer is sent, in milliseconds.
     pub resolve_ms: u64,
 }
@@ -108,6 +139,7 @@ impl Default for Intake {
             stale_after_secs: 24 * 3600,
             ignore_alerts: vec!["Watchdog".to_owned(), "InfoInhibitor".to_owned()],
             ignore_severities: vec!["none".to_owned()],
+            storm_workloads: 20,
             resolve_ms: 800,
         }
     }
@@ -116,8 +148,10 @@ impl Default for Intake {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Worker {
-    /// Investigations worked on at once.
+    /// Investigations worked on at once by this process.
     pub concurrency: usize,
+    /// Investigations of one namespace at once, over all replicas: a noisy neighbour leaves room for others.
+    pub per_namespace: usize,
     pub lease_secs: u64,
     pub max_attempts: u32,
     /// Deadline of one investigation, in seconds.
@@ -126,7 +160,25 @@ pub struct Worker {
 
 impl Default for Worker {
     fn default() -> Self {
-        Self { concurrency: 4, lease_secs: 60, max_attempts: 3, deadline_secs: 240 }
+        Self { concurrency: 4, per_namespace: 3, lease_secs: 60, max_attempts: 3, deadline_secs: 240 }
+    }
+}
+
+/// For how many days what is over is kept; 0 keeps it for ever.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Alerts of incidents that are over.
+    pub alerts_days: u32,
+    /// What investigations looked at, and each turn of the agent. Reports stay.
+    pub evidence_days: u32,
+    /// Incidents that are over, with their reports; never before their alerts.
+    pub incidents_days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { alerts_days: 90, evidence_days: 30, incidents_days: 365 }
     }
 }
 
@@ -187,6 +239,34 @@ impl Default for Kubernetes {
     }
 }
 
+/// An Alertmanager to compare with: what an outage lost is taken in, what ended without a word is resolved.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alertmanager {
+    pub url: String,
+    pub token: Option<SecretString>,
+    pub headers: BTreeMap<String, SecretString>,
+    pub timeout_secs: u64,
+    /// Alerts routed to one of these receivers are ours. Empty: to those under which webhooks came.
+    pub receivers: Vec<String>,
+    pub every_secs: u64,
+}
+
+impl Default for Alertmanager {
+    fn default() -> Self {
+        let HttpSource { token, headers, timeout_secs, .. } = HttpSource::default();
+        Self { url: String::new(), token, headers, timeout_secs, receivers: Vec::new(), every_secs: 120 }
+    }
+}
+
+impl Alertmanager {
+    /// How it is reached.
+    pub fn source(&self) -> HttpSource {
+        let Self { url, token, headers, timeout_secs, .. } = self.clone();
+        HttpSource { url: Some(url), token, headers, timeout_secs }
+    }
+}
+
 /// Prometheus, Loki or Tempo. No `url` means: not configured.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -210,6 +290,8 @@ pub struct Runbooks {
     pub folders: Vec<PathBuf>,
     /// Leave the built-in runbooks out.
     pub without_builtin: bool,
+    /// A repository beside the folders; a folder's runbook wins by name over one of it.
+    pub git: Git,
 }
 
 /// How a model is spoken to.

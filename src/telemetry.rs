@@ -19,12 +19,24 @@ use crate::settings::{Log, Otlp};
 
 /// Counter, label `source`: alerts that were committed, repeats included.
 pub const ALERTS_RECEIVED: &str = "whodunit_alerts_received_total";
+/// Gauge, label `state` (received, repeated, ignored, attached, queued, done, dead): where all alerts that were ever
+/// received are, over all replicas; `received` is the sum of the others.
+pub const ALERTS: &str = "whodunit_alerts";
+/// Counter, label `what` (taken_in, ended): alerts that an Alertmanager knew better.
+pub const RECONCILED: &str = "whodunit_reconciled_alerts_total";
 /// Counter, label `decision` (open, reopen): incidents that began.
 pub const INCIDENTS: &str = "whodunit_incidents_total";
 /// Counter, label `outcome` (the report's outcome, or `dead`): investigations that ended.
 pub const INVESTIGATIONS: &str = "whodunit_investigations_total";
-/// Counter, label `state` (posted, retried, rate_limited, ambiguous, failed): what became of a try to post.
+/// Counter, label `state` (posted, found, retried, rate_limited, held, ambiguous, failed): what became of a try to
+/// post.
 pub const ANNOUNCEMENTS: &str = "whodunit_announcements_total";
+/// Gauge: announcements that are still to be said.
+pub const ANNOUNCEMENTS_WAITING: &str = "whodunit_announcements_waiting";
+/// Gauge: channels to which nothing can be posted until a fault is mended.
+pub const SLACK_CHANNELS_HELD: &str = "whodunit_slack_channels_held";
+/// Gauge: scopes that the Slack token lacks.
+pub const SLACK_SCOPES_MISSING: &str = "whodunit_slack_scopes_missing";
 /// Counter, labels `model` and `outcome` (answered, transient, unusable, too_long, garbage): questions to models.
 pub const MODEL_CALLS: &str = "whodunit_model_calls_total";
 /// Counter, labels `model` and `kind` (input without what a cache held, cached, output): tokens of answers.
@@ -37,8 +49,12 @@ pub const INVESTIGATION_SECONDS: &str = "whodunit_investigation_seconds";
 pub const WEBHOOK_SECONDS: &str = "whodunit_webhook_seconds";
 /// Gauge: investigations that wait.
 pub const QUEUE_DEPTH: &str = "whodunit_queue_depth";
-/// Gauge: runbook files that could not be loaded.
+/// Gauge: faults that keep runbook files, or a repository's newest commit, out of force.
 pub const RUNBOOK_FAULTS: &str = "whodunit_runbook_faults";
+/// Counter, label `outcome` (new, unchanged, refused, busy, failed): looks at the repository of runbooks.
+pub const RUNBOOK_PULLS: &str = "whodunit_runbook_pulls_total";
+/// Gauge: when the repository of runbooks last answered, in seconds since 1970.
+pub const RUNBOOKS_PULLED_AT: &str = "whodunit_runbooks_pulled_timestamp_seconds";
 
 /// A report is due within minutes; the first responder answers in about a second.
 const INVESTIGATION_BUCKETS_SECONDS: &[f64] =
@@ -114,9 +130,17 @@ pub async fn upkeep(handle: PrometheusHandle, shutdown: CancellationToken) {
 fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_counter!(ALERTS_RECEIVED, "Alerts committed, repeats included, by source.");
+    describe_gauge!(ALERTS, "Where all alerts ever received are; received is the sum of the others.");
+    describe_counter!(RECONCILED, "Alerts taken in or ended because an Alertmanager knew better.");
     describe_counter!(INCIDENTS, "Incidents opened or reopened, by decision.");
     describe_counter!(INVESTIGATIONS, "Investigations that ended, by outcome (dead: gave up).");
     describe_counter!(ANNOUNCEMENTS, "Tries to post to Slack, by what became of them.");
+    describe_gauge!(ANNOUNCEMENTS_WAITING, "Announcements that are still to be said.");
+    describe_gauge!(
+        SLACK_CHANNELS_HELD,
+        "Slack channels to which nothing can be posted until a fault is mended."
+    );
+    describe_gauge!(SLACK_SCOPES_MISSING, "Scopes that the Slack token lacks.");
     describe_counter!(MODEL_CALLS, "Questions to models, by model and outcome.");
     describe_counter!(MODEL_TOKENS, "Tokens of answered questions, by model and kind.");
     describe_counter!(SPANS_LOST, "Spans that could not be exported.");
@@ -127,7 +151,12 @@ fn describe() {
     );
     describe_histogram!(WEBHOOK_SECONDS, Unit::Seconds, "From a webhook's arrival to its answer, by source.");
     describe_gauge!(QUEUE_DEPTH, "Investigations that wait.");
-    describe_gauge!(RUNBOOK_FAULTS, "Runbook files that could not be loaded.");
+    describe_gauge!(
+        RUNBOOK_FAULTS,
+        "Faults that keep runbook files, or a repository's newest commit, out of force."
+    );
+    describe_counter!(RUNBOOK_PULLS, "Looks at the repository of runbooks, by outcome.");
+    describe_gauge!(RUNBOOKS_PULLED_AT, Unit::Seconds, "When the repository of runbooks last answered.");
 }
 
 #[cfg(test)]

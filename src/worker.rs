@@ -26,6 +26,8 @@ use crate::telemetry;
 use crate::workload::Workload;
 
 mod guess;
+mod house;
+mod storm;
 
 /// NOTIFY and our own intake wake the loop; this is for lost wake-ups and for waits that end.
 const POLL: Duration = Duration::from_millis(250);
@@ -33,15 +35,15 @@ const POLL: Duration = Duration::from_millis(250);
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 /// Heartbeats within one lease.
 const HEARTBEATS: u32 = 3;
-/// Vanished workers and stale incidents are looked for this often.
-const HOUSEKEEPING: Duration = Duration::from_secs(5);
-const STALE_BATCH: i64 = 100;
 
 /// Everything an investigation needs, built once.
 pub struct Worker {
     pub pool: PgPool,
     pub settings: settings::Worker,
     pub stale_after: Duration,
+    pub retention: settings::Retention,
+    /// Workloads of one node or namespace that make a storm; 0: none does.
+    pub storm_workloads: usize,
     pub investigator: Arc<Investigator>,
     pub resolver: resolve::Resolver,
     pub audience: Option<Audience>,
@@ -64,6 +66,7 @@ impl Worker {
         let abort = CancellationToken::new();
         let permits = Arc::new(Semaphore::new(self.settings.concurrency.max(1)));
         let housekeeping = tokio::spawn(Arc::clone(&self).keep_house(shutdown.clone()));
+        let storms = tokio::spawn(Arc::clone(&self).watch_storms(shutdown.clone()));
         while !shutdown.is_cancelled() {
             let Some(Ok(permit)) = shutdown.run_until_cancelled(Arc::clone(&permits).acquire_owned()).await
             else {
@@ -84,14 +87,20 @@ impl Worker {
             tracker.wait().await;
         }
         let _ = housekeeping.await;
+        let _ = storms.await;
     }
 
     async fn next_claim(&self, shutdown: &CancellationToken) -> Option<Claim> {
-        let lease = Duration::from_secs(self.settings.lease_secs);
+        let terms = queue::Terms {
+            worker: self.name.clone(),
+            lease: Duration::from_secs(self.settings.lease_secs),
+            max_attempts: self.max_attempts(),
+            per_namespace: i64::try_from(self.settings.per_namespace.max(1)).unwrap_or(i64::MAX),
+        };
         loop {
             // Before the look: a wake-up between the look and the wait must not be lost.
             let woken = self.wake.notified();
-            match queue::claim(&self.pool, &self.name, lease, self.max_attempts()).await {
+            match queue::claim(&self.pool, &terms).await {
                 Ok(Some(claim)) => return Some(claim),
                 Ok(None) => {
                     let wait = tokio::time::timeout(POLL, woken);
@@ -200,7 +209,8 @@ impl Worker {
     ) -> anyhow::Result<bool> {
         let report = &investigated.report;
         let mut transaction = self.pool.begin().await?;
-        let previous = store::last_report(&mut transaction, claim.incident_id).await?;
+        let mut previous = store::last_reports(&mut transaction, &[claim.incident_id]).await?;
+        let previous = previous.remove(&claim.incident_id);
         if !store::finish(&mut transaction, claim, report, &investigated.observations).await? {
             return Ok(false);
         }
@@ -246,40 +256,6 @@ impl Worker {
             }
             None => Ok(()),
         }
-    }
-
-    async fn keep_house(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut guesses_checked = Instant::now();
-        while shutdown.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await.is_some() {
-            if let Err(error) = self.tidy().await {
-                tracing::warn!(%error, "housekeeping failed; it will be tried again");
-            }
-            if guesses_checked.elapsed() >= guess::INTERVAL {
-                guesses_checked = Instant::now();
-                if let Err(error) = self.check_guesses().await {
-                    tracing::warn!(error = format!("{error:#}"), "guessed workloads could not be checked");
-                }
-            }
-        }
-    }
-
-    /// Buries investigations whose workers vanished for the last time, and closes stale incidents. The row
-    /// locks make it safe on many replicas at once.
-    async fn tidy(&self) -> Result<(), sqlx::Error> {
-        let mut transaction = self.pool.begin().await?;
-        for (investigation, incident) in queue::bury(&mut *transaction, self.max_attempts()).await? {
-            tracing::error!(%investigation, "gave up: its workers vanished");
-            self.gave_up(&mut transaction, incident, investigation, "every worker that tried it vanished")
-                .await?;
-        }
-        let stale = incidents::close_stale(&mut transaction, self.stale_after, STALE_BATCH).await?;
-        queue::cancel(&mut *transaction, &stale).await?;
-        if let Some(audience) = &self.audience {
-            audience.resolved(&mut transaction, &stale).await?;
-        }
-        transaction.commit().await?;
-        metrics::gauge!(telemetry::QUEUE_DEPTH).set(queue::depth(&self.pool).await? as f64);
-        Ok(())
     }
 }
 

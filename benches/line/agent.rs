@@ -227,8 +227,12 @@ fn prometheus() -> Router {
     let vector: Vec<Value> = (0..SERIES)
         .map(|number| json!({"metric": {"namespace": "prod-api", "pod": format!("p-{number}")}, "value": [1_795_244_000, "1"]}))
         .collect();
-    let matrix = json!({"status": "success", "data": {"resultType": "matrix", "result": matrix}}).to_string();
-    let vector = json!({"status": "success", "data": {"resultType": "vector", "result": vector}}).to_string();
+    // In Prometheus' own order: the type first.
+    let answer = |kind: &str, result: Vec<Value>| {
+        let result = Value::from(result);
+        format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":{result}}}}}"#)
+    };
+    let (matrix, vector) = (answer("matrix", matrix), answer("vector", vector));
     let both = Arc::new((matrix, vector));
     Router::new()
         .fallback(

@@ -18,6 +18,8 @@ pub struct Load {
     connections: usize,
     alerts: u64,
     next: Arc<AtomicU64>,
+    /// Webhooks come in rounds of so many, which then come again; `None`: no two are alike.
+    repeat: Option<u64>,
 }
 
 pub struct Figures {
@@ -29,7 +31,18 @@ pub struct Figures {
 impl Load {
     pub fn new(base_url: &str, connections: usize, alerts: u64) -> Self {
         let url = format!("{base_url}/webhooks/alertmanager");
-        Self { url, connections, alerts, next: Arc::default() }
+        Self { url, connections, alerts, next: Arc::default(), repeat: None }
+    }
+
+    /// The first `webhooks` again and again, as senders repeat what still fires.
+    pub fn repeating(base_url: &str, connections: usize, alerts: u64, webhooks: u64) -> Self {
+        Self { repeat: Some(webhooks), ..Self::new(base_url, connections, alerts) }
+    }
+
+    /// Goes on with the same numbers against another address.
+    pub fn of(&self, base_url: &str) -> Self {
+        let next = Arc::clone(&self.next);
+        Self { next, ..Self::new(base_url, self.connections, self.alerts) }
     }
 
     /// Posts so many webhooks.
@@ -49,6 +62,7 @@ impl Load {
         for _ in 0..self.connections {
             let (url, next, alerts, client) =
                 (self.url.clone(), Arc::clone(&self.next), self.alerts, client()?);
+            let repeat = self.repeat.unwrap_or(u64::MAX);
             connections.spawn(async move {
                 let mut times = Vec::new();
                 loop {
@@ -56,7 +70,7 @@ impl Load {
                     if !go_on(number, started.elapsed()) {
                         return anyhow::Ok(times);
                     }
-                    let body = webhook(number, alerts).to_string();
+                    let body = webhook(number % repeat, alerts).to_string();
                     let sent = Instant::now();
                     let request = client.post(&url).header("content-type", "application/json").body(body);
                     let status = request.send().await?.status();
@@ -88,7 +102,10 @@ pub fn percentile(times: &[Duration], percent: usize) -> Duration {
 }
 
 fn webhook(number: u64, alerts: u64) -> Value {
-    let starts_at = chrono::Utc::now().to_rfc3339();
+    // The same for the same number, so that a repeat is one.
+    let starts_at =
+        chrono::DateTime::from_timestamp(1_800_000_000 + number.cast_signed(), 0).unwrap_or_default();
+    let starts_at = starts_at.to_rfc3339();
     let alerts: Vec<Value> = (0..alerts)
         .map(|n| {
             let id = number * alerts + n;

@@ -47,10 +47,15 @@ pub struct Service {
 impl Service {
     /// Starts `whodunit serve`, with `more` settings, and waits until it is ready; returns how long that took.
     pub async fn start(folder: &Folder, more: &str) -> Result<(Self, Duration)> {
+        Self::start_with(folder, more, None).await
+    }
+
+    /// As `start`, with so many threads for its tasks instead of one a processor.
+    pub async fn start_with(folder: &Folder, more: &str, threads: Option<u32>) -> Result<(Self, Duration)> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        // A settle time beyond the run: only critical alerts are investigated in it.
+        // A settle time beyond the run: only critical alerts are investigated in it, and no storm is looked for.
         let settings = format!(
-            "server: {{listen: '{address}'}}\ndatabase: {{data_dir: '{}'}}\nintake: {{settle_secs: 3600}}\n\
+            "server: {{listen: '{address}'}}\ndatabase: {{data_dir: '{}'}}\nintake: {{settle_secs: 3600, storm_workloads: 0}}\n\
              log: {{filter: warn}}\n{more}",
             folder.data().display()
         );
@@ -58,7 +63,9 @@ impl Service {
         std::fs::write(&file, settings)?;
         let log = std::fs::File::create(folder.log())?;
         let started = Instant::now();
+        let threads = threads.map(|threads| ("TOKIO_WORKER_THREADS", threads.to_string()));
         let child = Command::new(env!("CARGO_BIN_EXE_whodunit"))
+            .envs(threads)
             .arg("serve")
             .arg("--config")
             .arg(&file)

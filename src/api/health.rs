@@ -10,7 +10,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::{ApiState, store};
-use crate::slack::outbox::{self, Failure};
+use crate::runbook::Standing;
+use crate::slack::Lacks;
+use crate::slack::outbox::{self, Failure, Held};
 
 /// A database that takes longer is not ready.
 const READY_DEADLINE: Duration = Duration::from_secs(1);
@@ -23,8 +25,15 @@ struct Readiness {
     draining: bool,
     /// Not reasons to be unready: alerts are still accepted, with the last good revision of a runbook.
     runbook_faults: Vec<String>,
+    /// The commit in force, where runbooks are pulled from a repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runbook_commit: Option<String>,
     /// Announcements of the last day that will never be posted, grouped by reason.
     slack_failures: Vec<Failure>,
+    /// Channels to which nothing can be posted now, and why; what waits for them is posted when that is mended.
+    slack_held: Vec<Held>,
+    /// What the Slack token may not do.
+    slack_lacks: Lacks,
 }
 
 /// Alive as long as it can answer at all; never asks the database, which a restart would not heal.
@@ -35,20 +44,30 @@ pub(super) async fn alive() -> Json<serde_json::Value> {
 pub(super) async fn ready(State(state): State<ApiState>) -> Response {
     let asked = async {
         store::ping(&state.pool).await?;
-        outbox::failed_reasons(&state.pool).await
+        Ok::<_, sqlx::Error>((outbox::failed_reasons(&state.pool).await?, outbox::held(&state.pool).await?))
     };
-    let (database, slack_failures) = match tokio::time::timeout(READY_DEADLINE, asked).await {
-        Ok(Ok(failures)) => ("ok", failures),
+    let (database, (slack_failures, slack_held)) = match tokio::time::timeout(READY_DEADLINE, asked).await {
+        Ok(Ok(detail)) => ("ok", detail),
         Ok(Err(error)) => {
             tracing::warn!(%error, "not ready: the database");
-            ("failed", Vec::new())
+            ("failed", Default::default())
         }
-        Err(_) => ("no answer within 1 s", Vec::new()),
+        Err(_) => ("no answer within 1 s", Default::default()),
     };
     let draining = state.ready.draining.is_cancelled();
     let ready = database == "ok" && !draining;
-    let runbook_faults = state.ready.runbook_faults.borrow().clone();
-    let body = Json(Readiness { ready, database, draining, runbook_faults, slack_failures });
+    let Standing { faults, commit } = state.ready.runbooks.borrow().clone();
+    let slack_lacks = state.ready.slack.lacks();
+    let body = Json(Readiness {
+        ready,
+        database,
+        draining,
+        runbook_faults: faults,
+        runbook_commit: commit,
+        slack_failures,
+        slack_held,
+        slack_lacks,
+    });
     if ready {
         body.into_response()
     } else {

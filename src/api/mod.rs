@@ -27,9 +27,12 @@ use tokio_util::sync::CancellationToken;
 use tower_http::set_header::SetResponseHeaderLayer;
 use uuid::Uuid;
 
+use crate::runbook::Standing;
 use filter::{Incidents, Investigations, Pairs};
 use problem::{Problem, read};
 use store::{Incident, Investigation, Observation};
+
+use crate::slack::Access;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -48,8 +51,10 @@ pub struct ApiState {
 pub struct Ready {
     /// Cancelled when the drain begins.
     pub draining: CancellationToken,
-    /// Faults of runbook files, one line each, as of the last load.
-    pub runbook_faults: watch::Receiver<Vec<String>>,
+    /// Which runbooks are in force, as of the last load.
+    pub runbooks: watch::Receiver<Standing>,
+    /// What the Slack token may not do.
+    pub slack: Access,
 }
 
 /// One page of a list; `next` is the cursor of the page after it.

@@ -48,12 +48,11 @@ pub fn text(tested: &Tested, detail: Detail) -> String {
         one(&mut out, verdict, detail);
     }
     table(&mut out, tested);
-    for (what, ids) in [("a case", &tested.without_match), ("a near miss", &tested.without_near_miss)] {
-        if !ids.is_empty() {
-            let shown = ids.iter().take(MAX_SHOWN_IDS).map(String::as_str).collect::<Vec<_>>().join(", ");
-            let rest = if ids.len() > MAX_SHOWN_IDS { ", …; --output json lists all" } else { "" };
-            let _ = writeln!(out, "{} signatures without {what}: {shown}{rest}", ids.len());
-        }
+    let ids = &tested.without_near_miss;
+    if !ids.is_empty() {
+        let shown = ids.iter().take(MAX_SHOWN_IDS).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let rest = if ids.len() > MAX_SHOWN_IDS { ", …; --output json lists all" } else { "" };
+        let _ = writeln!(out, "{} signatures without a near miss: {shown}{rest}", ids.len());
     }
     out
 }
@@ -107,7 +106,7 @@ fn table(out: &mut String, tested: &Tested) {
     }
     let _ = writeln!(
         out,
-        "{} signatures, {} cases: {} matched, {} missed, {} false, {} faulty, {} unreadable, in {:.1} s.",
+        "{} signatures, {} cases: {} matched, {} missed, {} false, {} faulty, {} faults, in {:.1} s.",
         tested.signatures,
         all.cases,
         all.matched,

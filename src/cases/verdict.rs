@@ -141,9 +141,17 @@ fn absent(expected: &Expected, how: &str, report: &Report) -> String {
     }
 }
 
-/// Quotes that were struck, and signatures that could not be judged.
+/// Findings without a quote, quotes that were struck, causes that say nothing to do, and signatures that could not be
+/// judged.
 fn unproven(verdict: &mut Verdict, report: &Report) {
     for finding in &report.findings {
+        if finding.quotes.is_empty() {
+            verdict.faulty.push(format!("{}: nothing is quoted that proves it", finding.signature));
+        }
+        let is_cause = finding.role == Role::Primary;
+        if is_cause && finding.next_steps.is_empty() && report.next_steps.is_empty() {
+            verdict.faulty.push(format!("{}: no step of its `fix` is left to take", finding.signature));
+        }
         for (id, quote) in &finding.quotes {
             let mut evidence = report.evidence.iter();
             if !evidence.any(|one| one.verified && one.id == *id && one.quote == *quote) {

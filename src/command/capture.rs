@@ -12,7 +12,6 @@ use super::Config;
 use crate::evidence::Sources;
 use crate::investigation::journal::Journal;
 use crate::investigator::Investigator;
-use crate::runbook::Catalogue;
 use crate::workload::Workload;
 use crate::{app, cases, telemetry};
 
@@ -38,7 +37,7 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let Some(client) = sources.kubernetes.clone() else { bail!("kubernetes.enabled is false") };
     // A replay has no Prometheus and no Loki, so what they would add is not expected of it.
     let alone = Sources { prometheus: None, loki: None, ..sources };
-    let catalogue = Arc::new(Catalogue::load(&settings.runbooks));
+    let catalogue = Arc::new(app::catalogue(&settings).await?);
     let investigator = Investigator::new(alone, Arc::clone(&catalogue), None);
     let workload = Workload::new(&settings.kubernetes.cluster, "", "Namespace", &namespace);
     let deadline = Duration::from_secs(settings.worker.deadline_secs);

@@ -14,7 +14,6 @@ use crate::app;
 use crate::investigation::journal::Journal;
 use crate::investigator::Investigator;
 use crate::report::Outcome;
-use crate::runbook::Catalogue;
 use crate::settings::Settings;
 use crate::slack::{blocks, text};
 use crate::workload::Workload;
@@ -67,7 +66,7 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
         reasoner.mcp.ask().await;
     }
     let deadline = Duration::from_secs(settings.worker.deadline_secs);
-    let investigator = Investigator::new(sources, Catalogue::load(&settings.runbooks), reasoner);
+    let investigator = Investigator::new(sources, app::catalogue(&settings).await?, reasoner);
     let report = investigator.investigate(&workload, &alerts, &Journal::Nowhere, deadline).await?.report;
     match options.output {
         Output::Text => print!("{}", text::report(&workload, &report)),

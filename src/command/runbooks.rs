@@ -13,10 +13,9 @@ use clap::Subcommand;
 
 use super::Config;
 use crate::alert::Source;
-use crate::cases;
 use crate::incident::resolve::Resolver;
-use crate::runbook::{self, Catalogue};
-use crate::webhook;
+use crate::runbook::{self, Fault};
+use crate::{app, cases, telemetry, webhook};
 
 #[derive(Subcommand)]
 pub enum Runbooks {
@@ -24,6 +23,9 @@ pub enum Runbooks {
     Check {
         /// Folders to check; without any, the built-in runbooks alone
         folders: Vec<PathBuf>,
+        /// What is a warning otherwise, such as a signature without a case, is a fault
+        #[arg(long)]
+        strict: bool,
     },
     /// Replay cases and compare what is found with what must be; exit code 1 when one fails
     Test(test::Options),
@@ -44,33 +46,7 @@ pub enum Runbooks {
 
 pub async fn run(command: Runbooks) -> anyhow::Result<ExitCode> {
     match command {
-        Runbooks::Check { folders } => {
-            let faults = runbook::check(&folders);
-            let annotate = std::env::var_os("GITHUB_ACTIONS").is_some();
-            for fault in &faults {
-                if annotate {
-                    println!(
-                        "::error file={},line={},col={}::{}",
-                        fault.path, fault.line, fault.column, fault.message
-                    );
-                } else {
-                    println!("{fault}");
-                }
-            }
-            let uncovered = cases::uncovered(&folders);
-            for warning in &uncovered {
-                if annotate {
-                    println!(
-                        "::warning file={},line={},col={}::{}",
-                        warning.path, warning.line, warning.column, warning.message
-                    );
-                } else {
-                    println!("{warning} (a warning)");
-                }
-            }
-            eprintln!("{} fault(s), {} warning(s).", faults.len(), uncovered.len());
-            Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
+        Runbooks::Check { folders, strict } => Ok(check(&folders, strict)),
         Runbooks::Test(options) => test::run(options).await,
         Runbooks::Coverage(options) => coverage::run(options).await,
         Runbooks::Alerts(options) => Ok(alerts::run(&options)),
@@ -83,7 +59,8 @@ pub async fn run(command: Runbooks) -> anyhow::Result<ExitCode> {
             let bytes = std::fs::read(&alert).with_context(|| format!("cannot read {}", alert.display()))?;
             let alerts = webhook::parse(Source::Manual, &bytes, Utc::now())
                 .map_err(|rejection| anyhow::anyhow!("{}: {rejection}", alert.display()))?;
-            let catalogue = Catalogue::load(&settings.runbooks);
+            telemetry::start_log(&settings.log)?;
+            let catalogue = app::catalogue(&settings).await?;
             let resolver = Resolver { cluster: settings.kubernetes.cluster, ..Resolver::default() };
             for alert in &alerts {
                 let workload = resolver.guess(alert);
@@ -94,4 +71,25 @@ pub async fn run(command: Runbooks) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn check(folders: &[PathBuf], strict: bool) -> ExitCode {
+    let (mut faults, mut warnings) = (runbook::check(folders), cases::uncovered(folders));
+    if strict {
+        faults.append(&mut warnings);
+        faults.sort();
+    }
+    let annotate = std::env::var_os("GITHUB_ACTIONS").is_some();
+    let tell = |fault: &Fault, level: &str, mark: &str| {
+        if annotate {
+            let Fault { path, line, column, message } = fault;
+            println!("::{level} file={path},line={line},col={column}::{message}");
+        } else {
+            println!("{fault}{mark}");
+        }
+    };
+    faults.iter().for_each(|fault| tell(fault, "error", ""));
+    warnings.iter().for_each(|warning| tell(warning, "warning", " (a warning)"));
+    eprintln!("{} fault(s), {} warning(s).", faults.len(), warnings.len());
+    if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -17,7 +17,7 @@ const LEVEL_SHARE: usize = 80;
 /// Failing checks of the API server that are named.
 const MAX_CHECKS: usize = 5;
 /// Most workloads that are listed.
-const MAX_WORKLOADS: usize = 20;
+pub const MAX_WORKLOADS: usize = 20;
 
 pub fn affected(objects: &Objects, focus: &Focus<'_>) -> Affected {
     let trouble = Trouble::new(objects);

@@ -61,7 +61,8 @@ fn annotation<'a>(class: &'a StorageClass, key: &str) -> Option<&'a str> {
     class.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }
 
-fn row(objects: &Objects, name: &str, claim: Option<&PersistentVolumeClaim>) -> ClaimFact {
+/// Without its pods, events and quote.
+pub fn row(objects: &Objects, name: &str, claim: Option<&PersistentVolumeClaim>) -> ClaimFact {
     let spec = claim.and_then(|claim| claim.spec.as_ref());
     let storage_class = spec.and_then(|spec| spec.storage_class_name.clone()).unwrap_or_default();
     let classes = &objects.storage_classes;

@@ -7,14 +7,14 @@ use regex::RegexSet;
 
 /// Class and pattern, most telling first. `refused` stands for every peer that did not take a connection; its
 /// plain words and those of `timeout` go ahead of verbs such as "cannot open", which may be of a connection.
-const CLASSES: [(&str, &str); 17] = [
+const CLASSES: [(&str, &str); 18] = [
     (
         "disk-full",
         r"no space left on device|ENOSPC|disk quota exceeded|\bdisk( is)? full|not enough (disk )?space|unable to persist to disk",
     ),
     (
         "heap",
-        r"OutOfMemoryError|heap out of memory|java heap space|GC overhead limit|\bMemoryError\b|cannot allocate memory|out of memory|out of shared memory|used memory > 'maxmemory'|allowed memory size of \d+ bytes exhausted",
+        r"OutOfMemoryE(rror|xception)|heap out of memory|java heap space|GC overhead limit|\bMemoryError\b|cannot allocate memory|out of memory|out of shared memory|used memory > 'maxmemory'|allowed memory size of \d+ bytes exhausted",
     ),
     (
         "bind-conflict",
@@ -22,29 +22,31 @@ const CLASSES: [(&str, &str); 17] = [
     ),
     (
         "certificate",
-        r"x509:|certificate (has expired|is not valid|is not trusted|signed by unknown|verify failed|verification failed)|CERTIFICATE_VERIFY_FAILED|SSLHandshakeException|PKIX path|tls: (bad|failed|unknown)|self[- ]signed certificate|cannot load certificate|certificate problem|verify the first certificate|SSL: \w+\]|CERT_ALTNAME_INVALID|CERT_HAS_EXPIRED|UNABLE_TO_(GET|VERIFY)_\w*(ISSUER|SIGNATURE|CERT)",
+        r"x509:|certificate (has expired|is not valid|is not trusted|signed by unknown|verify failed|verification failed)|CERTIFICATE_VERIFY_FAILED|SSLHandshakeException|PKIX path|tls: (bad|failed|unknown)|self[- ]signed certificate|cannot load certificate|certificate problem|remote certificate is invalid|verify the first certificate|SSL: \w+\]|CERT_ALTNAME_INVALID|CERT_HAS_EXPIRED|UNABLE_TO_(GET|VERIFY)_\w*(ISSUER|SIGNATURE|CERT)",
     ),
     (
         "dns",
-        r#"no such host|name resolution|\bbad address '|(could not|couldn't|cannot|can't|unable to|failed to) resolve (the )?(hosts?\b|host ?names?\b|names?\b|address|domain|proxy|dns|["']?\w[\w-]*(\.[\w-]+)+)|UnknownHostException|\bENOTFOUND\b|host not found in upstream|unknown mysql server host|no resolvable bootstrap urls|\blookup \S+( on \S+)?:.*i/o timeout|EAI_AGAIN|NXDOMAIN|server misbehaving|name or service not known|nodename nor servname|getaddrinfo|failed to lookup address"#,
+        r#"no such host|nslookup: can't resolve|server can't find \S+: [A-Z]+|(failure|error) in name resolution|name resolution (failure|failed|error|timed)|\bbad address '|(could not|couldn't|cannot|can't|unable to|failed to) resolve (the )?(hosts?\b|host ?names?\b|names?\b|address|domain|proxy|dns|["']?\w[\w-]*(\.[\w-]+)+)|UnknownHostException|\bENOTFOUND\b|host not found in upstream|unknown mysql server host|no resolvable bootstrap urls|\blookup \S+( on \S+)?:.*i/o timeout|EAI_AGAIN|NXDOMAIN|server misbehaving|name or service not known|nodename nor servname|getaddrinfo|failed to lookup address|(host ?)?name does not resolve|could not translate host ?name|\bunknown host\b|DnsNameResolver\w*Exception"#,
     ),
     (
         "auth",
-        r"password authentication failed|access denied for user|WRONGPASS|NOAUTH|authentication (failed|failure|required|error)|invalid (credentials|password|api key|token)|\b401\b.*unauthorized|\bunauthorized\b|login failed|(role|user) .* does not exist|bad credentials|ACCESS_REFUSED|no pg_hba\.conf entry|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|called without any password configured",
+        r"password authentication failed|access denied for user|WRONGPASS|NOAUTH|authentication (failed|failure|required|error)|invalid (credentials|password|api key|token)|\b401\b.*unauthorized|\bunauthorized\b|login failed|(role|user) .* does not exist|bad credentials|ACCESS_REFUSED|no pg_hba\.conf entry|InvalidAccessKeyId|SignatureDoesNotMatch|invalid username/password|logon denied|authorization violation|ExpiredToken|called without any password configured",
     ),
     ("refused", r"connection refused|ECONNREFUSED"),
     ("timeout", r"i/o timeout|connect(ion)?\b[^.]{0,80}\btimed[- ]?out"),
     (
         "missing-relation",
-        r#"(relation|table|column|schema|database|index|function|type|collection) ["'`]?[\w.]+["'`]? (does not|doesn't) exist|table '[^']+' doesn't exist|no such (table|column)|UNKNOWN_TOPIC_OR_PARTITION|unknown (column|database|table)|UndefinedTable|UndefinedColumn"#,
+        r#"(relation|table|column|schema|database|index|function|type|collection) ["'`]?[\w.]+["'`]? (does not|doesn't) exist|table '[^']+' doesn't exist|no such (table|column)|UNKNOWN_TOPIC_OR_PARTITION|unknown (column|database|table)|NoDatabaseError|UndefinedTable|UndefinedColumn"#,
     ),
     (
         "migration",
         r"migrations?\b.*\b(failed|failure|error|dirty|conflict|mismatch|out of order|missing)\b|\bfailed migrations?\b|PendingMigrationError|InconsistentMigrationHistory|dirty database|(flyway|liquibase|alembic|sequelize|goose).*(exception|error|failed|can't)|failed to (run|apply).*migration",
     ),
+    // A name that the program itself lacks is no setting of its environment.
+    ("panic", r"\bReferenceError: \S+ is not defined|\bNameError: name '"),
     (
         "missing-variable",
-        r"(environment variable|env(ironment)? var|env\b|variable|config(uration)?( key| value| option| parameter)?|setting|property|parameter|option|flag)s?\b.{0,80}?\b(is |are |was |were |be )?(not (set|found|defined|provided|specified|present|configured)|missing|undefined|unset|required|must be set|empty|cannot be (blank|empty|null))|(missing|required|undefined|unset|must set|please set|need to set)\b.{0,40}\b(environment variable|env(ironment)? var|env\b|variable|config|setting|property|parameter)|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b ?(is|was|:)? ?(not (set|defined|provided|found)|required|missing|undefined|unset|must be set|cannot be empty)|KeyError: '[A-Z][A-Z0-9_]+'|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+: (unbound variable|parameter (not set|null or not set))|could not resolve placeholder|(must|need to) specify [A-Z][A-Z0-9]*_[A-Z0-9_]+",
+        r"(environment variable|env(ironment)? var|env\b|variable|config(uration)?( key| value| option| parameter)?|setting|property|parameter|option|flag)s?\b.{0,80}?\b(is |are |was |were |be )?(not (set|found|defined|provided|specified|present|configured)|missing|undefined|unset|required|must be set|empty|cannot be (blank|empty|null))|(missing|required|undefined|unset|must set|please set|need to set)\b.{0,40}\b(environment variable|env(ironment)? var|env\b|variable|config|setting|property|parameter)|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b ?(is|was|:)? ?(not (set|defined|provided|found)|required|missing|undefined|unset|must be set|cannot be empty)|KeyError: '[A-Z][A-Z0-9_]+'|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+: (unbound variable|parameter (not set|null or not set))|could not resolve placeholder|(must|need to) specify [A-Z][A-Z0-9]*_[A-Z0-9_]+|(?-i:key not found: .[A-Z][A-Z0-9_]*_[A-Z0-9_]+)|.received.: ?.undefined.|validation errors? for \w*Settings|ConnectionString property has not been|null\. \(parameter '\w*connectionstring'|failed to load config value|\w*(url|api[_-]?key|dsn|connection ?string) is required|'url' attribute is not specified",
     ),
     (
         "permission",
@@ -56,7 +58,7 @@ const CLASSES: [(&str, &str); 17] = [
     ),
     (
         "refused",
-        r"connection refused|ECONNREFUSED|connection reset|ECONNRESET|no route to host|EHOSTUNREACH|ENETUNREACH|network is unreachable|\bunreachable\b|\bunavailable\b|communications link failure|(could not|couldn't|cannot|can't|unable to|failed to) (connect|reach|establish|open connection)|broken pipe|connection closed by|server closed the connection|no (available |live )?(brokers|servers|nodes|upstreams?)\b|connection to \S+( \S+)? \(\S+\) could not be established|broker may not be available|connection to \S+ refused|AMQPConnectionError",
+        r"connection refused|ECONNREFUSED|connection reset|ECONNRESET|no route to host|EHOSTUNREACH|ENETUNREACH|network is unreachable|\bunreachable\b|\bunavailable\b|communications link failure|(could not|couldn't|cannot|can't|unable to|failed to) (connect|reach|establish|open connection)|broken pipe|connection closed by|server closed the connection|no (available |live )?(brokers|servers|nodes|upstreams?)\b|connection to \S+( \S+)? \(\S+\) could not be established|broker may not be available|connection to \S+ refused|AMQPConnectionError|not possible to connect|NoBrokersAvailable|NoNodeAvailable|upstream connect error",
     ),
     (
         "timeout",
@@ -64,7 +66,7 @@ const CLASSES: [(&str, &str); 17] = [
     ),
     (
         "panic",
-        r"^panic:|\bpanic: |goroutine \d+ \[|thread '.*' panicked|panicked at|Traceback \(most recent|Exception in thread|unhandled ?(exception|rejection|promise ?rejection)|uncaught \w+error|TypeError: cannot read propert|'NoneType' object|uncaught exception|NullPointerException|segmentation fault|SIGSEGV|SIGABRT|core dumped|fatal error:|assertion failed|stack overflow",
+        r"^panic:|\bpanic: |goroutine \d+ \[|thread '.*' panicked|panicked at|Traceback \(most recent|Exception in thread|unhandled ?(exception|rejection|promise ?rejection)|uncaught \w+error|TypeError: cannot read propert|'NoneType' object|uncaught exception|NullPointerException|NullReferenceException|\(NoMethodError\)|segmentation fault|SIGSEGV|SIGABRT|core dumped|fatal error:|assertion failed|stack overflow",
     ),
     (
         "error",

@@ -95,6 +95,10 @@ fn row(pod: &Pod, container: &Container, init: bool) -> ContainerFact {
         .chain(container.args.iter().flatten())
         .map(String::as_str)
         .collect();
+    // A container without a limit of its own shares its pod's.
+    let pods_own = pod.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.limits.as_ref());
+    let own = units::quantity(limits, "memory");
+    let memory_limit = if own.is_empty() { units::quantity(pods_own, "memory") } else { own };
     let mut row = ContainerFact {
         pod: name_of(&pod.metadata).to_owned(),
         namespace: pod.metadata.namespace.clone().unwrap_or_default(),
@@ -110,8 +114,9 @@ fn row(pod: &Pod, container: &Container, init: bool) -> ContainerFact {
         cpu_request: units::quantity(requests, "cpu").to_owned(),
         cpu_limit: units::quantity(limits, "cpu").to_owned(),
         memory_request: units::quantity(requests, "memory").to_owned(),
-        memory_limit: units::quantity(limits, "memory").to_owned(),
-        memory_limit_bytes: units::units(units::quantity(limits, "memory")),
+        memory_limit: memory_limit.to_owned(),
+        memory_limit_bytes: units::units(memory_limit),
+        memory_limit_shared: own.is_empty() && !memory_limit.is_empty(),
         ..ContainerFact::default()
     };
     if let Some(status) = pods::statuses(pod).find(|status| status.name == container.name) {
@@ -143,7 +148,9 @@ fn take_status(row: &mut ContainerFact, status: &ContainerStatus) {
 }
 
 fn take_end(row: &mut ContainerFact, end: &ContainerStateTerminated) {
-    row.exit_code = i64::from(end.exit_code);
+    // Windows gives unsigned codes, which the API writes as negative numbers: 0xC0000005 as -1073741819.
+    row.exit_code =
+        if end.exit_code < 0 { i64::from(end.exit_code.cast_unsigned()) } else { i64::from(end.exit_code) };
     row.exit_reason = end.reason.clone().unwrap_or_default();
     row.exit_message = clean(end.message.as_deref().unwrap_or_default());
     row.exited_at = end.finished_at.as_ref().and_then(units::time);
@@ -241,7 +248,8 @@ fn line(row: &ContainerFact, now: DateTime<Utc>) -> String {
         line.push_str(&format!(", {} restarts", row.restarts));
     }
     if !row.memory_limit.is_empty() {
-        line.push_str(&format!(", memory limit {}", row.memory_limit));
+        let of = if row.memory_limit_shared { " of the whole pod" } else { "" };
+        line.push_str(&format!(", memory limit {}{of}", row.memory_limit));
     }
     line
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use k8s_openapi::api::core::v1::PodSpec;
 use regex::Regex;
 
 use super::classify;
@@ -83,6 +84,18 @@ pub fn rows(objects: &Objects, containers: &[ContainerFact], digests: &[Digest])
         }
     }
     rows
+}
+
+/// Who answers a pod's lookups: cluster, node or own.
+pub fn resolver(spec: Option<&PodSpec>) -> &'static str {
+    let of_node = spec.is_some_and(|spec| spec.host_network == Some(true));
+    match spec.and_then(|spec| spec.dns_policy.as_deref()) {
+        Some("None") => "own",
+        Some("Default") => "node",
+        Some("ClusterFirstWithHostNet") => "cluster",
+        _ if of_node => "node",
+        _ => "cluster",
+    }
 }
 
 /// The peer that an init container which hangs says it waits for: a host with a port, or a Service's name.
@@ -196,6 +209,24 @@ mod tests {
             None,
             "it ended: its last words count"
         );
+    }
+
+    #[test]
+    fn a_pod_in_the_node_s_network_asks_the_node_unless_it_says_otherwise() {
+        for (spec, expected) in [
+            (serde_json::json!({"containers": []}), "cluster"),
+            (serde_json::json!({"containers": [], "dnsPolicy": "ClusterFirst"}), "cluster"),
+            (serde_json::json!({"containers": [], "dnsPolicy": "Default"}), "node"),
+            (serde_json::json!({"containers": [], "dnsPolicy": "ClusterFirst", "hostNetwork": true}), "node"),
+            (
+                serde_json::json!({"containers": [], "dnsPolicy": "ClusterFirstWithHostNet", "hostNetwork": true}),
+                "cluster",
+            ),
+            (serde_json::json!({"containers": [], "dnsPolicy": "None"}), "own"),
+        ] {
+            let spec: PodSpec = serde_json::from_value(spec.clone()).unwrap();
+            assert_eq!(resolver(Some(&spec)), expected, "{spec:?}");
+        }
     }
 
     #[test]

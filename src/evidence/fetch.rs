@@ -183,6 +183,11 @@ async fn late_lists(scoped: &Scoped<'_>, workload: &Workload, alerts: &[Alert], 
     }
     let mounts = Focus::new(objects, workload).pods.iter().any(|pod| claims_of(pod).next().is_some());
     let of_job = |pod: &Pod| controller(&pod.metadata).is_some_and(|owner| owner.kind == "Job");
+    if workload.kind == "Ingress" {
+        // Whose pods are looked at follows from its backends.
+        let all = scoped.list(&namespace, &ListQuery::default()).await;
+        objects.more.ingresses = kept(all, "ingresses", &mut objects.gaps);
+    }
     let refused = objects.events.items.iter().any(|event| event.reason.as_deref() == Some("FailedCreate"));
     let quota = alerts.iter().any(|alert| alert.name().contains("Quota"));
     let (asks_claims, asks_jobs, asks_quotas) = (

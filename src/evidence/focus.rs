@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::objects::Objects;
-use super::units;
+use super::{traffic, units};
 use crate::source::kubernetes::controller;
 use crate::workload::Workload;
 
@@ -103,6 +103,11 @@ impl<'a> Focus<'a> {
                 add("HorizontalPodAutoscaler", name_of(&hpa.metadata));
             }
         }
+        if kind == "Ingress" {
+            for service in traffic::backends(objects, &name) {
+                add("Service", service);
+            }
+        }
         for service in &objects.services.items {
             let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
             if name_of(&service.metadata) == name || selector.is_some_and(|own| selects(own, &self.labels)) {
@@ -158,6 +163,15 @@ fn is_own(objects: &Objects, workload: &Workload, jobs: &BTreeSet<String>, pod: 
             let none = BTreeMap::new();
             let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
             selector.is_some_and(|selector| selects(selector, labels))
+        }
+        "Ingress" => {
+            let none = BTreeMap::new();
+            let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
+            let behind = traffic::backends(objects, name);
+            let services = objects.services.items.iter();
+            let behind = services.filter(|service| behind.contains(name_of(&service.metadata)));
+            let mut selectors = behind.filter_map(|service| service.spec.as_ref()?.selector.as_ref());
+            selectors.any(|selector| selects(selector, labels))
         }
         "CronJob" => owners(objects, pod).iter().any(|(kind, name)| kind == "Job" && jobs.contains(name)),
         kind => owners(objects, pod).iter().any(|owner| owner.0 == kind && owner.1 == name),

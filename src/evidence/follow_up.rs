@@ -17,7 +17,7 @@ use super::{Sources, changes, gone_pods, node_events, pods};
 use crate::alert::Alert;
 use crate::facts::{ContainerFact, Facts};
 use crate::report::Gap;
-use crate::source::kubernetes::{Answer, Error, LogQuery, Scoped};
+use crate::source::kubernetes::{Error, LogQuery, Scoped};
 use crate::source::{loki, prometheus};
 use crate::workload::Workload;
 
@@ -141,22 +141,14 @@ async fn container_logs(
         let query = LogQuery::tail(row.name.clone(), previous, sources.log_tail_lines);
         (previous, scoped.log(&row.namespace, &row.pod, &query).await)
     };
-    let mut answers = if row.restarts > 0 && row.state == "running" {
+    // Of a container that waits to be started again the kubelet gives the dead instance's log as the current one,
+    // and would give it once more as the one before.
+    let answers = if row.restarts > 0 && row.state != "waiting" {
         let (current, previous) = join(read(false), read(true)).await;
         vec![current, previous]
     } else {
         vec![read(false).await]
     };
-    // Of a container that waits to be started again the kubelet gives the dead instance's log as the current one,
-    // and once more as the one before.
-    let silent = |(_, answer): &(bool, Result<Answer<String>, Error>)| {
-        answer
-            .as_ref()
-            .map_or_else(|error| matches!(error, Error::BadRequest(_)), |log| log.value.trim().is_empty())
-    };
-    if row.restarts > 0 && answers.iter().all(silent) && answers.len() == 1 {
-        answers.push(read(true).await);
-    }
     let (mut logs, mut gaps) = (Vec::new(), Vec::new());
     for (previous, answer) in answers {
         match answer {

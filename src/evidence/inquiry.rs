@@ -100,17 +100,16 @@ pub(super) async fn last_round(
         .filter_map(called_webhook)
         .map(|(name, _)| name.to_owned())
         .collect();
+    // Of an Ingress they were read first.
+    let read = objects.more.ingresses.known;
+    let ingresses = async { if read { None } else { Some(scoped.list(place, &all).await) } };
     let (leases, hooks, own, apis, routes, policies, budgets) = tokio::join!(
         join_all(wanted.leases.iter().map(|(name, of_node)| scoped.lease(name, *of_node))),
         async { if wanted.webhooks { webhooks(scoped, &said).await } else { Default::default() } },
         async { if wanted.namespace && named { Some(scoped.namespace(place).await) } else { None } },
         async { if wanted.api_services { Some(scoped.list_shared().await) } else { None } },
         async {
-            if wanted.routes && named {
-                Some(tokio::join!(scoped.list(place, &all), scoped.list_shared()))
-            } else {
-                None
-            }
+            if wanted.routes && named { Some(tokio::join!(ingresses, scoped.list_shared())) } else { None }
         },
         async { if wanted.policies && named { Some(scoped.list(place, &all).await) } else { None } },
         async { if wanted.budgets && named { Some(scoped.list(place, &all).await) } else { None } },
@@ -135,7 +134,9 @@ pub(super) async fn last_round(
         more.api_services = kept(answer, "apiservices", gaps);
     }
     if let Some((ingresses, classes)) = routes {
-        more.ingresses = kept(ingresses, "ingresses", gaps);
+        if let Some(answer) = ingresses {
+            more.ingresses = kept(answer, "ingresses", gaps);
+        }
         if !more.ingresses.items.is_empty() {
             more.ingress_classes = kept(classes, "ingressclasses", gaps);
         }

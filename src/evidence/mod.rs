@@ -112,6 +112,7 @@ fn facts_into(objects: &Objects, workload: &Workload, alerts: &[Alert], ledger: 
     if objects.pods.known {
         blast_radius::count_missing(&mut facts.affected, &facts.rollouts, &focus);
     }
+    shared::widen(&mut facts, objects, &focus);
     facts.timeline = timeline::entries(&facts, objects, &focus, alerts, ledger);
     facts.gaps.clone_from(&objects.gaps);
     facts

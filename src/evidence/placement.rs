@@ -2,10 +2,12 @@
 //! for each constraint that nodes fail. The cause is what covers the nodes that are otherwise eligible; nodes
 //! that are not meant (control plane, dedicated, cordoned) are put aside step by step. Pure; it names no cause.
 
+mod binding;
 mod capacity;
 pub(super) mod labels;
 mod message;
 mod neighbours;
+mod places;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,10 +86,12 @@ pub fn rows(
             continue;
         }
         let said = message::sole(&pod.unscheduled_message);
-        // Before its claims are bound the scheduler looks at no node.
-        let by_claim = said == Some("claim");
         let compared = rows.iter().map(|row| row.pod.as_str()).collect::<BTreeSet<_>>().len();
         let own = focus.pods.iter().find(|own| name_of(&own.metadata) == pod.name);
+        // Before its claims are bound the scheduler looks at no node, unless a volume waits on one of them.
+        let by_claim = said == Some("claim")
+            && !(message::waits_for_volume(&pod.unscheduled_message)
+                && own.is_some_and(|own| !binding::free(objects, own).is_empty()));
         if let Some(own) = own.filter(|_| !by_claim && compared < MAX_PODS && objects.nodes.known) {
             let (mut of_pod, outcome) = compare(objects, own);
             pod.blocked_from = outcome.to_owned();
@@ -135,7 +139,8 @@ fn selector_misses(spec: &PodSpec, node: &Node) -> Vec<String> {
 fn compare(objects: &Objects, pod: &Pod) -> (Vec<PlacementFact>, &'static str) {
     let Some(spec) = pod.spec.as_ref() else { return (Vec::new(), "") };
     let nodes = &objects.nodes.items;
-    let neighbours = Neighbours::new(pod, &objects.pods.items, nodes);
+    let neighbours = Neighbours::new(pod, (&objects.pods.items, &objects.elsewhere), nodes);
+    let free = binding::free(objects, pod);
     let wanted = pods::requested(pod);
     let failures: Vec<Vec<Failure>> = nodes
         .iter()
@@ -143,6 +148,7 @@ fn compare(objects: &Objects, pod: &Pod) -> (Vec<PlacementFact>, &'static str) {
             let mut all = of_node(objects, pod, spec, node);
             all.extend(capacity::failures(objects, &wanted, node));
             all.extend(neighbours.failures(node));
+            all.extend(binding::failures(&free, node));
             all
         })
         .collect();

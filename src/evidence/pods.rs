@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodCondition, 
 use super::focus::{Focus, name_of, owners};
 use super::ledger::{Ledger, Page, clean, clean_labels};
 use super::objects::Objects;
-use super::{containers, units};
+use super::{containers, dependencies, units};
 use crate::facts::PodFact;
 use crate::source::kubernetes::{Requested, controller};
 
@@ -258,6 +258,7 @@ fn row(objects: &Objects, pod: &Pod, ledger: &mut Ledger, page: Page) -> PodFact
         owner_name: owner.map(|owner| owner.name).unwrap_or_default(),
         labels: clean_labels(pod.metadata.labels.as_ref()),
         service_account: text(spec.and_then(|spec| spec.service_account_name.as_ref())),
+        resolver: dependencies::resolver(spec).to_owned(),
         qos: text(status.and_then(|status| status.qos_class.as_ref())),
         restarts: statuses(pod).map(|status| i64::from(status.restart_count)).sum(),
         cpu_request_millis: requested.cpu_millis,
@@ -309,10 +310,17 @@ fn line(row: &PodFact, pod: &Pod) -> String {
             row.memory_request_bytes / (1024 * 1024)
         ));
     }
+    if row.resolver != "cluster" {
+        line.push_str(&format!(", its lookups are answered by {}", resolver_words(&row.resolver)));
+    }
     if row.terminating {
         line.push_str(&format!(", terminating, finalizers [{}]", row.finalizers.join(", ")));
     }
     line
+}
+
+fn resolver_words(resolver: &str) -> &'static str {
+    if resolver == "own" { "nameservers of its own" } else { "its node's resolver" }
 }
 
 fn revision(objects: &Objects, pod: &Pod, owner: &str) -> String {

@@ -25,6 +25,8 @@ pub struct Revision {
     pub created_at: Option<DateTime<Utc>>,
     pub ready: i64,
     pub desired: i64,
+    /// Its rollout is known to have ended well.
+    pub completed: bool,
     pub template: Value,
 }
 
@@ -111,7 +113,8 @@ fn stateful_set(objects: &Objects, set: &StatefulSet) -> RolloutFact {
         generation_lag: lags(&set.metadata, status.and_then(|status| status.observed_generation)),
         ..RolloutFact::default()
     };
-    take_controller_revisions(objects, &mut row);
+    let current = status.and_then(|status| status.current_revision.as_deref());
+    take_controller_revisions(objects, &mut row, current);
     row
 }
 
@@ -129,7 +132,7 @@ fn daemon_set(objects: &Objects, set: &DaemonSet) -> RolloutFact {
         generation_lag: lags(&set.metadata, status.and_then(|status| status.observed_generation)),
         ..RolloutFact::default()
     };
-    take_controller_revisions(objects, &mut row);
+    take_controller_revisions(objects, &mut row, None);
     row
 }
 
@@ -154,6 +157,7 @@ pub fn set_revision(set: &ReplicaSet) -> Revision {
         created_at: set.metadata.creation_timestamp.as_ref().and_then(units::time),
         ready: i64::from(set.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0)),
         desired: i64::from(set.spec.replicas.unwrap_or(0)),
+        completed: false,
         template: set.spec.template.as_ref().map_or(Value::Null, |template| json!(template)),
     }
 }
@@ -168,13 +172,23 @@ pub fn controller_revision(revision: &ControllerRevision) -> Revision {
         created_at: revision.metadata.creation_timestamp.as_ref().and_then(units::time),
         ready: 0,
         desired: 0,
+        completed: false,
         template: template.map(without_patch).unwrap_or(Value::Null),
     }
 }
 
-fn take_controller_revisions(objects: &Objects, row: &mut RolloutFact) {
+/// `current` is the revision that a StatefulSet says it has rolled out.
+fn take_controller_revisions(objects: &Objects, row: &mut RolloutFact, current: Option<&str>) {
     let own = objects.revisions.items.iter().filter(|r| is_owned(&r.metadata, &row.kind, &row.name));
-    take_revisions(row, own.map(controller_revision).collect());
+    let mut revisions: Vec<Revision> = own.map(controller_revision).collect();
+    for revision in &mut revisions {
+        if objects.pods.known {
+            revision.ready = ready_of(objects, &row.kind, &row.name, &revision.name);
+        }
+        // The first one is the current one from the start; any other becomes it when all its pods are ready.
+        revision.completed = revision.number > 1 && current == Some(revision.name.as_str());
+    }
+    take_revisions(row, revisions);
     row.new_desired = row.desired;
     // ControllerRevisions do not count pods, and the controller's status counts the ready ones of all revisions.
     row.new_ready = if objects.pods.known {
@@ -209,7 +223,11 @@ fn take_revisions(row: &mut RolloutFact, mut revisions: Vec<Revision>) {
     row.change_cause.clone_from(&new.change_cause);
     row.new_set.clone_from(&new.name);
     (row.new_ready, row.new_desired, row.new_created_at) = (new.ready, new.desired, new.created_at);
-    let Some(old) = revisions.get(1) else { return };
+    // The way back leads to the last revision that is known to have served, not to one that was skipped.
+    let older = || revisions.iter().skip(1);
+    let good = older().find(|revision| revision.ready > 0 || revision.completed);
+    row.good_revision = good.map(|revision| revision.number.to_string()).unwrap_or_default();
+    let Some(old) = good.or_else(|| older().next()) else { return };
     row.previous_revision = old.number.to_string();
     row.previous_change_cause.clone_from(&old.change_cause);
     row.old_set.clone_from(&old.name);

@@ -87,8 +87,11 @@ fn row(objects: &Objects, focus: &Focus<'_>, service: &Service) -> ServiceFact {
         .collect();
     let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
     let (ready, unready) = endpoints(objects, name_of(&service.metadata)).unwrap_or((-1, -1));
-    let selects_workload = selects(selector, &focus.labels);
-    let reached = Reached::new(ports, &selected, selects_workload.then_some(focus.spec).flatten());
+    let is_template = selects(selector, &focus.labels);
+    // Pods behind an Ingress are of several templates.
+    let routed = focus.workload.kind == "Ingress" && focus.concerns("Service", name_of(&service.metadata));
+    let selects_workload = is_template || routed && !selected.is_empty();
+    let reached = Reached::new(ports, &selected, is_template.then_some(focus.spec).flatten());
     let missing = reached.missing();
     let text = |text: Option<&String>| text.cloned().unwrap_or_default();
     let service_type = text(spec.and_then(|spec| spec.type_.as_ref()));
@@ -122,7 +125,7 @@ fn row(objects: &Objects, focus: &Focus<'_>, service: &Service) -> ServiceFact {
     }
     let orphan = !selector.is_empty() && selected.is_empty() && objects.pods.known;
     // A Service is judged by itself when it is the subject; else it has to come close to the workload.
-    if orphan && !focus.labels.is_empty() && !selects_workload {
+    if orphan && !focus.labels.is_empty() && !selects_workload && !routed {
         row.meant_for_workload = row.name == focus.workload.name || comes_close(selector, &focus.labels);
         if row.meant_for_workload {
             row.mismatch = mismatch(selector, &focus.labels);

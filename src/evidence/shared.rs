@@ -1,21 +1,52 @@
 //! What unhealthy pods of several workloads have in common: a node, a zone, the very words they wait with,
-//! an image, a claim, a webhook. Pods come in, the factor that joins them goes out with its coverage. Pure;
-//! that neighbours fail as well is no common factor.
+//! an image, a claim, a webhook that refuses them, a Service that none of them reaches. Pods come in, the
+//! factor that joins them goes out with its coverage. Pure; that neighbours fail as well is no common factor.
+
+mod peer;
+mod refused;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 
-use super::focus::{Name, claims_of, name_of, top_owner};
+use super::focus::{Focus, Name, claims_of, name_of, top_owner};
 use super::objects::Objects;
 use super::{ledger, nodes, pods};
-use crate::report::Radius;
+use crate::facts::Facts;
+use crate::report::{Affected, Radius};
 
 /// Share of a node's pods that must be unhealthy for the node to be the level, in percent.
 const NODE_SHARE: usize = 80;
 /// Share of what is unhealthy that a zone must hold, in percent.
 const ZONE_SHARE: usize = 80;
 const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// A factor that is known by name alone, and whom it holds up.
+struct Named {
+    words: String,
+    workloads: BTreeSet<String>,
+    /// Pods of theirs that are unhealthy or missing.
+    pods: usize,
+}
+
+/// Widens what is affected by a factor that pods alone do not show: their logs, and refusals to make them.
+pub fn widen(facts: &mut Facts, objects: &Objects, focus: &Focus<'_>) {
+    if facts.affected.shared_factor.is_some() || focus.workload.kind == "Node" {
+        return;
+    }
+    let Some(named) = refused::factor(objects, focus).or_else(|| peer::factor(objects, focus, facts)) else {
+        return;
+    };
+    let affected: &mut Affected = &mut facts.affected;
+    affected.shared_factor = Some(named.words);
+    affected.radius = affected.radius.max(Radius::Namespace);
+    // A namespace's list and counts stay its own.
+    if !focus.everything {
+        affected.workloads = named.workloads.into_iter().collect();
+        affected.pods.unhealthy = affected.pods.unhealthy.max(u32::try_from(named.pods).unwrap_or(u32::MAX));
+        affected.pods.total = affected.pods.total.max(affected.pods.unhealthy);
+    }
+}
 
 /// A factor, and the unhealthy pods that share it.
 pub struct Shared<'a> {

@@ -1,4 +1,4 @@
-//! A namespace or a node seen workload by workload: the objects that were read once come in, facts with one
+//! A namespace, a node or what an Ingress leads to, seen workload by workload: the objects that were read once come in, facts with one
 //! part for each workload go out, all over one ledger. Pure; it asks nothing again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,22 +6,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::focus::{claims_of, name_of, selects, top_owner};
+use super::focus::{Focus, claims_of, name_of, selects, top_owner};
 use super::ledger::Ledger;
 use super::objects::{Objects, gap};
-use super::{facts_into, pods};
+use super::{facts_into, pods, traffic};
 use crate::alert::Alert;
-use crate::facts::{Facts, NodeFact};
+use crate::facts::{Facts, NodeFact, ServiceFact};
 use crate::source::kubernetes::controller;
 use crate::workload::Workload;
 
 /// Workloads that become parts; those with unhealthy pods come first.
 const MAX_PARTS: usize = 80;
 
-/// Facts of any subject but a node. A namespace gets parts.
+/// Facts of any subject but a node. A namespace and an Ingress get parts.
 pub(super) fn facts(objects: &Objects, subject: &Workload, alerts: &[Alert]) -> Facts {
     let mut ledger = Ledger::default();
     let mut facts = facts_into(objects, subject, alerts, &mut ledger);
+    for row in facts.cronjobs.iter_mut().filter(|row| row.name == subject.name) {
+        row.is_subject = subject.kind == "CronJob";
+    }
     if subject.kind == "Namespace" {
         ledger.look_again();
         let mut workloads = workloads(objects, subject);
@@ -38,6 +41,13 @@ pub(super) fn facts(objects: &Objects, subject: &Workload, alerts: &[Alert]) -> 
                 .map(|service| part(objects, service, alerts, &mut ledger)),
         );
         facts.parts = parts;
+    }
+    if subject.kind == "Ingress" {
+        ledger.look_again();
+        let behind = behind(objects, subject);
+        let parts: Vec<Facts> =
+            behind.iter().map(|workload| part(objects, workload, alerts, &mut ledger)).collect();
+        facts.parts = std::iter::once(own_routes(&facts, &parts)).chain(parts).collect();
     }
     facts.observations = ledger.finish();
     facts
@@ -85,6 +95,39 @@ fn part(objects: &Objects, workload: &Workload, alerts: &[Alert], ledger: &mut L
     // They are the whole's, and told once.
     part.gaps.clear();
     part
+}
+
+/// Workloads whose template, or some of whose pods, a Service behind the Ingress selects.
+fn behind(objects: &Objects, ingress: &Workload) -> Vec<Workload> {
+    let names = traffic::backends(objects, &ingress.name);
+    let services = objects.services.items.iter().filter(|service| names.contains(name_of(&service.metadata)));
+    let selectors: Vec<&BTreeMap<String, String>> =
+        services.filter_map(|service| service.spec.as_ref()?.selector.as_ref()).collect();
+    let selected = |labels: &BTreeMap<String, String>| selectors.iter().any(|one| selects(one, labels));
+    let new =
+        |(kind, name): (String, String)| Workload::new(&ingress.cluster, &objects.namespace, kind, name);
+    let of_pods = objects.pods.items.iter().filter(|pod| pod.metadata.labels.as_ref().is_some_and(selected));
+    let mut found: BTreeSet<Workload> = of_pods.map(|pod| new(top_owner(objects, pod))).collect();
+    for (kind, metadata) in controllers(objects) {
+        let workload = new((kind.to_owned(), name_of(metadata).to_owned()));
+        if controller(metadata).is_none() && selected(&Focus::new(objects, &workload).labels) {
+            found.insert(workload);
+        }
+    }
+    found.into_iter().take(MAX_PARTS).collect()
+}
+
+/// The routes of an Ingress, and Services behind it that no workload answers for.
+fn own_routes(whole: &Facts, parts: &[Facts]) -> Facts {
+    let mut own = own_part(whole);
+    own.ingresses.clone_from(&whole.ingresses);
+    let answered = |row: &&ServiceFact| {
+        let mut services = parts.iter().flat_map(|part| &part.services);
+        services.any(|known| known.name == row.name && known.selects_workload)
+    };
+    let services = whole.services.iter().filter(|row| row.ready_endpoints > 0 || !answered(row));
+    own.services = services.cloned().collect();
+    own
 }
 
 /// What belongs to the subject itself and to no workload in it.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 mod measured;
 mod placement;
 mod reach;
+mod shared;
 mod startup;
 mod surroundings;
 mod synthetic;

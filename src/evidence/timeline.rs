@@ -11,7 +11,7 @@ use super::focus::Focus;
 use super::ledger::Ledger;
 use super::objects::Objects;
 use crate::alert::Alert;
-use crate::facts::{EventFact, Facts, RolloutFact};
+use crate::facts::{AlertRuleFact, EventFact, Facts, RolloutFact};
 use crate::report::{Moment, TimelineEntry};
 
 /// Most entries.
@@ -22,6 +22,8 @@ const TRIGGER_WINDOW_MINUTES: i64 = 60;
 const TOLERANCE_SECS: i64 = 2;
 /// A write to a controller and the revision that came of it are this far apart, in seconds.
 const SAME_CHANGE_SECS: i64 = 5;
+/// Of an alert's expression that is shown, in characters.
+const MAX_EXPRESSION_CHARS: usize = 200;
 /// Changes of a revision that are named.
 const MAX_PATHS: usize = 3;
 
@@ -47,8 +49,10 @@ pub fn entries(
     entries.extend(first_warnings(&facts.events));
     entries.extend(ends(facts));
     for alert in alerts.iter().filter(|alert| alert.is_firing()) {
-        let what = format!("alert {} began to fire", alert.name());
-        entries.push(entry(alert.starts_at, Moment::Alert, what, ""));
+        let rule = facts.alert_rules.iter().find(|rule| rule.alert == alert.name());
+        let what = format!("alert {} began to fire{}", alert.name(), rule.map(gives).unwrap_or_default());
+        let evidence = rule.map_or("", |rule| rule.evidence.as_str());
+        entries.push(entry(alert.starts_at, Moment::Alert, what, evidence));
     }
     entries.sort_by(|a, b| (a.at, &a.what).cmp(&(b.at, &b.what)));
     entries.dedup_by(|a, b| a.at == b.at && a.what == b.what);
@@ -100,6 +104,21 @@ fn scalings(events: &[EventFact]) -> Vec<TimelineEntry> {
             Some(entry(event.last_at?, Moment::Scaling, what, &event.evidence))
         })
         .collect()
+}
+
+/// What the alert's rule asks and gives now.
+fn gives(rule: &AlertRuleFact) -> String {
+    let asks: String = rule.expression.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut shown: String = asks.chars().take(MAX_EXPRESSION_CHARS).collect();
+    if shown.len() < asks.len() {
+        shown.push('…');
+    }
+    let value = match (rule.last_error.is_empty(), rule.value.is_empty()) {
+        (false, _) => "cannot be evaluated".to_owned(),
+        (_, true) => "gives nothing any more".to_owned(),
+        _ => format!("now gives {}", rule.value),
+    };
+    format!("; its rule `{shown}` {value}")
 }
 
 /// A rollout's steps follow each other within minutes.

@@ -61,6 +61,16 @@ pub fn ingresses(
     rows
 }
 
+/// Names of the Services that an Ingress sends its traffic to.
+pub fn backends<'o>(objects: &'o Objects, name: &str) -> BTreeSet<&'o str> {
+    let own = objects.more.ingresses.items.iter().filter(|one| name_of(&one.metadata) == name);
+    let all = own.filter_map(|one| one.spec.as_ref()).flat_map(|spec| {
+        let rules = spec.rules.iter().flatten().filter_map(|rule| rule.http.as_ref());
+        spec.default_backend.iter().chain(rules.flat_map(|http| &http.paths).map(|path| &path.backend))
+    });
+    all.filter_map(|backend| Some(backend.service.as_ref()?.name.as_str())).collect()
+}
+
 fn routes(objects: &Objects, ingress: &Ingress) -> Vec<IngressFact> {
     let Some(spec) = ingress.spec.as_ref() else { return Vec::new() };
     let annotation = |key: &str| ingress.metadata.annotations.as_ref().and_then(|all| all.get(key));

@@ -86,7 +86,8 @@ fn memory(row: &mut UsageFact, container: &ContainerFact, samples: &[(f64, f64)]
     #[expect(clippy::cast_precision_loss, reason = "a limit in bytes needs no more")]
     let limit = container.memory_limit_bytes as f64;
     let (Some(first), Some(last)) = (own.first(), own.last()) else { return };
-    if own.len() < MIN_SAMPLES || limit <= 0.0 {
+    // Beside a limit that others share, its own use tells no shape.
+    if own.len() < MIN_SAMPLES || limit <= 0.0 || container.memory_limit_shared {
         return;
     }
     let mut values: Vec<f64> = own.iter().map(|(_, value)| *value).collect();

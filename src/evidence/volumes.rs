@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
+use super::claims;
 use super::focus::name_of;
 use super::ledger::Ledger;
 use super::objects::Objects;
@@ -49,6 +50,15 @@ pub fn rows(objects: &Objects, claims: &[ClaimFact], ledger: &mut Ledger) -> Vec
         (row.evidence, row.quote) = (quote.evidence, quote.text);
     }
     rows
+}
+
+/// The volumes that a claim may have which is not bound and for which nobody makes one; None for all others.
+pub fn free_for<'o>(objects: &'o Objects, name: &str) -> Option<Vec<&'o PersistentVolume>> {
+    let claim = objects.claims.items.iter().find(|claim| name_of(&claim.metadata) == name)?;
+    let row = claims::row(objects, name, Some(claim));
+    let waits = objects.volumes.known && row.phase == "Pending" && is_static(objects, &row);
+    let all = objects.volumes.items.iter();
+    waits.then(|| all.filter(|volume| misfits(&row, claim, volume).is_empty()).collect())
 }
 
 /// Nobody makes a volume for it: it names one, or no class, or one without provisioner, or one that only volumes name.

@@ -60,6 +60,15 @@ pub struct Line {
     pub repeats: i32,
 }
 
+/// What became of one alert that was entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entered {
+    /// None: ignored.
+    pub incident: Option<Uuid>,
+    /// The occurrence was known.
+    pub repeat: bool,
+}
+
 #[derive(Debug, Default)]
 pub struct Book {
     /// Newest incident of each workload.
@@ -74,23 +83,26 @@ pub struct Book {
 
 impl Book {
     /// Enters one alert: decides about it and applies the decision.
-    pub fn enter(&mut self, placed: Placed, rules: &Rules, now: DateTime<Utc>) {
+    pub fn enter(&mut self, placed: &Placed, rules: &Rules, now: DateTime<Utc>) -> Entered {
         let occurrence = decide::occurrence(&placed.alert);
         let identity = (occurrence.clone(), placed.alert.status);
         if let Some(line) = self.line_of.get(&identity) {
-            self.lines[*line].repeats += 1;
-            return;
+            let line = &mut self.lines[*line];
+            line.repeats += 1;
+            return Entered { incident: line.incident, repeat: true };
         }
-        if self.seen.contains_key(&identity) {
+        if let Some(incident) = self.seen.get(&identity).copied() {
             *self.repeats.entry(identity).or_default() += 1;
-            return;
+            return Entered { incident, repeat: true };
         }
         let entry = self.entries.get(&placed.workload);
         let known = self.known(occurrence, entry.map(|entry| entry.id));
         let decision = decide::decide(&placed.alert, known, entry.map(|entry| &entry.state), rules, now);
-        let incident = self.apply(&placed, decision, now);
+        let incident = self.apply(placed, decision, now);
         self.line_of.insert(identity, self.lines.len());
-        self.lines.push(Line { id: Uuid::now_v7(), alert: placed.alert, decision, incident, repeats: 0 });
+        let alert = placed.alert.clone();
+        self.lines.push(Line { id: Uuid::now_v7(), alert, decision, incident, repeats: 0 });
+        Entered { incident, repeat: false }
     }
 
     fn known(&self, occurrence: Occurrence, incident: Option<Uuid>) -> Known {
@@ -127,12 +139,6 @@ impl Book {
             _ => entry.fire(&placed.alert, decision, now),
         }
         Some(entry.id)
-    }
-
-    /// Ids of all incidents this request is about, repeats included, in a stable order.
-    pub fn incidents(&self) -> BTreeSet<Uuid> {
-        let stored = self.repeats.keys().filter_map(|identity| self.seen.get(identity).copied().flatten());
-        self.lines.iter().filter_map(|line| line.incident).chain(stored).collect()
     }
 }
 

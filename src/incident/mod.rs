@@ -4,5 +4,9 @@
 pub mod book;
 pub mod decide;
 pub mod guess;
+pub mod listed;
 pub mod resolve;
+pub mod retention;
 pub mod store;
+pub mod storm;
+pub mod tally;

@@ -4,11 +4,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::book::{Book, Change, Entry, Line, Placed};
-use super::decide::{self, Occurrence, Rules};
+use super::decide::{self, Occurrence};
 use crate::alert::{Alert, Severity, Source, Status};
 use crate::workload::Workload;
 
@@ -33,11 +34,11 @@ fn micros(at: DateTime<Utc>) -> DateTime<Utc> {
 ///
 /// # Errors
 /// The database's.
-pub async fn known(
+pub async fn known<'a>(
     executor: impl PgExecutor<'_>,
-    alerts: &[Alert],
+    alerts: impl Iterator<Item = &'a Alert>,
 ) -> Result<HashMap<Occurrence, Workload>, sqlx::Error> {
-    let (sources, fingerprints, starts) = keys(alerts.iter());
+    let (sources, fingerprints, starts) = keys(alerts);
     let rows = sqlx::query!(
         r#"select a.source, a.fingerprint, a.starts_at, i.cluster, i.namespace, i.kind, i.name
            from unnest($1::text[], $2::text[], $3::timestamptz[]) as k (source, fingerprint, starts_at)
@@ -61,28 +62,36 @@ pub async fn known(
         .collect())
 }
 
-/// Decides about all alerts of a request and writes the result, inside the caller's transaction.
+/// Opens the book at the page of these alerts: takes their workloads' locks and reads what is known of them.
+/// Returns the database's time with it.
 ///
 /// # Errors
-/// The database's; the caller rolls back and the sender tries again.
-pub async fn receive(
+/// The database's; the caller rolls back and the senders try again.
+pub async fn open<'a>(
     transaction: &mut PgConnection,
-    placed: Vec<Placed>,
-    rules: &Rules,
-) -> Result<Book, sqlx::Error> {
-    let workloads: BTreeSet<&Workload> = placed.iter().map(|placed| &placed.workload).collect();
+    placed: impl Iterator<Item = &'a Placed> + Clone,
+) -> Result<(Book, DateTime<Utc>), sqlx::Error> {
+    let workloads: BTreeSet<&Workload> = placed.clone().map(|placed| &placed.workload).collect();
     let keys: Vec<String> = workloads.iter().map(|workload| workload.key()).collect();
     let now = lock(transaction, &keys).await?;
     let mut book = Book::default();
-    book.seen = seen(transaction, &placed).await?;
+    book.seen = seen(transaction, placed).await?;
     book.entries = entries(transaction, &keys).await?;
-    for placed in placed {
-        book.enter(placed, rules, now);
-    }
-    write_incidents(transaction, &book).await?;
-    write_alerts(transaction, &book.lines).await?;
-    count_repeats(transaction, &book).await?;
-    Ok(book)
+    Ok((book, now))
+}
+
+/// Writes the alerts of the book, each with the investigation that its decision queued: those of `queued`, by
+/// incident.
+///
+/// # Errors
+/// The database's.
+pub async fn write_alerts(
+    transaction: &mut PgConnection,
+    book: &Book,
+    queued: &HashMap<Uuid, Uuid>,
+) -> Result<(), sqlx::Error> {
+    insert_alerts(transaction, &book.lines, queued).await?;
+    count_repeats(transaction, book).await
 }
 
 /// Takes the workloads' locks in one order, so that two requests never wait for each other.
@@ -178,11 +187,11 @@ pub async fn close_stale(
     .await
 }
 
-async fn seen(
+async fn seen<'a>(
     transaction: &mut PgConnection,
-    placed: &[Placed],
+    placed: impl Iterator<Item = &'a Placed>,
 ) -> Result<HashMap<(Occurrence, Status), Option<Uuid>>, sqlx::Error> {
-    let (sources, fingerprints, starts) = keys(placed.iter().map(|placed| &placed.alert));
+    let (sources, fingerprints, starts) = keys(placed.map(|placed| &placed.alert));
     let rows = sqlx::query!(
         r#"select distinct a.source, a.fingerprint, a.starts_at, a.status, a.incident_id
            from unnest($1::text[], $2::text[], $3::timestamptz[]) as k (source, fingerprint, starts_at)
@@ -211,7 +220,9 @@ async fn entries(
     let rows = sqlx::query!(
         r#"select i.id, i.cluster, i.namespace, i.kind, i.name, i.state, i.severity,
                   i.title, i.alert_names, i.confident, i.firing, i.investigated_at, i.resolved_at,
-                  exists (select 1 from investigations v where v.incident_id = i.id and v.state = 'queued')
+                  -- Of an incident that is folded into another, that one's investigation sees to it.
+                  i.folded_into is not null
+                    or exists (select 1 from investigations v where v.incident_id = i.id and v.state = 'queued')
                     as "queued!"
            from unnest($1::text[]) as k (workload)
            cross join lateral (select * from incidents i where i.workload = k.workload
@@ -248,7 +259,11 @@ async fn entries(
         .collect())
 }
 
-async fn write_incidents(transaction: &mut PgConnection, book: &Book) -> Result<(), sqlx::Error> {
+/// Writes the incidents that the book changed.
+///
+/// # Errors
+/// The database's.
+pub async fn write_incidents(transaction: &mut PgConnection, book: &Book) -> Result<(), sqlx::Error> {
     let changed: Vec<&Entry> = book.entries.values().filter(|entry| entry.change != Change::None).collect();
     if changed.is_empty() {
         return Ok(());
@@ -272,7 +287,10 @@ async fn write_incidents(transaction: &mut PgConnection, book: &Book) -> Result<
              alert_names = excluded.alert_names, alerts = incidents.alerts + excluded.alerts,
              firing = excluded.firing, updated_at = now(),
              investigated_at = coalesce(excluded.investigated_at, incidents.investigated_at),
-             resolved_at = excluded.resolved_at"#,
+             resolved_at = excluded.resolved_at,
+             -- Who fires again is looked at for itself.
+             folded_into = case when incidents.state = 'resolved' and excluded.state = 'open' then null
+                                else incidents.folded_into end"#,
         &changed.iter().map(|entry| entry.id).collect::<Vec<Uuid>>(),
         &text(|entry| entry.workload.key()),
         &text(|entry| entry.workload.cluster.clone()),
@@ -293,35 +311,42 @@ async fn write_incidents(transaction: &mut PgConnection, book: &Book) -> Result<
     Ok(())
 }
 
-async fn write_alerts(transaction: &mut PgConnection, lines: &[Line]) -> Result<(), sqlx::Error> {
+async fn insert_alerts(
+    transaction: &mut PgConnection,
+    lines: &[Line],
+    queued: &HashMap<Uuid, Uuid>,
+) -> Result<(), sqlx::Error> {
     if lines.is_empty() {
         return Ok(());
     }
-    let text = |field: fn(&Line) -> String| lines.iter().map(field).collect::<Vec<String>>();
-    let bodies: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::json!(line.alert)).collect();
+    let text = |field: fn(&Line) -> &str| lines.iter().map(field).collect::<Vec<&str>>();
+    let bodies: Vec<Json<&Alert>> = lines.iter().map(|line| Json(&line.alert)).collect();
+    let investigation =
+        |line: &Line| line.decision.enqueue().and_then(|_| queued.get(&line.incident?).copied());
     // The unique constraint stays the last word: a twin request on a label-derived key may have been here.
     sqlx::query!(
         r#"insert into alerts (id, source, fingerprint, starts_at, status, name, severity, cluster, body, ends_at,
-                               incident_id, decision, reason, repeats)
+                               incident_id, decision, reason, repeats, investigation_id)
            select * from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[],
                                 $7::text[], $8::text[], $9::jsonb[], $10::timestamptz[], $11::uuid[], $12::text[],
-                                $13::text[], $14::int[])
+                                $13::text[], $14::int[], $15::uuid[])
            on conflict on constraint alerts_occurrence do update
              set repeats = alerts.repeats + 1 + excluded.repeats, seen_at = now()"#,
         &lines.iter().map(|line| line.id).collect::<Vec<Uuid>>(),
-        &text(|line| line.alert.source.as_str().to_owned()),
-        &text(|line| line.alert.fingerprint.clone()),
+        &text(|line| line.alert.source.as_str()) as &[&str],
+        &text(|line| line.alert.fingerprint.as_str()) as &[&str],
         &lines.iter().map(|line| line.alert.starts_at).collect::<Vec<DateTime<Utc>>>(),
-        &text(|line| line.alert.status.as_str().to_owned()),
-        &text(|line| line.alert.name().to_owned()),
-        &text(|line| line.alert.severity.as_str().to_owned()),
-        &text(|line| line.alert.label("cluster").unwrap_or_default().to_owned()),
-        &bodies,
+        &text(|line| line.alert.status.as_str()) as &[&str],
+        &text(|line| line.alert.name()) as &[&str],
+        &text(|line| line.alert.severity.as_str()) as &[&str],
+        &text(|line| line.alert.label("cluster").unwrap_or_default()) as &[&str],
+        &bodies as &[Json<&Alert>],
         &lines.iter().map(|line| line.alert.ends_at).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
         &lines.iter().map(|line| line.incident).collect::<Vec<_>>() as &[Option<Uuid>],
-        &text(|line| line.decision.as_str().to_owned()),
-        &text(|line| line.decision.reason().to_owned()),
+        &text(|line| line.decision.as_str()) as &[&str],
+        &text(|line| line.decision.reason()) as &[&str],
         &lines.iter().map(|line| line.repeats).collect::<Vec<i32>>(),
+        &lines.iter().map(investigation).collect::<Vec<_>>() as &[Option<Uuid>],
     )
     .execute(transaction)
     .await?;

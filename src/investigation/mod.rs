@@ -13,5 +13,6 @@ pub mod journal;
 pub mod ledger;
 pub mod prompt;
 pub mod queue;
+pub mod retention;
 pub mod store;
 pub mod verify;

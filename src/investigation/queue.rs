@@ -2,6 +2,7 @@
 //! claim demands the lease's attempt number, so that a worker that lost it changes nothing. Database time
 //! everywhere.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::PgExecutor;
@@ -37,16 +38,20 @@ pub struct Claim {
     pub reason: String,
 }
 
-/// Queues each of `waiting` whose incident has none waiting yet, and returns how many were queued.
+/// Queues each of `waiting` whose incident has none waiting yet, and returns what was queued: investigations by
+/// their incident.
 ///
 /// # Errors
 /// The database's.
-pub async fn enqueue(executor: impl PgExecutor<'_>, waiting: &[Waiting]) -> Result<u64, sqlx::Error> {
+pub async fn enqueue(
+    executor: impl PgExecutor<'_>,
+    waiting: &[Waiting],
+) -> Result<HashMap<Uuid, Uuid>, sqlx::Error> {
     if waiting.is_empty() {
-        return Ok(0);
+        return Ok(HashMap::new());
     }
     let text = |field: fn(&Waiting) -> String| waiting.iter().map(field).collect::<Vec<String>>();
-    let done = sqlx::query!(
+    let rows = sqlx::query!(
         r#"insert into investigations (id, incident_id, state, reason, priority, run_at, workload, cluster,
                                        namespace, alert_name)
            select u.id, u.incident_id, 'queued', u.reason, u.priority, now() + make_interval(secs => u.after),
@@ -54,7 +59,8 @@ pub async fn enqueue(executor: impl PgExecutor<'_>, waiting: &[Waiting]) -> Resu
            from unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::float8[], $6::text[], $7::text[],
                        $8::text[], $9::text[])
              as u (id, incident_id, reason, priority, after, workload, cluster, namespace, alert_name)
-           on conflict do nothing"#,
+           on conflict do nothing
+           returning id, incident_id"#,
         &waiting.iter().map(|_| Uuid::now_v7()).collect::<Vec<Uuid>>(),
         &waiting.iter().map(|one| one.incident_id).collect::<Vec<Uuid>>(),
         &text(|one| one.reason.clone()),
@@ -65,9 +71,9 @@ pub async fn enqueue(executor: impl PgExecutor<'_>, waiting: &[Waiting]) -> Resu
         &text(|one| one.workload.namespace.clone()),
         &text(|one| one.alert_name.clone()),
     )
-    .execute(executor)
+    .fetch_all(executor)
     .await?;
-    Ok(done.rows_affected())
+    Ok(rows.into_iter().map(|row| (row.incident_id, row.id)).collect())
 }
 
 /// Cancels what still waits for incidents that are over.
@@ -89,29 +95,45 @@ pub async fn cancel(executor: impl PgExecutor<'_>, incidents: &[Uuid]) -> Result
     Ok(done.rows_affected())
 }
 
-/// Claims the most urgent due investigation, or one whose worker's lease ran out (which counts as a failure).
+/// How this process claims.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Host and process, kept with each claim.
+    pub worker: String,
+    pub lease: Duration,
+    pub max_attempts: i32,
+    /// Investigations of one namespace at once, over all replicas. Two that claim in the same instant may exceed
+    /// it by one.
+    pub per_namespace: i64,
+}
+
+/// Claims an investigation whose worker's lease ran out (which counts as a failure), else the one that is due
+/// first: by severity and age (column `rank`), of a namespace that has room.
 ///
 /// # Errors
 /// The database's.
-pub async fn claim(
-    executor: impl PgExecutor<'_>,
-    worker: &str,
-    lease: Duration,
-    max_attempts: i32,
-) -> Result<Option<Claim>, sqlx::Error> {
+pub async fn claim(executor: impl PgExecutor<'_>, terms: &Terms) -> Result<Option<Claim>, sqlx::Error> {
     sqlx::query_as!(
         Claim,
-        r#"update investigations set state = 'running', attempt = attempt + 1, worker = $1,
+        r#"with busy as materialized (
+             select cluster, namespace from investigations where state = 'running' and lease_until >= now()
+             group by cluster, namespace having count(*) >= $4)
+           update investigations set state = 'running', attempt = attempt + 1, worker = $1,
                   failures = failures + case when state = 'running' then 1 else 0 end,
                   lease_until = now() + make_interval(secs => $2), started_at = coalesce(started_at, now())
-           where id = (select id from investigations
-                       where (state = 'queued' and run_at <= now())
-                          or (state = 'running' and lease_until < now() and failures + 1 < $3)
-                       order by priority desc, run_at for update skip locked limit 1)
+           where id = coalesce(
+               (select id from investigations
+                where state = 'running' and lease_until < now() and failures + 1 < $3
+                order by lease_until for update skip locked limit 1),
+               (select id from investigations v
+                where state = 'queued' and run_at <= now()
+                  and not exists (select from busy b where b.cluster = v.cluster and b.namespace = v.namespace)
+                order by rank for update skip locked limit 1))
            returning id, incident_id, attempt, workload, alert_name, reason"#,
-        worker,
-        lease.as_secs_f64(),
-        max_attempts
+        terms.worker,
+        terms.lease.as_secs_f64(),
+        terms.max_attempts,
+        terms.per_namespace
     )
     .fetch_optional(executor)
     .await

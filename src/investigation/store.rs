@@ -2,7 +2,10 @@
 //! worker that lost its lease can store nothing. The only writer of an investigation's result; of `steps` beside
 //! `journal/store`, which writes them one by one.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
@@ -33,22 +36,27 @@ pub async fn alerts(connection: &mut PgConnection, incident: Uuid) -> anyhow::Re
     Ok(bodies.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?)
 }
 
-/// The newest report of an incident, if it has one.
+/// The newest report of each incident that has one.
 ///
 /// # Errors
 /// The database's. A report that an older version wrote differently counts as none.
-pub async fn last_report(
+pub async fn last_reports(
     connection: &mut PgConnection,
-    incident: Uuid,
-) -> Result<Option<Report>, sqlx::Error> {
-    let report = sqlx::query_scalar!(
-        r#"select report as "report!" from investigations where incident_id = $1 and report is not null
-           order by finished_at desc limit 1"#,
-        incident
+    incidents: &[Uuid],
+) -> Result<HashMap<Uuid, Report>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select k.incident as "incident!", v.report as "report!" from unnest($1::uuid[]) as k (incident)
+           cross join lateral (select report from investigations
+                               where incident_id = k.incident and report is not null
+                               order by finished_at desc limit 1) v"#,
+        incidents
     )
-    .fetch_optional(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(report.and_then(|report| serde_json::from_value(report).ok()))
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| Some((row.incident, serde_json::from_value(row.report).ok()?)))
+        .collect())
 }
 
 /// Finished investigations that fit, newest first, each with the number of all that fit.
@@ -196,4 +204,37 @@ pub(super) async fn write_observations(
     .execute(transaction)
     .await?;
     Ok(())
+}
+
+/// How many investigations there are in each state.
+#[derive(Debug, Clone, Serialize)]
+pub struct Numbers {
+    pub queued: i64,
+    pub running: i64,
+    pub done: i64,
+    pub dead: i64,
+    /// Resolved, superseded or folded before they began.
+    pub cancelled: i64,
+    /// Of those that are due.
+    pub oldest_wait_secs: Option<f64>,
+}
+
+/// Counts all investigations.
+///
+/// # Errors
+/// The database's.
+pub async fn numbers(executor: impl PgExecutor<'_>) -> Result<Numbers, sqlx::Error> {
+    sqlx::query_as!(
+        Numbers,
+        r#"select count(*) filter (where state = 'queued') as "queued!",
+                  count(*) filter (where state = 'running') as "running!",
+                  count(*) filter (where state = 'done') as "done!",
+                  count(*) filter (where state = 'dead') as "dead!",
+                  count(*) filter (where state = 'cancelled') as "cancelled!",
+                  extract(epoch from max(now() - run_at) filter (where state = 'queued' and run_at <= now()))::float8
+                    as oldest_wait_secs
+           from investigations"#
+    )
+    .fetch_one(executor)
+    .await
 }

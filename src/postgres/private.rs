@@ -26,6 +26,8 @@ const POLL: Duration = Duration::from_millis(10);
 const MAX_SOCKET_DIR_BYTES: usize = 107 - 15;
 const MAX_LOG_BYTES: u64 = 10 << 20;
 const LOG_TAIL_BYTES: u64 = 2000;
+/// Only names the socket's file: the server has no TCP port.
+const PORT: u16 = 5432;
 const SUPERUSER: &str = "whodunit";
 
 /// Whether a commit is on disk before it is acknowledged.
@@ -85,11 +87,7 @@ impl PrivateServer {
 
     /// How to connect to one of this server's databases.
     pub fn options(&self, database: &str) -> PgConnectOptions {
-        PgConnectOptions::new_without_pgpass()
-            .socket(&self.socket_dir)
-            .port(5432)
-            .username(SUPERUSER)
-            .database(database)
+        options(&self.socket_dir, database)
     }
 
     async fn wait_until_up(&self, log: &Path) -> anyhow::Result<()> {
@@ -186,6 +184,22 @@ fn owner(data_dir: &Path) -> anyhow::Result<Option<Owner>> {
         }
     }
     Ok(Some(owner))
+}
+
+fn options(socket_dir: &Path, database: &str) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .socket(socket_dir)
+        .port(PORT)
+        .username(SUPERUSER)
+        .database(database)
+}
+
+/// How to connect to the server of the service that runs on this folder; `None` when none does.
+pub fn running(data_dir: &Path, database: &str) -> Option<PgConnectOptions> {
+    let data_dir = data_dir.canonicalize().ok()?;
+    // Held by the service while it runs, whatever a killed one left behind.
+    lock(&data_dir).err()?;
+    Some(options(&socket_dir(&data_dir), database))
 }
 
 /// In the data folder, or in the temporary one when the path would not fit into a socket address.

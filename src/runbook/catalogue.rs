@@ -1,27 +1,17 @@
-//! All runbooks: those in the binary and those in folders. Settings and files come in, runbooks, signatures
-//! and faults go out. A file that became bad keeps its last good state; nothing here waits or watches.
+//! All runbooks: those in the binary, of a repository and in folders. Settings and files come in, runbooks,
+//! signatures and faults go out. A file that became bad keeps its last good state; nothing here waits or watches.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::choose::{applies, choose};
-use super::parse::{MAX_RUNBOOK_BYTES, revision};
+use super::folder::{File, Snapshot, read_folders};
 use super::{Choice, Fault, Runbook, Shared, builtin};
 use crate::alert::Alert;
 use crate::settings;
 use crate::signature::Signature;
 use crate::workload::Workload;
-
-/// Runbooks read from all folders together.
-const MAX_RUNBOOKS: usize = 1000;
-/// Folders within folders.
-const MAX_DEPTH: usize = 8;
-/// Folders of this name hold cases, whose files are no runbooks.
-pub const CASES_FOLDER: &str = "cases";
-/// What explains a folder to its authors is no runbook either.
-const NO_RUNBOOK: &str = "README.md";
 
 /// Every runbook as of one look at the folders.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +26,8 @@ pub struct Catalogue {
     unreadable: Vec<Fault>,
     /// Path → content hash of every file read, good or bad.
     seen: BTreeMap<String, String>,
+    /// The commit in force of the repository, where there is one.
+    snapshot: Option<Arc<Snapshot>>,
 }
 
 /// Where a runbook comes from.
@@ -54,9 +46,15 @@ impl Origin {
 impl Catalogue {
     /// Reads everything. Bad files are left out and told by `faults`.
     pub fn load(settings: &settings::Runbooks) -> Self {
+        Self::with(settings, None)
+    }
+
+    /// Reads everything, with the runbooks of a repository's commit.
+    pub fn with(settings: &settings::Runbooks, snapshot: Option<Arc<Snapshot>>) -> Self {
         let empty = Self {
             folders: settings.folders.clone(),
             without_builtin: settings.without_builtin,
+            snapshot,
             ..Self::default()
         };
         let (files, unreadable) = read_folders(&empty.folders);
@@ -82,12 +80,21 @@ impl Catalogue {
         empty.read(files, unreadable)
     }
 
-    /// Looks at the folders again: a new catalogue, or None when every file is as it was.
-    pub fn reload(&self) -> Option<Self> {
+    /// Looks at the folders again, with the commit that is in force now: a new catalogue, or None when every file
+    /// is as it was.
+    pub fn reload(&self, snapshot: Option<Arc<Snapshot>>) -> Option<Self> {
         let (files, unreadable) = read_folders(&self.folders);
+        let commit = |snapshot: &Option<Arc<Snapshot>>| snapshot.as_ref().map(|one| one.commit.clone());
         // Compiling every signature is work; looking whether a file changed is not.
-        let changed = fingerprints(&files) != self.seen || unreadable != self.unreadable;
-        changed.then(|| self.read(files, unreadable))
+        let changed = fingerprints(&files) != self.seen
+            || unreadable != self.unreadable
+            || commit(&snapshot) != commit(&self.snapshot);
+        changed.then(|| Self { snapshot, ..self.clone() }.read(files, unreadable))
+    }
+
+    /// The repository's commit whose runbooks are in force.
+    pub fn commit(&self) -> Option<&str> {
+        self.snapshot.as_ref().map(|snapshot| snapshot.commit())
     }
 
     fn read(&self, files: Vec<File>, unreadable: Vec<Fault>) -> Self {
@@ -110,9 +117,13 @@ impl Catalogue {
             }
         }
         let builtin_signatures = runbooks.iter().flat_map(|runbook| runbook.signatures.clone()).collect();
-        for file in files {
+        let snapshot = self.snapshot.as_deref();
+        faults.extend(snapshot.iter().flat_map(|snapshot| snapshot.unreadable.clone()));
+        for file in snapshot.iter().flat_map(|snapshot| &snapshot.files).chain(&files) {
             match super::parse(&file.path, &file.text, false) {
-                Ok(runbook) => insert(&mut runbooks, runbook),
+                Ok(runbook) => insert(&mut runbooks, Runbook { revision: file.revision(), ..runbook }),
+                // What another commit said is no state of this one.
+                Err(found) if file.commit.is_some() => faults.extend(found),
                 Err(found) => {
                     faults.extend(found);
                     let last_good =
@@ -131,6 +142,7 @@ impl Catalogue {
             faults,
             unreadable,
             seen,
+            snapshot: self.snapshot.clone(),
         }
     }
 
@@ -182,97 +194,11 @@ impl Catalogue {
 }
 
 fn fingerprints(files: &[File]) -> BTreeMap<String, String> {
-    files.iter().map(|file| (file.path.clone(), revision(&file.text))).collect()
+    files.iter().map(|file| (file.path.clone(), file.revision())).collect()
 }
 
 /// Later runbooks win by name.
 fn insert(runbooks: &mut Vec<Runbook>, runbook: Runbook) {
     runbooks.retain(|known| known.name != runbook.name);
     runbooks.push(runbook);
-}
-
-/// A runbook's file as it was read.
-pub(super) struct File {
-    pub path: String,
-    pub text: String,
-    /// It is read as if it stood in the binary.
-    pub builtin: bool,
-}
-
-/// Every `*.md` below the folders, in the order of paths. What cannot be read is a fault.
-pub(super) fn read_folders(folders: &[PathBuf]) -> (Vec<File>, Vec<Fault>) {
-    let mut walk = Walk::default();
-    for folder in folders {
-        match folder.canonicalize() {
-            Ok(root) => walk.folder(folder, &root, MAX_DEPTH),
-            Err(error) => walk.complain(folder, format!("cannot be read: {error}")),
-        }
-    }
-    (walk.files, walk.faults)
-}
-
-#[derive(Default)]
-struct Walk {
-    files: Vec<File>,
-    faults: Vec<Fault>,
-    full: bool,
-}
-
-impl Walk {
-    fn complain(&mut self, path: &Path, message: String) {
-        self.faults.push(Fault { path: path.display().to_string(), line: 1, column: 1, message });
-    }
-
-    fn folder(&mut self, folder: &Path, root: &Path, depth: usize) {
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) => return self.complain(folder, format!("cannot be read: {error}")),
-        };
-        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        paths.sort();
-        for path in paths {
-            // Hidden names are not runbooks: `.git`, and the `..data` behind a mounted ConfigMap's links.
-            let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-            if name.starts_with('.') || name == CASES_FOLDER || name == NO_RUNBOOK {
-                continue;
-            }
-            self.entry(&path, root, depth);
-        }
-    }
-
-    fn entry(&mut self, path: &Path, root: &Path, depth: usize) {
-        let real = match path.canonicalize() {
-            Ok(real) if real.starts_with(root) => real,
-            Ok(_) => return self.complain(path, "leads out of the runbook folder".to_owned()),
-            Err(error) => return self.complain(path, format!("cannot be read: {error}")),
-        };
-        if real.is_dir() {
-            match depth {
-                0 => self.complain(path, format!("deeper than {MAX_DEPTH} folders")),
-                _ => self.folder(path, root, depth - 1),
-            }
-        } else if path.extension().is_some_and(|extension| extension == "md") {
-            self.file(path, &real);
-        }
-    }
-
-    fn file(&mut self, path: &Path, real: &Path) {
-        if self.files.len() >= MAX_RUNBOOKS {
-            if !self.full {
-                self.full = true;
-                self.complain(path, format!("more than {MAX_RUNBOOKS} runbooks: the rest is left out"));
-            }
-            return;
-        }
-        let size = fs::metadata(real).map(|meta| meta.len()).unwrap_or_default();
-        if size > MAX_RUNBOOK_BYTES as u64 {
-            return self.complain(path, format!("larger than {MAX_RUNBOOK_BYTES} bytes"));
-        }
-        match fs::read_to_string(real) {
-            Ok(text) => {
-                self.files.push(File { path: path.display().to_string(), text, builtin: false });
-            }
-            Err(error) => self.complain(path, format!("cannot be read: {error}")),
-        }
-    }
 }

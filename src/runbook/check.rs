@@ -4,12 +4,19 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::catalogue::{self, Origin};
+use super::catalogue::Origin;
+use super::folder::{File, read_folders};
 use super::{Fault, Runbook, builtin};
 
 /// Checks the runbooks of these folders, each on its own and all together with the built-in ones.
 pub fn check(folders: &[PathBuf]) -> Vec<Fault> {
-    let (files, mut faults) = catalogue::read_folders(folders);
+    let (files, unreadable) = read_folders(folders);
+    check_files(&files, unreadable)
+}
+
+/// Checks files that were read already, with what could not be read.
+pub(super) fn check_files(files: &[File], unreadable: Vec<Fault>) -> Vec<Fault> {
+    let mut faults = unreadable;
     let mut runbooks: Vec<Runbook> = Vec::new();
     for (path, text) in builtin::FILES {
         match super::parse(&builtin::path(path), text, true) {
@@ -17,7 +24,7 @@ pub fn check(folders: &[PathBuf]) -> Vec<Fault> {
             Err(found) => faults.extend(found),
         }
     }
-    for file in &files {
+    for file in files {
         match super::parse(&file.path, &file.text, false) {
             Ok(runbook) => runbooks.push(runbook),
             Err(found) => faults.extend(found),

@@ -1,4 +1,4 @@
-//! The runbook that fits: markdown with a YAML header, from the binary and from folders. Text comes in,
+//! The runbook that fits: markdown with a YAML header, from the binary, a git repository and folders. Text comes in,
 //! runbooks, the chosen one and every fault with its place go out. A chosen runbook's header is law for what
 //! follows; this room only reads it and never acts on it.
 
@@ -6,8 +6,10 @@ mod builtin;
 mod catalogue;
 mod check;
 mod choose;
+mod folder;
 mod header;
 mod parse;
+mod repository;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -16,11 +18,13 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use builtin::FOLDER as BUILTIN_FOLDER;
-pub use catalogue::{CASES_FOLDER, Catalogue};
+pub use catalogue::Catalogue;
 pub use check::check;
 pub use choose::{Choice, choose, explain};
+pub use folder::{CASES_FOLDER, Snapshot};
 pub use header::{Budget, Scope, Tool};
 pub use parse::parse;
+pub use repository::{Pulled, Repository};
 pub use schema::schema;
 
 use crate::signature::Signature;
@@ -30,7 +34,7 @@ use header::Match;
 #[derive(Debug, Clone)]
 pub struct Runbook {
     pub name: String,
-    /// Where it was read: a path as the folder was given, or `builtin/kubernetes/image.md`.
+    /// Where it was read: a path as the folder was given, `git:team/disk.md`, or `builtin/kubernetes/image.md`.
     pub path: String,
     pub builtin: bool,
     pub matches: Match,
@@ -43,7 +47,7 @@ pub struct Runbook {
     pub owner: String,
     /// The guidance, without the header.
     pub text: String,
-    /// Hash of the file's content: names this state of it in reports.
+    /// Names this state of it in reports: the repository's commit, or a hash of the file's content.
     pub revision: String,
 }
 
@@ -65,3 +69,12 @@ impl fmt::Display for Fault {
 
 /// Runbooks are shared between the catalogue and the investigations that follow them.
 pub type Shared = Arc<Runbook>;
+
+/// What is in force and what is not, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// One line each. What a file said before may still be in force.
+    pub faults: Vec<String>,
+    /// The repository's commit, where runbooks are pulled from one.
+    pub commit: Option<String>,
+}

@@ -105,7 +105,10 @@ fn read_yaml(yaml: &str, fault: &impl Fn(u64, u64, String) -> Fault) -> Result<H
         let line = place.map_or(1, |place| place.line() + 1);
         let column = place.map_or(1, |place| place.column());
         let message = error.without_snippet().to_string();
-        vec![fault(line, column, message.lines().next().unwrap_or("not YAML").to_owned())]
+        let message = message.lines().next().unwrap_or("not YAML");
+        // It counts lines of the header, we those of the file.
+        let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
+        vec![fault(line, column, message.to_owned())]
     })
 }
 

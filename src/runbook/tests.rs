@@ -39,7 +39,7 @@ fn faults(text: &str) -> Vec<String> {
 }
 
 fn settings(folder: &Path) -> settings::Runbooks {
-    settings::Runbooks { folders: vec![folder.to_owned()], without_builtin: false }
+    settings::Runbooks { folders: vec![folder.to_owned()], ..settings::Runbooks::default() }
 }
 
 const FULL: &str = r##"---
@@ -233,19 +233,19 @@ fn a_file_that_became_bad_keeps_its_last_good_state() {
     let file = folder.path().join("a.md");
     fs::write(&file, "---\nname: a\nmatch: {alerts: [A]}\n---\nold").unwrap();
     let first = Catalogue::load(&settings(folder.path()));
-    assert!(first.reload().is_none(), "nothing changed");
+    assert!(first.reload(None).is_none(), "nothing changed");
     fs::write(&file, "---\nname: a\nmatsch: {alerts: [A]}\n---\nnew").unwrap();
-    let second = first.reload().unwrap();
+    let second = first.reload(None).unwrap();
     assert_eq!(second.faults().len(), 1);
     let workload = Workload::new("lab", "shop", "Deployment", "web");
     let kept = second.choose(&[alert("A", &[])], &workload).runbook.unwrap();
     assert_eq!(kept.text, "old");
     fs::write(&file, "---\nname: a\nmatch: {alerts: [A]}\n---\nnew").unwrap();
-    let third = second.reload().unwrap();
+    let third = second.reload(None).unwrap();
     assert!(third.faults().is_empty());
     assert_eq!(third.choose(&[alert("A", &[])], &workload).runbook.unwrap().text, "new");
     fs::remove_file(&file).unwrap();
-    let last = third.reload().unwrap();
+    let last = third.reload(None).unwrap();
     assert_eq!(last.choose(&[alert("A", &[])], &workload).runbook.unwrap().name, "kubernetes");
 }
 
@@ -370,7 +370,7 @@ fn a_hostile_folder_is_bounded_and_its_good_runbook_stays() {
         write(&format!("many-{number:05}.md"), b"# one of many");
     }
     let start = Instant::now();
-    let second = first.reload().unwrap();
+    let second = first.reload(None).unwrap();
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     let told: Vec<String> = second.faults().iter().map(ToString::to_string).collect();
     let root = folder.path().display().to_string();

@@ -112,6 +112,11 @@ impl Judge<'_, '_> {
             let mut scope = None;
             for (signature, groups) in signatures.iter().zip(&mut groups) {
                 if !signature.needs.allow(&row.fields, self.tables) {
+                    debug_assert!(
+                        !self.is_true(signature, row),
+                        "{} was ruled out and is true",
+                        signature.id
+                    );
                     continue;
                 }
                 let here = scope.get_or_insert_with(|| self.tables.bind(self.root, row));
@@ -127,6 +132,11 @@ impl Judge<'_, '_> {
                 self.conclude(signature, object, &rows);
             }
         }
+    }
+
+    /// What the interpreter says of a row that was ruled out.
+    fn is_true(&self, signature: &Signature, row: &Row) -> bool {
+        evaluate(&signature.when, &self.tables.bind(self.root, row)) == Ok(Value::Bool(true))
     }
 
     fn matches(&mut self, signature: &Signature, here: &Context<'_, '_>) -> bool {

@@ -80,7 +80,7 @@ pub(super) enum Piece {
 impl Template {
     /// For people to read: values on one line, cut at a length.
     pub fn render(&self, context: &Context<'_, '_>) -> Result<String, String> {
-        self.fill(context, |value| cut(&one_line(value)))
+        self.fill(context, |value| cut(&one_space(&one_line(value))))
     }
 
     /// For a shell: a value of anything but plain name characters is put in single quotes.
@@ -92,7 +92,11 @@ impl Template {
         let mut text = String::new();
         for piece in self.pieces.iter() {
             match piece {
-                Piece::Text(words) => text.push_str(words),
+                // A message that ends with its own full stop gets no second one.
+                Piece::Text(words) => {
+                    let ended = text.ends_with('.') && !text.ends_with("...");
+                    text.push_str(words.strip_prefix('.').filter(|_| ended).unwrap_or(words));
+                }
                 Piece::Value(program) => text.push_str(&shape(&as_text(&evaluate(program, context)?)?)),
             }
         }
@@ -115,6 +119,20 @@ fn as_text(value: &Value) -> Result<String, String> {
 
 fn one_line(text: &str) -> String {
     text.split(['\n', '\r', '\t', '\0']).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Indentation and line ends of a message leave one space, also at its ends. The scheduler ends with two full stops.
+fn one_space(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if !(c == ' ' && out.ends_with(' ')) {
+            out.push(c);
+        }
+    }
+    if out.ends_with("..") && !out.ends_with("...") {
+        out.pop();
+    }
+    out
 }
 
 fn cut(text: &str) -> String {

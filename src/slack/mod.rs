@@ -1,18 +1,26 @@
 //! Step 7, the alert's thread. Reports and incidents go in; Slack messages come out, each exactly once as far as
 //! Slack lets us know, in order, no faster than a channel takes them. It decides nothing about incidents.
 //!
-//! `blocks` makes the payloads (pure), `outbox` keeps them in Postgres, `deliver` posts them, `client` speaks
-//! to Slack, `text` is the same report for terminals and logs.
+//! `blocks` makes the payloads (pure), `outbox` keeps them in Postgres, `post` takes from it what is due, `deliver`
+//! posts it, `look` finds what may stand in Slack already, `client` speaks to Slack and `fault` tells what it meant,
+//! `access` keeps what the token may not do, `text` is the same report for terminals and logs.
 
+pub mod access;
 pub mod blocks;
 pub mod client;
 mod deliver;
+mod fault;
+mod look;
 pub mod outbox;
+mod post;
 pub mod text;
 mod words;
 
-pub use client::{Client, DEFAULT_PACE, Fault};
-pub use deliver::{Delivery, deliver_once, run};
+pub use access::{Access, Lacks};
+pub use client::{Client, DEFAULT_PACE};
+pub use deliver::{Delivery, deliver_once};
+pub use fault::Fault;
+pub use post::run;
 
 use crate::report::Report;
 use crate::workload::Workload;

@@ -1,6 +1,7 @@
 //! Ports: typed read-only clients of what a cluster offers. They speak a protocol and know nothing of
 //! alerts, incidents or facts; none of them can write.
 
+pub mod alertmanager;
 pub mod http;
 pub mod kubernetes;
 pub mod loki;

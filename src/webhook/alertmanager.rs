@@ -65,7 +65,7 @@ pub(super) fn alerts(
 }
 
 /// What all alerts of a group have in common.
-struct Shared {
+pub(super) struct Shared {
     source: Source,
     status: String,
     receiver: String,
@@ -74,7 +74,13 @@ struct Shared {
 }
 
 impl Shared {
-    fn alert(&self, entry: Entry) -> Alert {
+    /// Of alerts that come in no group.
+    pub(super) fn of(source: Source) -> Self {
+        let none = String::new;
+        Self { source, status: none(), receiver: none(), group_key: none(), truncated_alerts: 0 }
+    }
+
+    pub(super) fn alert(&self, entry: Entry) -> Alert {
         let labels = entry.labels.0;
         let status = status(if entry.status.0.is_empty() { &self.status } else { &entry.status.0 });
         Alert {

@@ -7,6 +7,7 @@ mod body;
 mod fingerprint;
 mod grafana;
 mod guard;
+mod listed;
 mod rejection;
 mod robusta;
 mod sanitise;
@@ -20,6 +21,7 @@ use chrono::{DateTime, Utc};
 
 pub use body::{BODY_DEADLINE, MAX_BODY_BYTES, MAX_EXPANDED_BYTES};
 pub use guard::Guard;
+pub use listed::{Listed, listed};
 pub use rejection::Rejection;
 pub use wire::MAX_ALERTS;
 

@@ -254,7 +254,8 @@ async fn investigate(investigator: &Investigator, journal: &Journal) -> anyhow::
 }
 
 async fn claim(pool: &PgPool) -> Claim {
-    queue::claim(pool, "w", LEASE, 3).await.unwrap().unwrap()
+    let terms = queue::Terms { worker: "w".to_owned(), lease: LEASE, max_attempts: 3, per_namespace: 10 };
+    queue::claim(pool, &terms).await.unwrap().unwrap()
 }
 
 fn postgres(pool: &PgPool, claim: &Claim) -> Journal {

@@ -15,28 +15,31 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
 use whodunit::api::{ApiState, Ready, router};
+use whodunit::runbook::Standing;
+use whodunit::slack::DEFAULT_PACE;
 use whodunit::slack::blocks::Message;
-use whodunit::slack::{DEFAULT_PACE, outbox};
+use whodunit::slack::outbox::queue::{self, Terms};
 use whodunit::telemetry;
 
-use crate::house;
+use crate::{house, news};
 
 struct Api {
     router: Router,
     draining: CancellationToken,
-    faults: watch::Sender<Vec<String>>,
+    standing: watch::Sender<Standing>,
 }
 
 impl Api {
     fn new(pool: PgPool, tokens: &[&str]) -> Self {
-        let (draining, (faults, runbook_faults)) = (CancellationToken::new(), watch::channel(Vec::new()));
+        let (draining, (standing, runbooks)) =
+            (CancellationToken::new(), watch::channel(Standing::default()));
         let tokens: Arc<[_]> = tokens.iter().map(|token| (*token).into()).collect();
-        let ready = Ready { draining: draining.clone(), runbook_faults };
+        let ready = Ready { draining: draining.clone(), runbooks, slack: Default::default() };
         let metrics = telemetry::recorder().unwrap().handle();
         Self {
             router: router(ApiState { pool, tokens, ready, metrics, wake: Arc::default() }),
             draining,
-            faults,
+            standing,
         }
     }
 
@@ -304,24 +307,28 @@ async fn only_the_api_needs_a_token_and_unknown_paths_under_it_too() {
 async fn readiness_tells_what_is_wrong_and_is_lost_only_for_what_stops_us() {
     let pool = house::pool().await;
     let api = Api::new(pool.clone(), &[]);
-    assert_eq!(
-        api.found("/readyz").await,
-        json!({"ready": true, "database": "ok", "draining": false, "runbook_faults": [], "slack_failures": []})
-    );
+    let expected = json!({
+        "ready": true, "database": "ok", "draining": false, "runbook_faults": [], "slack_failures": [],
+        "slack_held": [], "slack_lacks": {"scopes": [], "unreadable": {}},
+    });
+    assert_eq!(api.found("/readyz").await, expected);
     let incident = incident(&pool, "lab/shop/Deployment/checkout", "open", 0).await;
     let head = Message { text: "head".to_owned(), blocks: vec![] };
-    outbox::enqueue_parent(&pool, incident, "#gone", &head).await.unwrap();
-    let mut connection = pool.acquire().await.unwrap();
-    let outbox::Next::Claimed(claim) = outbox::claim(&mut connection, DEFAULT_PACE).await.unwrap() else {
-        panic!()
-    };
-    outbox::fail(&pool, &claim, "channel_not_found").await.unwrap();
-    drop(connection);
-    api.faults.send(vec!["runbooks/a.md:3:1: unknown key `scop`".to_owned()]).unwrap();
+    news::parent(&pool, incident, "#gone", &head).await.unwrap();
+    let terms = Terms { pace: DEFAULT_PACE, timeout: Duration::from_secs(10) };
+    let claim = queue::claim(&pool, terms, &[]).await.unwrap().unwrap();
+    queue::fail(&pool, &claim, "invalid_blocks").await.unwrap();
+    queue::hold(&pool, "#gone", Duration::from_secs(60), Some("channel_not_found")).await.unwrap();
+    let faults = vec!["runbooks/a.md:3:1: unknown key `scop`".to_owned()];
+    api.standing.send(Standing { faults, commit: Some("0123abc".to_owned()) }).unwrap();
     let body = api.found("/readyz").await;
     assert_eq!(body["runbook_faults"], json!(["runbooks/a.md:3:1: unknown key `scop`"]));
+    assert_eq!(body["runbook_commit"], "0123abc");
     let failure = &body["slack_failures"][0];
-    assert_eq!((&failure["channel"], &failure["reason"]), (&json!("#gone"), &json!("channel_not_found")));
+    assert_eq!((&failure["channel"], &failure["reason"]), (&json!("#gone"), &json!("invalid_blocks")));
+    let held = &body["slack_held"][0];
+    assert_eq!((&held["channel"], &held["reason"]), (&json!("#gone"), &json!("channel_not_found")));
+    assert_eq!((&held["waiting"], &body["ready"]), (&json!(0), &json!(true)));
 
     api.draining.cancel();
     let (status, headers, body) = api.get("/readyz").await;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use whodunit::demo::KubernetesStandIn;
+use whodunit::runbook::Catalogue;
 
 use crate::copy::{Copy, copy, items};
 use crate::house::{House, HouseOptions, listen, recorded_webhooks};
@@ -82,6 +83,36 @@ async fn the_cases_of_the_built_in_runbooks_hold() {
         assert_eq!(tested[lacking], serde_json::json!([]), "every built-in signature has both kinds of case");
     }
     assert!(tested["signatures"].as_u64().unwrap() >= 110);
+    let catalogue = Catalogue::builtin();
+    let known = catalogue.all_signatures();
+    let knows_no_cause = |finding: &Value| known[finding["signature"].as_str().unwrap()].0.catch_all;
+    for verdict in verdicts {
+        let (found, path) = (verdict["found"].as_array().unwrap(), verdict["path"].as_str().unwrap());
+        wrong.extend(found.iter().filter_map(|one| Some(format!("{path}: {}", reads_badly(one)?))));
+        let primary: Vec<&Value> = found.iter().filter(|one| one["role"] == "primary").collect();
+        let causes = primary.iter().filter(|one| !knows_no_cause(one)).count();
+        if causes > 0 && (found[0]["role"] != "primary" || knows_no_cause(&found[0])) {
+            wrong.push(format!("{path}: {} stands before a cause", found[0]["signature"]));
+        }
+        // What a case expects beside the cause is said there.
+        let case = std::fs::read_to_string(path).unwrap();
+        let also = case.split("\nalso:").nth(1).unwrap_or_default();
+        let expected = |one: &&&Value| also.contains(one["signature"].as_str().unwrap());
+        let symptoms = primary.iter().filter(|one| knows_no_cause(one)).filter(|one| !expected(one)).count();
+        if causes > 0 && symptoms > 0 {
+            wrong.push(format!("{path}: a symptom beside a cause that does not explain it: {primary:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is odd in a statement outside of what it quotes, which is as the cluster wrote it.
+fn reads_badly(finding: &Value) -> Option<String> {
+    let statement = finding["statement"].as_str().unwrap();
+    let own: String = statement.split('"').step_by(2).collect::<Vec<_>>().join("\"\"");
+    let own = format!("{} ", own.trim_end());
+    let odd = ["{{", "  ", ".. ", " . ", "()"].into_iter().find(|odd| own.contains(odd))?;
+    Some(format!("{} reads badly at `{odd}`: {statement}", finding["signature"]))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +145,7 @@ async fn a_case_that_fails_says_what_was_expected_and_what_was_found() {
     ] {
         assert!(told.contains(line), "`{line}` is not in\n{told}");
     }
-    assert!(told.contains("3 missed, 2 false, 1 faulty, 0 unreadable"), "{told}");
+    assert!(told.contains("3 missed, 2 false, 1 faulty, 0 faults"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,7 +205,7 @@ async fn a_case_that_cannot_be_read_is_told_with_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_warns_of_a_signature_without_a_case() {
+async fn a_signature_without_a_case_is_a_warning_of_check_and_fails_the_test() {
     let folder = tempfile::tempdir().unwrap();
     let runbook = "---\nname: own\nmatch: {alerts: [KubePodCrashLooping]}\nsignatures:\n  - id: own-oom\n    over: containers\n    \
                    when: row.exit_reason == \"OOMKilled\"\n    category: resources\n    statement: Ours.\n    rank: 99\n    \
@@ -185,6 +216,15 @@ async fn check_warns_of_a_signature_without_a_case() {
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(
         output.status.success() && told.contains("own.md:5:9: no case expects signature `own-oom`"),
+        "{told}"
+    );
+    // A warning for who writes it, a fault for who wants to rely on it.
+    let strict = run(whodunit(&["runbooks", "check", "--strict", folder.path().to_str().unwrap()])).await;
+    let told = String::from_utf8(strict.stdout).unwrap();
+    assert!(!strict.status.success() && told.ends_with("add one below cases/\n"), "{told}");
+    let (passed, told) = test(folder.path()).await;
+    assert!(
+        !passed && told.contains("own.md:5:9: no case expects signature `own-oom`; add one below cases/"),
         "{told}"
     );
     // With the case of a colleague it is silent, and `test` judges with the folder's signature.

@@ -15,15 +15,16 @@ fn the_documented_settings_are_the_defaults() {
     assert_eq!(format!("{settings:#?}"), format!("{:#?}", Settings::default()));
 }
 
-/// The example of a list whose default is empty stands in comments: the text as it is without their marks.
+/// Examples of lists whose default is empty stand in comments: the text as it is without their marks.
 fn examples() -> String {
     let text = read("config/whodunit.yaml");
-    let start = text.find("# models:\n").expect("config/whodunit.yaml shows no example of models");
-    text[start..]
-        .lines()
-        .map_while(|line| line.strip_prefix('#'))
-        .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
-        .collect()
+    let example = |list: &str| -> String {
+        let start =
+            text.find(list).unwrap_or_else(|| panic!("config/whodunit.yaml shows no example of {list}"));
+        let lines = text[start..].lines().map_while(|line| line.strip_prefix('#'));
+        lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+    };
+    example("# alertmanagers:\n") + &example("# models:\n")
 }
 
 #[test]
@@ -46,7 +47,7 @@ fn the_commented_example_of_models_can_be_read_and_names_each_provider() {
 #[test]
 fn every_setting_is_documented() {
     let documented = read("config/whodunit.yaml") + &examples();
-    let source = read("src/settings.rs") + &read("src/settings/telemetry.rs");
+    let source = read("src/settings.rs") + &read("src/settings/telemetry.rs") + &read("src/settings/git.rs");
     let keys: Vec<&str> = source
         .lines()
         .filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "))

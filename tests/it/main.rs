@@ -1,10 +1,12 @@
 //! One integration binary.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod accounting;
 mod agent;
 mod api;
 mod attacker;
 mod backends;
+mod bad_runbooks;
 mod canary;
 mod canary_model;
 mod cases;
@@ -13,6 +15,9 @@ mod configuration;
 mod copy;
 mod end_to_end;
 mod events;
+mod fuzz;
+mod git;
+mod git_program;
 mod hostile;
 mod house;
 mod injections;
@@ -21,14 +26,18 @@ mod listed_sources;
 mod mcp;
 mod memory;
 mod model;
+mod news;
+mod once;
 mod overload;
 mod program;
 mod prometheus;
 mod queue;
+mod reconcile;
 mod recorded;
 mod redaction;
 mod restart;
 mod signatures;
 mod slack;
+mod storm;
 mod traces;
 mod triage;

@@ -35,9 +35,14 @@ pub async fn fill(pool: &PgPool, count: usize) {
         workload: Workload::new("", "n", "Deployment", format!("d{number}")),
         confident: true,
     });
+    let placed: Vec<Placed> = placed.collect();
     let rules = Rules::new(&settings::Intake::default()).unwrap();
     let mut transaction = pool.begin().await.unwrap();
-    let book = incidents::receive(&mut transaction, placed.collect(), &rules).await.unwrap();
+    let (mut book, now) = incidents::open(&mut transaction, placed.iter()).await.unwrap();
+    for placed in &placed {
+        book.enter(placed, &rules, now);
+    }
+    incidents::write_incidents(&mut transaction, &book).await.unwrap();
     let waiting: Vec<_> = book
         .entries
         .values()
@@ -50,13 +55,18 @@ pub async fn fill(pool: &PgPool, count: usize) {
             after: Duration::ZERO,
         })
         .collect();
-    assert_eq!(queue::enqueue(&mut *transaction, &waiting).await.unwrap(), count as u64);
-    assert_eq!(queue::enqueue(&mut *transaction, &waiting).await.unwrap(), 0, "one waits for each incident");
+    assert_eq!(queue::enqueue(&mut *transaction, &waiting).await.unwrap().len(), count);
+    assert!(
+        queue::enqueue(&mut *transaction, &waiting).await.unwrap().is_empty(),
+        "one waits for each incident"
+    );
     transaction.commit().await.unwrap();
 }
 
 async fn claim(pool: &PgPool, lease: Duration) -> Option<Claim> {
-    queue::claim(pool, "w", lease, ATTEMPTS).await.unwrap()
+    let worker = "w".to_owned();
+    let terms = queue::Terms { worker, lease, max_attempts: ATTEMPTS, per_namespace: 1_000 };
+    queue::claim(pool, &terms).await.unwrap()
 }
 
 pub async fn make_due(pool: &PgPool) {
@@ -143,4 +153,47 @@ async fn a_worker_that_vanishes_three_times_buries_it_too_and_a_drain_never_does
         .await
         .unwrap();
     assert!(error.contains("vanished"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn severity_and_age_decide_and_a_noisy_namespace_leaves_room() {
+    let pool = house::pool().await;
+    fill(&pool, 6).await;
+    // d0 to d3 are of one namespace; d4 is critical and new, d5 waits for an hour and is only a warning.
+    for (name, namespace, priority, waited) in
+        [("d4", "calm", 3, 0), ("d5", "calm", 2, 3600), ("d0", "noisy", 3, 60), ("d1", "noisy", 3, 60)]
+    {
+        sqlx::query(
+            "update investigations set namespace = $2, priority = $3, run_at = now() - make_interval(secs => $4)
+             where workload like '%/' || $1",
+        )
+        .bind(name)
+        .bind(namespace)
+        .bind(priority)
+        .bind(f64::from(waited))
+        .execute(&pool)
+        .await
+        .unwrap();
+    }
+    sqlx::query("update investigations set namespace = 'noisy' where namespace = 'n'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let worker = "w".to_owned();
+    let terms = queue::Terms { worker, lease: LEASE, max_attempts: ATTEMPTS, per_namespace: 1 };
+    let mut order = Vec::new();
+    while let Some(claim) = queue::claim(&pool, &terms).await.unwrap() {
+        order.push(claim.workload.rsplit('/').next().unwrap().to_owned());
+        if order.len() == 1 {
+            // The one that waited longest has made room in its namespace again.
+            sqlx::query("update investigations set state = 'done' where id = $1")
+                .bind(claim.id)
+                .execute(&pool)
+                .await
+                .unwrap();
+        }
+    }
+    assert_eq!(order[0], "d5", "an hour outweighs a step of severity: {order:?}");
+    assert!(order[1] == "d0" || order[1] == "d1", "critical and older than d4: {order:?}");
+    assert_eq!(order[2..], ["d4"], "one of the noisy namespace at a time: {order:?}");
 }

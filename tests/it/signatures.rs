@@ -214,6 +214,6 @@ async fn the_rollout_that_broke_is_a_consequence_and_can_be_rolled_back() {
     let stuck = found.findings.iter().find(|one| one.signature == "rollout-stuck").unwrap();
     assert_eq!(stuck.role, Role::Secondary);
     let step = &found.findings[0].next_steps[0];
-    assert_eq!(step.text, "Roll back to revision 1.");
-    assert_eq!(step.command, "kubectl -n shop rollout undo deployment/checkout");
+    assert_eq!(step.text, "Roll back to revision 1, the last one that is known to have been ready.");
+    assert_eq!(step.command, "kubectl -n shop rollout undo deployment/checkout --to-revision=1");
 }

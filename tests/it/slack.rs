@@ -14,10 +14,12 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use whodunit::slack::blocks::Message;
-use whodunit::slack::outbox::{self, Next};
+use whodunit::slack::client::{Form, Mark};
+use whodunit::slack::outbox;
+use whodunit::slack::outbox::queue::{self, Task, Terms};
 use whodunit::slack::{Client, DEFAULT_PACE, Delivery, Fault, deliver_once};
 
-use crate::house;
+use crate::{house, news};
 
 #[derive(Debug, Clone)]
 struct Call {
@@ -46,7 +48,8 @@ struct Slack {
 impl Slack {
     async fn start() -> (Self, Client) {
         let slack = Self::default();
-        let router = Router::new().route("/api/{method}", post(answer)).with_state(slack.clone());
+        let router =
+            Router::new().route("/api/{method}", post(answer).get(unreadable)).with_state(slack.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -104,6 +107,13 @@ async fn answer(
     }
 }
 
+/// This token may only write.
+async fn unreadable() -> Response {
+    Json(json!({"ok": false, "error": "missing_scope"})).into_response()
+}
+
+const TERMS: Terms = Terms { pace: DEFAULT_PACE, timeout: Duration::from_millis(400) };
+
 fn message(text: &str) -> Message {
     Message { text: text.to_owned(), blocks: vec![json!({"type": "divider"})] }
 }
@@ -141,8 +151,8 @@ async fn thread(pool: &PgPool, channel: &str, name: &str) -> Uuid {
     let investigation = investigation(pool, incident).await;
     let mut tx = pool.begin().await.unwrap();
     let (head, summary) = (message(&format!("{name} head")), message(&format!("{name} summary")));
-    assert!(outbox::enqueue_parent(&mut *tx, incident, channel, &head).await.unwrap());
-    assert!(outbox::enqueue_summary(&mut *tx, (incident, investigation), channel, &summary).await.unwrap());
+    assert!(news::parent(&mut *tx, incident, channel, &head).await.unwrap());
+    assert!(news::summary(&mut *tx, (incident, investigation), channel, &summary).await.unwrap());
     tx.commit().await.unwrap();
     incident
 }
@@ -174,8 +184,8 @@ async fn states(pool: &PgPool) -> Vec<(String, String, Option<String>)> {
 async fn a_thread_grows_under_its_head_in_the_order_it_was_enqueued() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     let incident = thread(&pool, "#alerts", "a").await;
-    outbox::enqueue_update(&pool, incident, "1", "#alerts", &message("a update")).await.unwrap();
-    outbox::enqueue_resolved(&pool, incident, "1", "#alerts", &message("a resolved")).await.unwrap();
+    news::update(&pool, incident, "1", "#alerts", &message("a update")).await.unwrap();
+    news::resolved(&pool, incident, "1", "#alerts", &message("a resolved")).await.unwrap();
     for _ in 0..4 {
         assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)));
     }
@@ -203,11 +213,11 @@ async fn what_is_enqueued_twice_is_said_once() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     let incident = incident(&pool).await;
     let head = message("head");
-    assert!(outbox::enqueue_parent(&pool, incident, "#alerts", &head).await.unwrap());
-    assert!(!outbox::enqueue_parent(&pool, incident, "#alerts", &head).await.unwrap());
-    assert!(outbox::enqueue_resolved(&pool, incident, "1", "#alerts", &head).await.unwrap());
-    assert!(!outbox::enqueue_resolved(&pool, incident, "1", "#alerts", &head).await.unwrap());
-    assert!(outbox::enqueue_resolved(&pool, incident, "2", "#alerts", &head).await.unwrap(), "another end");
+    assert!(news::parent(&pool, incident, "#alerts", &head).await.unwrap());
+    assert!(!news::parent(&pool, incident, "#alerts", &head).await.unwrap());
+    assert!(news::resolved(&pool, incident, "1", "#alerts", &head).await.unwrap());
+    assert!(!news::resolved(&pool, incident, "1", "#alerts", &head).await.unwrap());
+    assert!(news::resolved(&pool, incident, "2", "#alerts", &head).await.unwrap(), "another end");
     while deliver(&pool, &client).await != Delivery::Idle {}
     assert_eq!(slack.calls().len(), 3);
 }
@@ -272,7 +282,7 @@ async fn a_rate_limit_silences_its_channel_and_no_other() {
 async fn a_passing_fault_is_retried_and_nothing_of_the_incident_overtakes() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     thread(&pool, "#alerts", "a").await;
-    slack.next([Answer::Status(503, ""), Answer::Refuse("internal_error")]);
+    slack.next([Answer::Status(503, ""), Answer::Refuse("service_unavailable")]);
     assert!(matches!(deliver(&pool, &client).await, Delivery::Retried { .. }));
     sqlx::query("update announcement_channels set free_at = now()").execute(&pool).await.unwrap();
     assert_eq!(deliver_once(&pool, &client).await.unwrap(), Delivery::Idle, "the summary waits for its head");
@@ -283,62 +293,65 @@ async fn a_passing_fault_is_retried_and_nothing_of_the_incident_overtakes() {
 }
 
 #[tokio::test]
-async fn a_head_that_slack_refuses_fails_its_followers_and_blocks_nobody() {
+async fn a_head_whose_words_slack_refuses_fails_its_followers_and_blocks_nobody() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     thread(&pool, "#gone", "a").await;
-    slack.next([Answer::Refuse("channel_not_found")]);
+    slack.next([Answer::Refuse("invalid_blocks"), Answer::Refuse("msg_too_long")]);
+    assert!(matches!(deliver(&pool, &client).await, Delivery::Retried { .. }), "its words alone may pass");
     assert!(
-        matches!(deliver(&pool, &client).await, Delivery::Failed { reason, .. } if reason == "channel_not_found")
+        matches!(deliver(&pool, &client).await, Delivery::Failed { reason, .. } if reason == "msg_too_long")
     );
     let follower = deliver(&pool, &client).await;
     assert!(
         matches!(&follower, Delivery::Failed { reason, .. }
-            if reason == "the incident's first message was not posted: channel_not_found"),
+            if reason == "the incident's first message was not posted: msg_too_long"),
         "{follower:?}"
     );
     thread(&pool, "#alerts", "b").await;
     assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)));
-    assert_eq!(slack.texts(), ["a head", "b head"]);
+    assert_eq!(slack.texts(), ["a head", "a head", "b head"]);
+    let blocks: Vec<_> = slack.calls().iter().map(|call| call.body["blocks"].clone()).collect();
+    assert_eq!(blocks[..2], [json!([{"type": "divider"}]), json!([])]);
 
     let failures = outbox::failed_reasons(&pool).await.unwrap();
     let reasons: Vec<_> = failures.iter().map(|f| (f.channel.as_str(), f.reason.as_str(), f.count)).collect();
     assert_eq!(reasons.len(), 2, "{reasons:?}");
-    assert!(reasons.contains(&("#gone", "channel_not_found", 1)), "{reasons:?}");
+    assert!(reasons.contains(&("#gone", "msg_too_long", 1)), "{reasons:?}");
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_not_asked_for_again_before_its_grace_and_not_for_ever() {
+async fn where_nobody_may_look_a_lost_answer_is_posted_again_and_not_for_ever() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     let incident = incident(&pool).await;
-    outbox::enqueue_parent(&pool, incident, "#alerts", &message("head")).await.unwrap();
+    news::parent(&pool, incident, "#alerts", &message("head")).await.unwrap();
     slack.next([Answer::TooLate, Answer::TooLate, Answer::TooLate]);
     assert!(matches!(deliver(&pool, &client).await, Delivery::InDoubt(_)));
     sqlx::query("update announcement_channels set free_at = now()").execute(&pool).await.unwrap();
     assert_eq!(deliver_once(&pool, &client).await.unwrap(), Delivery::Idle, "it may stand in the channel");
-    assert!(matches!(deliver(&pool, &client).await, Delivery::InDoubt(_)), "after the grace");
-    assert!(matches!(deliver(&pool, &client).await, Delivery::InDoubt(_)));
+    for _ in 0..2 {
+        assert!(matches!(deliver(&pool, &client).await, Delivery::Retried { .. }), "nobody may look");
+        assert!(matches!(deliver(&pool, &client).await, Delivery::InDoubt(_)), "said again");
+    }
     assert!(matches!(deliver(&pool, &client).await, Delivery::Failed { .. }), "three copies are enough");
     assert_eq!(slack.calls().len(), 3);
+    let unreadable = client.access().lacks().unreadable;
+    assert_eq!(unreadable.get("#alerts").map(String::as_str), Some("missing_scope"));
 }
 
 #[tokio::test]
 async fn a_poster_that_died_is_replaced_and_its_late_word_does_not_count() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     thread(&pool, "#alerts", "a").await;
-    let mut connection = pool.acquire().await.unwrap();
-    let Next::Claimed(dead) = outbox::claim(&mut connection, DEFAULT_PACE).await.unwrap() else {
-        panic!("nothing claimed")
-    };
+    let dead = queue::claim(&pool, TERMS, &[]).await.unwrap().unwrap();
+    assert_eq!(dead.task, Task::Post);
     sqlx::query("update announcement_channels set free_at = now()").execute(&pool).await.unwrap();
-    assert!(
-        matches!(outbox::claim(&mut connection, DEFAULT_PACE).await.unwrap(), Next::Idle),
-        "its follower waits"
-    );
-    drop(connection);
-    assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)), "posted after the grace");
-    let at = client.post("#alerts", None, &message("late")).await.unwrap();
-    assert!(!outbox::posted(&pool, &dead, &at, DEFAULT_PACE).await.unwrap(), "the claim had run out");
-    outbox::fail(&pool, &dead, "late").await.unwrap();
+    assert!(queue::claim(&pool, TERMS, &[]).await.unwrap().is_none(), "its follower waits");
+    assert!(matches!(deliver(&pool, &client).await, Delivery::Retried { .. }), "nobody may look");
+    assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)), "posted after the lease");
+    let mark = Mark { id: dead.id, incident: dead.incident, update: None };
+    let at = client.post(("#alerts", None), &message("late"), mark, Form::Blocks).await.unwrap();
+    assert!(!queue::posted(&pool, &dead, &at, DEFAULT_PACE).await.unwrap(), "the claim had run out");
+    queue::fail(&pool, &dead, "late").await.unwrap();
     assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)));
     assert_eq!(
         slack.calls()[2].body["thread_ts"],
@@ -387,14 +400,14 @@ async fn many_posters_keep_one_channel_s_pace_together() {
 }
 
 #[tokio::test]
-async fn without_a_head_a_summary_stands_alone_and_an_update_fails() {
+async fn without_a_head_a_summary_stands_alone_and_there_is_nothing_to_update() {
     let (pool, (slack, client)) = (house::pool().await, Slack::start().await);
     let incident = incident(&pool).await;
     let investigation = investigation(&pool, incident).await;
-    outbox::enqueue_summary(&pool, (incident, investigation), "#alerts", &message("summary")).await.unwrap();
-    outbox::enqueue_update(&pool, incident, "1", "#alerts", &message("update")).await.unwrap();
+    news::summary(&pool, (incident, investigation), "#alerts", &message("summary")).await.unwrap();
+    assert!(!news::update(&pool, incident, "1", "#alerts", &message("update")).await.unwrap());
     assert!(matches!(deliver(&pool, &client).await, Delivery::Posted(_)));
-    assert!(matches!(deliver(&pool, &client).await, Delivery::Failed { .. }));
+    assert_eq!(deliver(&pool, &client).await, Delivery::Idle);
     assert_eq!(slack.texts(), ["summary"]);
     assert_eq!(slack.calls()[0].body["thread_ts"], Value::Null);
 }

@@ -29,7 +29,7 @@ enum Output {
 pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let settings = options.config.load()?;
     telemetry::start_log(&settings.log)?;
-    let database = Database::open(&settings.database).await?;
+    let database = Database::visit(&settings.database).await?;
     let uncovered = store::uncovered(&database.pool, options.days).await;
     database.close().await;
     let uncovered = uncovered?;

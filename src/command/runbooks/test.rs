@@ -21,7 +21,7 @@ pub struct Options {
     /// Only cases whose FAMILY/NAME holds this text
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
-    /// A signature of the folders without a case or without a near miss is a failure
+    /// A signature of the folders without a near miss is a failure; one without a case always is
     #[arg(long)]
     strict: bool,
     /// Show cases that pass as well, with everything that was found

@@ -1,5 +1,5 @@
-//! The five methods of Slack's Web API that the service calls: parameters in, Slack's answer or error out.
-//! Only `chat.postMessage` takes a channel's name; the others want its id, as Slack does.
+//! The methods of Slack's Web API that write: parameters in, Slack's answer or error out. Only `chat.postMessage`
+//! takes a channel's name; `chat.update` wants its id, as Slack does.
 
 use std::time::Instant;
 
@@ -8,10 +8,6 @@ use serde_json::{Map, Value, json};
 use super::{Message, SlackStandIn, Update, blocks};
 
 pub(super) const BOT_ID: &str = "B0WHODUNIT";
-
-/// Objects a page of history when nothing is said, and at most.
-const PAGE: usize = 100;
-const MAX_PAGE: usize = 999;
 
 /// Reads JSON, a form or the query into one object, with Slack's warnings.
 pub(super) fn parameters(
@@ -54,15 +50,15 @@ fn form(text: &str) -> Map<String, Value> {
     pairs.into_iter().map(read).collect()
 }
 
-fn error<T>(code: &str) -> Result<T, Value> {
+pub(super) fn error<T>(code: &str) -> Result<T, Value> {
     Err(json!({"error": code}))
 }
 
-fn text_of<'a>(parameters: &'a Value, key: &str) -> &'a str {
+pub(super) fn text_of<'a>(parameters: &'a Value, key: &str) -> &'a str {
     parameters[key].as_str().unwrap_or_default()
 }
 
-fn is_true(value: &Value) -> bool {
+pub(super) fn is_true(value: &Value) -> bool {
     value.as_bool().unwrap_or_default() || matches!(value.as_str(), Some("true" | "1"))
 }
 
@@ -81,7 +77,7 @@ pub(super) fn message(channel: &str, ts: String, bot_id: &str, parameters: &Valu
     }
 }
 
-fn as_slack_shows(message: &Message, with_metadata: bool) -> Value {
+pub(super) fn as_slack_shows(message: &Message, with_metadata: bool) -> Value {
     let mut shown = json!({
         "type": "message", "ts": message.ts, "bot_id": message.bot_id, "text": message.text,
     });
@@ -176,75 +172,8 @@ pub(super) fn update(slack: &SlackStandIn, parameters: &Value) -> Result<Value, 
     Ok(json!({"channel": channel, "ts": ts, "text": text}))
 }
 
-pub(super) fn history(slack: &SlackStandIn, parameters: &Value) -> Result<Value, Value> {
-    let channel = channel_by_id(slack, parameters)?;
-    let state = slack.lock();
-    let top = |message: &&Message| message.channel == channel && message.thread_ts.is_none();
-    // Newest first. A parent says how many answers it has.
-    let found = state.messages.iter().rev().filter(top).map(|message| {
-        let mut shown = as_slack_shows(message, is_true(&parameters["include_all_metadata"]));
-        let replies = state.thread(&message.ts).count() - 1;
-        if replies > 0 {
-            shown["thread_ts"] = message.ts.as_str().into();
-            shown["reply_count"] = replies.into();
-        }
-        shown
-    });
-    page(found.collect(), parameters)
-}
-
-pub(super) fn replies(slack: &SlackStandIn, parameters: &Value) -> Result<Value, Value> {
-    let channel = channel_by_id(slack, parameters)?;
-    let ts = text_of(parameters, "ts");
-    let state = slack.lock();
-    let thread: Vec<&Message> = state.thread(ts).filter(|message| message.channel == channel).collect();
-    if thread.is_empty() {
-        return error("thread_not_found");
-    }
-    let with_metadata = is_true(&parameters["include_all_metadata"]);
-    page(thread.into_iter().map(|message| as_slack_shows(message, with_metadata)).collect(), parameters)
-}
-
-fn channel_by_id<'a>(slack: &'a SlackStandIn, parameters: &Value) -> Result<&'a str, Value> {
+pub(super) fn channel_by_id<'a>(slack: &'a SlackStandIn, parameters: &Value) -> Result<&'a str, Value> {
     let wanted = text_of(parameters, "channel");
     let known = slack.channels.iter().find(|(_, id)| id == wanted);
     known.map_or_else(|| error("channel_not_found"), |(_, id)| Ok(id.as_str()))
-}
-
-/// Between `oldest` and `latest`, from the cursor on, at most `limit`.
-fn page(messages: Vec<Value>, parameters: &Value) -> Result<Value, Value> {
-    let bound = |key: &str| micros(text_of(parameters, key));
-    let (oldest, latest) = (bound("oldest").unwrap_or(i64::MIN), bound("latest").unwrap_or(i64::MAX));
-    let is_inclusive = is_true(&parameters["inclusive"]);
-    let found: Vec<Value> = messages
-        .into_iter()
-        .filter(|message| {
-            let ts = micros(message["ts"].as_str().unwrap_or_default()).unwrap_or_default();
-            if is_inclusive { oldest <= ts && ts <= latest } else { oldest < ts && ts < latest }
-        })
-        .collect();
-    let limit = &parameters["limit"];
-    let limit = limit.as_u64().or_else(|| limit.as_str()?.parse().ok());
-    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PAGE).clamp(1, MAX_PAGE);
-    let start = match text_of(parameters, "cursor") {
-        "" => 0,
-        cursor => match cursor.strip_prefix("next:").and_then(|at| at.parse().ok()) {
-            Some(start) => start,
-            None => return error("invalid_cursor"),
-        },
-    };
-    let shown: Vec<&Value> = found.iter().skip(start).take(limit).collect();
-    let end = start + shown.len();
-    let mut answer = json!({"messages": shown, "has_more": end < found.len()});
-    if end < found.len() {
-        answer["response_metadata"] = json!({"next_cursor": format!("next:{end}")});
-    }
-    Ok(answer)
-}
-
-/// `1795244890.000100` → microseconds; whole seconds are fine too.
-fn micros(ts: &str) -> Option<i64> {
-    let (seconds, fraction) = ts.split_once('.').unwrap_or((ts, ""));
-    let fraction: String = fraction.chars().chain("000000".chars()).take(6).collect();
-    seconds.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(fraction.parse().ok()?)
 }

@@ -2,32 +2,29 @@
 //! `ts` form. It keeps what it was sent, in order, and lets a test decide how single calls go wrong.
 
 mod blocks;
+mod history;
+mod http;
 mod methods;
+mod scopes;
 mod text;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::to_bytes;
-use axum::extract::{Request, State as AxumState};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use self::text::render_thread;
-use super::serve::{hang, serve};
-
-/// Largest request body, in bytes.
-const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+use super::serve::serve;
 
 /// Messages, updates and calls kept of each; beyond it posts are refused and calls forgotten.
 const MAX_KEPT: usize = 50_000;
@@ -93,6 +90,13 @@ struct State {
     updates: Vec<Update>,
     arrivals: Vec<Arrival>,
     injected: VecDeque<(String, Injected)>,
+    /// Methods that are refused until further notice, with Slack's error.
+    refused: HashMap<String, String>,
+    /// How long answers about a channel take, by its id.
+    slow: HashMap<String, Duration>,
+    /// A message stands in no history before this has passed.
+    shown_after: Duration,
+    scopes: scopes::Scopes,
     /// Microseconds since 1970 of the last `ts`.
     last_ts: i64,
 }
@@ -119,12 +123,38 @@ impl SlackStandIn {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
-        serve(listener, Router::new().fallback(receive).with_state(self), shutdown).await
+        serve(listener, Router::new().fallback(http::receive).with_state(self), shutdown).await
     }
 
     /// The next call of this method (`chat.postMessage`) goes wrong so; several are used up in order.
     pub fn inject(&self, method: &str, injected: Injected) {
         self.lock().injected.push_back((method.to_owned(), injected));
+    }
+
+    /// From now on this method is refused with Slack's `error`, or no more.
+    pub fn refuse(&self, method: &str, error: Option<&str>) {
+        let mut state = self.lock();
+        match error {
+            Some(error) => state.refused.insert(method.to_owned(), error.to_owned()),
+            None => state.refused.remove(method),
+        };
+    }
+
+    /// Answers about this channel take so long from now on.
+    pub fn slow_down(&self, channel: &str, answer_after: Duration) {
+        if let Some(id) = self.channel_id(channel) {
+            self.lock().slow.insert(id.to_owned(), answer_after);
+        }
+    }
+
+    /// Messages that arrive are shown in history only after so long, as Slack's are at times.
+    pub fn show_after(&self, delay: Duration) {
+        self.lock().shown_after = delay;
+    }
+
+    /// The token's scopes; all that it may need when nothing is said.
+    pub fn grant(&self, scopes: &[&str]) {
+        self.lock().scopes = scopes::Scopes::of(scopes);
     }
 
     /// A message of somebody else, such as Robusta's, as Slack would return it. Returns its `ts`.
@@ -186,7 +216,20 @@ impl SlackStandIn {
         }
     }
 
+    fn answers_after(&self, parameters: &Value) -> Duration {
+        let channel = self.channel_id(parameters["channel"].as_str().unwrap_or_default());
+        let state = self.lock();
+        channel.and_then(|id| state.slow.get(id)).copied().unwrap_or_default()
+    }
+
     fn call(&self, method: &str, parameters: &Value) -> Result<Value, Value> {
+        {
+            let state = self.lock();
+            if let Some(error) = state.refused.get(method) {
+                return Err(json!({"error": error}));
+            }
+            state.scopes.check(method, parameters)?;
+        }
         match method {
             "auth.test" => Ok(json!({
                 "url": "https://demo.slack.com/", "team": "demo", "team_id": "T0DEMO",
@@ -194,8 +237,9 @@ impl SlackStandIn {
             })),
             "chat.postMessage" => methods::post_message(self, parameters),
             "chat.update" => methods::update(self, parameters),
-            "conversations.history" => methods::history(self, parameters),
-            "conversations.replies" => methods::replies(self, parameters),
+            "conversations.history" => history::history(self, parameters),
+            "conversations.replies" => history::replies(self, parameters),
+            "conversations.list" => history::list(self, parameters),
             _ => Err(json!({"error": "unknown_method", "req_method": method})),
         }
     }
@@ -212,6 +256,10 @@ impl State {
         self.messages.len().max(self.updates.len()) >= MAX_KEPT
     }
 
+    fn shows(&self, message: &Message) -> bool {
+        message.arrived.elapsed() >= self.shown_after
+    }
+
     fn next_ts(&mut self) -> String {
         // Wall-clock time as in Slack, because clients ask for history by their own clock.
         self.last_ts = chrono::Utc::now().timestamp_micros().max(self.last_ts + 100);
@@ -223,77 +271,4 @@ impl State {
             .iter()
             .filter(move |message| message.ts == ts || message.thread_ts.as_deref() == Some(ts))
     }
-}
-
-async fn receive(AxumState(slack): AxumState<Arc<SlackStandIn>>, request: Request) -> Response {
-    let arrived = Instant::now();
-    let (parts, body) = request.into_parts();
-    let Some(method) = parts.uri.path().strip_prefix("/api/").map(str::to_owned) else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
-    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
-    };
-    let injected = {
-        let mut state = slack.lock();
-        let at = state.injected.iter().position(|(wanted, _)| *wanted == method);
-        at.and_then(|at| state.injected.remove(at)).map(|(_, injected)| injected)
-    };
-    let content_type =
-        parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let parameters = methods::parameters(content_type, parts.uri.query().unwrap_or_default(), &body);
-    let warnings = match &parameters {
-        Ok((_, warnings)) => warnings.clone(),
-        Err(_) => Vec::new(),
-    };
-    slack.lock().arrive(Arrival { method: method.clone(), arrived, warnings: warnings.clone() });
-    if let Some(refusal) = refuse(injected.as_ref()).await {
-        return refusal;
-    }
-    let answer = slack
-        .authenticate(&parts.headers)
-        .and(parameters)
-        .and_then(|(parameters, _)| slack.call(&method, &parameters));
-    match injected {
-        Some(Injected::StoredThenHang) => hang().await,
-        Some(Injected::StoredThenStatus(code)) => return status(code),
-        _ => {}
-    }
-    finish(answer, &warnings)
-}
-
-/// The answers that are given without looking at the call.
-async fn refuse(injected: Option<&Injected>) -> Option<Response> {
-    match injected? {
-        Injected::RateLimited { retry_after_secs } => {
-            let headers = [(RETRY_AFTER, retry_after_secs.to_string())];
-            let body = axum::Json(json!({"ok": false, "error": "ratelimited"}));
-            Some((StatusCode::TOO_MANY_REQUESTS, headers, body).into_response())
-        }
-        Injected::Status(code) => Some(status(*code)),
-        Injected::Error(error) => Some(finish(Err(json!({"error": error})), &[])),
-        Injected::Hang => {
-            hang().await;
-            Some(status(504))
-        }
-        Injected::StoredThenHang | Injected::StoredThenStatus(_) => None,
-    }
-}
-
-fn status(code: u16) -> Response {
-    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response()
-}
-
-/// Slack answers 200 whether it did it or not.
-fn finish(answer: Result<Value, Value>, warnings: &[String]) -> Response {
-    let (mut body, ok) = match answer {
-        Ok(body) => (body, true),
-        Err(body) => (body, false),
-    };
-    body["ok"] = ok.into();
-    if let Some(first) = warnings.first() {
-        body["warning"] = first.as_str().into();
-        body["response_metadata"]["warnings"] = json!(warnings);
-    }
-    axum::Json(body).into_response()
 }

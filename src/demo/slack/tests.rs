@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde_json::{Value, json};
 
 use super::*;
@@ -248,4 +249,42 @@ fn no_log_line_moves_the_readers_cursor_or_breaks_the_frame() {
     assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
     assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
     assert_eq!(shown.matches('x').count(), 600);
+}
+
+#[test]
+fn a_token_may_do_what_its_scopes_say() {
+    let slack = slack();
+    slack.grant(&["chat:write", "channels:read"]);
+    posted(&slack, json!({"channel": "alerts", "text": "x"}));
+    let refused = slack.call("conversations.history", &json!({"channel": "C000000001"})).unwrap_err();
+    assert_eq!(
+        (&refused["error"], &refused["needed"]),
+        (&json!("missing_scope"), &json!("channels:history"))
+    );
+    let list = |types: &str| slack.call("conversations.list", &json!({"types": types, "limit": "1"}));
+    assert_eq!(list("public_channel,private_channel").unwrap_err()["needed"], "groups:read");
+    let page = list("public_channel").unwrap();
+    assert_eq!(
+        (page["channels"].as_array().unwrap().len(), &page["channels"][0]["id"]),
+        (1, &json!("C000000001"))
+    );
+    assert_eq!(page["response_metadata"]["next_cursor"], "next:1");
+    slack.refuse("chat.postMessage", Some("invalid_auth"));
+    assert_eq!(post(&slack, json!({"channel": "alerts", "text": "x"}))["error"], "invalid_auth");
+    slack.refuse("chat.postMessage", None);
+    posted(&slack, json!({"channel": "alerts", "text": "x"}));
+}
+
+#[test]
+fn history_may_lag_behind() {
+    let slack = slack();
+    slack.show_after(Duration::from_millis(200));
+    posted(&slack, json!({"channel": "alerts", "text": "x"}));
+    let shown = || {
+        let history = slack.call("conversations.history", &json!({"channel": "C000000001"})).unwrap();
+        history["messages"].as_array().unwrap().len()
+    };
+    assert_eq!(shown(), 0);
+    std::thread::sleep(Duration::from_millis(220));
+    assert_eq!(shown(), 1);
 }

@@ -18,17 +18,14 @@ const KINDS: [(&str, &[&str]); 15] = [
     ("volume-limit", &["max volume count"]),
     ("device", &["cannot allocate all claims", "resourceclaim"]),
     ("cordon", &["were unschedulable"]),
-    (
-        "claim",
-        &[
-            "unbound immediate PersistentVolumeClaims",
-            "available persistent volumes to bind",
-            "persistentvolumeclaim",
-        ],
-    ),
+    ("claim", &[WHOLE_POD, PER_NODE, "persistentvolumeclaim"]),
     ("node-condition", &["untolerated taint {node.kubernetes.io/", "had taint {node.kubernetes.io/"]),
     ("taint", &["untolerated taint", "had taint {"]),
 ];
+
+/// Told of single nodes, and of the pod before any node is looked at.
+const PER_NODE: &str = "available persistent volumes to bind";
+const WHOLE_POD: &str = "unbound immediate PersistentVolumeClaims";
 
 /// Constraints that nodes are compared for with all that is needed; the message cannot know better.
 const COMPARED: [&str; 9] = [
@@ -63,6 +60,11 @@ pub fn sole(message: &str) -> Option<&'static str> {
         }
     }
     None
+}
+
+/// The scheduler looked at nodes and found no volume on some of them.
+pub fn waits_for_volume(message: &str) -> bool {
+    message.contains(PER_NODE) && !message.contains(WHOLE_POD)
 }
 
 /// Whether the comparison with nodes, where it was complete, would have found this.

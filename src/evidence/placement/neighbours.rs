@@ -1,12 +1,13 @@
 //! Constraints between pods: required affinity and anti-affinity by topology, and spread that must hold. Pods
-//! of the namespace and the nodes come in, a test for each node comes out. Terms over other namespaces cannot
-//! be judged from here and keep nothing away. Pure.
+//! and the nodes come in, a test for each node comes out. Pods of other namespaces count where they were read;
+//! a wish for their company that cannot be judged keeps nothing away. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Node, Pod, PodAffinityTerm, PodSpec, TopologySpreadConstraint};
 
 use super::labels::{self, Labels};
+use super::places::{self, namespace_of};
 use super::{Failure, targets};
 use crate::evidence::focus::name_of;
 
@@ -29,12 +30,14 @@ struct Test {
 }
 
 impl Neighbours {
-    pub fn new(pod: &Pod, pods: &[Pod], nodes: &[Node]) -> Self {
+    /// `elsewhere` are pods of other namespaces, empty where they could not be seen.
+    pub fn new(pod: &Pod, (pods, elsewhere): (&[Pod], &[Pod]), nodes: &[Node]) -> Self {
         let by_name: BTreeMap<&str, &Node> =
             nodes.iter().map(|node| (name_of(&node.metadata), node)).collect();
-        let placed: Vec<(&Pod, &Node)> = pods
+        let everywhere: Vec<(&Pod, &Node)> = pods
             .iter()
-            .filter(|other| !finished(other) && other.metadata.namespace == pod.metadata.namespace)
+            .chain(elsewhere)
+            .filter(|other| !finished(other))
             .filter_map(|other| {
                 let node = other.spec.as_ref()?.node_name.as_deref()?;
                 Some((other, *by_name.get(node)?))
@@ -44,30 +47,35 @@ impl Neighbours {
         let Some(spec) = pod.spec.as_ref() else { return Self { tests } };
         let own = labels_of(pod);
         for term in terms(spec, true) {
-            tests.push(anti(term, domains(term, &placed)));
+            tests.push(anti(term, domains(term, pod, &everywhere)));
         }
         for term in terms(spec, false) {
-            let values = domains(term, &placed);
+            let values = domains(term, pod, &everywhere);
             // The first of a group that wants its own company may start anywhere.
-            let first = values.is_empty() && labels::selects(term.label_selector.as_ref(), &own);
-            if !first {
-                let detail = words(term);
-                let key = term.topology_key.clone();
-                tests.push(Test {
-                    constraint: "pod-affinity",
-                    key,
-                    values,
-                    among: false,
-                    needs_key: true,
-                    detail,
-                });
+            let itself = labels::selects(term.label_selector.as_ref(), &own)
+                && places::covers(term, pod, namespace_of(pod)) == Some(true);
+            let unknown = undecided(term, pod, &everywhere, !elsewhere.is_empty());
+            if unknown || values.is_empty() && itself {
+                continue;
             }
+            let (key, detail) = (term.topology_key.clone(), words(term));
+            tests.push(Test {
+                constraint: "pod-affinity",
+                key,
+                values,
+                among: false,
+                needs_key: true,
+                detail,
+            });
         }
-        tests.extend(placed.iter().flat_map(|(other, node)| against(other, node, &own, &terms(spec, true))));
+        tests.extend(
+            everywhere.iter().flat_map(|(other, node)| against(other, node, pod, &terms(spec, true))),
+        );
         let constraints = spec.topology_spread_constraints.as_deref().unwrap_or_default();
         let hard: Vec<&TopologySpreadConstraint> =
             constraints.iter().filter(|one| one.when_unsatisfiable == "DoNotSchedule").collect();
-        let here = Here { pod, spec, placed, nodes };
+        let placed = everywhere.into_iter().filter(|(other, _)| namespace_of(other) == namespace_of(pod));
+        let here = Here { pod, spec, placed: placed.collect(), nodes };
         tests.extend(hard.iter().map(|one| spread(one, &hard, &here)));
         Self { tests }
     }
@@ -89,13 +97,20 @@ fn anti(term: &PodAffinityTerm, values: BTreeSet<String>) -> Test {
 
 /// Rules of a pod that runs already and does not want this one near it.
 /// A rule that both have, as replicas do, is told once.
-fn against(other: &Pod, node: &Node, own: &Labels, known: &[&PodAffinityTerm]) -> Vec<Test> {
+fn against(other: &Pod, node: &Node, pod: &Pod, known: &[&PodAffinityTerm]) -> Vec<Test> {
+    let own = labels_of(pod);
     let spec = other.spec.as_ref();
     let unwanted = spec.map(|spec| terms(spec, true)).unwrap_or_default().into_iter();
-    let unwanted = unwanted.filter(|term| labels::selects(term.label_selector.as_ref(), own));
+    let unwanted = unwanted.filter(|term| {
+        labels::selects(term.label_selector.as_ref(), &own)
+            && places::covers(term, other, namespace_of(pod)) == Some(true)
+    });
     let others = labels_of(other);
-    let unwanted = unwanted
-        .filter(|term| !(known.contains(term) && labels::selects(term.label_selector.as_ref(), &others)));
+    let unwanted = unwanted.filter(|term| {
+        !(known.contains(term)
+            && labels::selects(term.label_selector.as_ref(), &others)
+            && places::covers(term, pod, namespace_of(other)) == Some(true))
+    });
     unwanted
         .filter_map(|term| {
             let value = node.metadata.labels.as_ref()?.get(&term.topology_key)?;
@@ -106,7 +121,7 @@ fn against(other: &Pod, node: &Node, own: &Labels, known: &[&PodAffinityTerm]) -
         .collect()
 }
 
-/// Required terms over the pod's own namespace.
+/// Required terms.
 fn terms(spec: &PodSpec, anti: bool) -> Vec<&PodAffinityTerm> {
     let affinity = spec.affinity.as_ref();
     let required = if anti {
@@ -118,16 +133,26 @@ fn terms(spec: &PodSpec, anti: bool) -> Vec<&PodAffinityTerm> {
             one.pod_affinity.as_ref()?.required_during_scheduling_ignored_during_execution.as_ref()
         })
     };
-    let here = |term: &&PodAffinityTerm| {
-        term.namespace_selector.is_none() && term.namespaces.as_ref().is_none_or(Vec::is_empty)
-    };
-    required.into_iter().flatten().filter(here).collect()
+    required.into_iter().flatten().collect()
 }
 
-fn domains(term: &PodAffinityTerm, placed: &[(&Pod, &Node)]) -> BTreeSet<String> {
-    let fits = |pod: &Pod| labels::selects(term.label_selector.as_ref(), &labels_of(pod));
+/// Where pods run that a term of `owner` is certainly about.
+fn domains(term: &PodAffinityTerm, owner: &Pod, placed: &[(&Pod, &Node)]) -> BTreeSet<String> {
+    let fits = |pod: &Pod| {
+        labels::selects(term.label_selector.as_ref(), &labels_of(pod))
+            && places::covers(term, owner, namespace_of(pod)) == Some(true)
+    };
     let matching = placed.iter().filter(|(pod, _)| fits(pod));
     matching.filter_map(|(_, node)| node.metadata.labels.as_ref()?.get(&term.topology_key).cloned()).collect()
+}
+
+/// Whether pods that were not read, or in namespaces whose labels were not, may be the company that is wanted.
+fn undecided(term: &PodAffinityTerm, owner: &Pod, placed: &[(&Pod, &Node)], all_read: bool) -> bool {
+    let maybe = |pod: &Pod| {
+        labels::selects(term.label_selector.as_ref(), &labels_of(pod))
+            && places::covers(term, owner, namespace_of(pod)).is_none()
+    };
+    places::reaches_out(term, owner) && !all_read || placed.iter().any(|(pod, _)| maybe(pod))
 }
 
 fn words(term: &PodAffinityTerm) -> String {
@@ -180,7 +205,7 @@ fn spread(one: &TopologySpreadConstraint, hard: &[&TopologySpreadConstraint], he
         labels::selector_words(selector.as_ref()),
         one.topology_key,
         one.max_skew,
-        counted.join(", ")
+        if counted.is_empty() { "on no node that fits".to_owned() } else { counted.join(", ") }
     );
     let key = one.topology_key.clone();
     Test { constraint: "topology-spread", key, values, among: true, needs_key: true, detail }

@@ -165,6 +165,56 @@ fn neighbours_keep_a_pod_away_or_are_missed() {
 }
 
 #[test]
+fn rules_about_other_namespaces_count_where_their_pods_were_read() {
+    let hosts = || {
+        json!([node("w1", json!({"host": "w1"}), json!({})), node("w2", json!({"host": "w2"}), json!({})),])
+    };
+    let term = |more: Value| {
+        let mut term = json!({"labelSelector": {"matchLabels": {"app": "cache"}}, "topologyKey": "host"});
+        term.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        term
+    };
+    let rule = |kind: &str, more: Value| json!({"containers": [], "affinity": {kind: {"requiredDuringSchedulingIgnoredDuringExecution": [term(more)]}}});
+    let cache = |namespace: &str, node: &str| {
+        let mut one = pod(&format!("cache-{node}"), ("StatefulSet", "cache"), node, true);
+        one["metadata"]["namespace"] = json!(namespace);
+        one
+    };
+    let blocked = |spec: Value, elsewhere: Value| {
+        let mut objects = objects(json!([waiting(spec, "")]));
+        objects.nodes = read(hosts());
+        objects.elsewhere = serde_json::from_value(elsewhere).unwrap();
+        let facts = facts_of(&objects, "StatefulSet", "x");
+        facts.pods.into_iter().find(|row| row.name == "x-9").unwrap().blocked_by
+    };
+    let (b, by_team) =
+        (json!({"namespaces": ["b"]}), json!({"namespaceSelector": {"matchLabels": {"team": "t"}}}));
+    let both = || json!([cache("b", "w1"), cache("b", "w2")]);
+    assert_eq!(blocked(rule("podAntiAffinity", b.clone()), both()), ["pod-anti-affinity"]);
+    assert!(
+        blocked(rule("podAntiAffinity", b.clone()), json!([cache("b", "w1"), cache("c", "w2")])).is_empty()
+    );
+    assert!(blocked(rule("podAntiAffinity", json!({})), both()).is_empty(), "its own namespace alone");
+    assert_eq!(blocked(rule("podAffinity", b.clone()), json!([cache("c", "w1")])), ["pod-affinity"]);
+    assert!(blocked(rule("podAffinity", b.clone()), both()).is_empty());
+    assert!(blocked(rule("podAffinity", b), json!([])).is_empty(), "what was not read may be there");
+    assert!(
+        blocked(rule("podAffinity", by_team), json!([cache("c", "w1")])).is_empty(),
+        "c may be of the team"
+    );
+    let mut shy = [cache("b", "w1"), cache("b", "w2")];
+    for pod in &mut shy {
+        pod["spec"]["affinity"] = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+            {"labelSelector": {"matchLabels": {"app": "x"}}, "topologyKey": "host", "namespaces": ["a"]}]}});
+    }
+    assert_eq!(
+        blocked(json!({"containers": []}), json!(shy)),
+        ["pod-anti-affinity"],
+        "theirs counts as well"
+    );
+}
+
+#[test]
 fn a_bound_volume_keeps_its_pod_in_its_zone() {
     let spec =
         json!({"containers": [], "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "d"}}]});

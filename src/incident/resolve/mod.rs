@@ -9,13 +9,14 @@ mod walk;
 use std::time::Duration;
 
 use chrono::Utc;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub use hint::{Hint, cluster_of, from_labels};
 pub use shape::owner_of_pod;
 
 use crate::alert::Alert;
 use crate::redact::redact;
-use crate::source::kubernetes::Client;
+use crate::source::kubernetes::{Client, controller};
 use crate::source::prometheus::Prometheus;
 use crate::workload::Workload;
 
@@ -57,6 +58,15 @@ impl Resolver {
             }
         }
         Resolved { workload: unasked(&hint, cluster), confident: false }
+    }
+
+    /// Kind and name of what is on top of a pod's owners; `None` when the cluster does not say.
+    pub async fn top_owner(&self, namespace: &str, pod: &ObjectMeta) -> Option<(String, String)> {
+        let client = self.kubernetes.as_ref()?;
+        let walk = walk::Walk { client, prometheus: None, cluster: &self.cluster, now: Utc::now() };
+        let Some(owner) = controller(pod) else { return Some(("Pod".to_owned(), pod.name.clone()?)) };
+        let resolved = walk.top(namespace, &owner.kind, &owner.name).await.ok()?;
+        Some((resolved.workload.kind, resolved.workload.name))
     }
 
     /// The workload as the labels alone have it; asks nobody.

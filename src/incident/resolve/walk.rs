@@ -55,7 +55,7 @@ impl Walk<'_> {
     }
 
     /// Up the owner references as far as they go. An owner that is gone is read from its name's shape.
-    async fn top(&self, namespace: &str, kind: &str, name: &str) -> Result<Resolved, Error> {
+    pub(super) async fn top(&self, namespace: &str, kind: &str, name: &str) -> Result<Resolved, Error> {
         let (mut kind, mut name) = (kind.to_owned(), name.to_owned());
         for _level in 0..MAX_OWNERS {
             match self.client.owner(&kind, namespace, &name).await {

@@ -41,6 +41,8 @@ pub enum Standing<'a> {
     GaveUp,
     /// Its alerts are about this workload, whose incident has a thread of its own.
     Joined(&'a Workload),
+    /// One of many at once: they are looked at together, as this.
+    Folded(&'a Workload),
     Resolved {
         at: DateTime<Utc>,
         report: Option<&'a Report>,
@@ -120,6 +122,7 @@ fn standing_word(standing: Standing<'_>) -> &'static str {
         Standing::Reported(report) => words::verdict(report.outcome),
         Standing::GaveUp => "Could not investigate",
         Standing::Joined(_) => "Joined another incident",
+        Standing::Folded(_) => "One of many at once",
         Standing::Resolved { .. } => "Resolved",
     }
 }
@@ -133,6 +136,11 @@ fn said(incident: &IncidentView<'_>, standing: Standing<'_>) -> String {
         }
         Standing::Reported(report) => verdict(report),
         Standing::GaveUp => "*Could not investigate:* the reason stands in this thread.".to_owned(),
+        Standing::Folded(into) => format!(
+            "*One of many at once:* so much is in trouble there that it is looked at together, as {}. What is found \
+             stands in that thread.",
+            code(&into.short(), MAX_NAME)
+        ),
         Standing::Joined(other) => format!(
             "*Joined another incident:* these alerts are about {}. They still fire; what is found stands in its \
              thread.",

@@ -3,10 +3,12 @@
 
 mod escape;
 mod incident;
+mod plain;
 mod summary;
 
 pub(in crate::slack) use escape::clean;
 pub use incident::{IncidentView, Standing, joined, parent, resolved, taken_in};
+pub(in crate::slack) use plain::plain;
 pub use summary::{gave_up, summary, unchanged};
 
 use serde::{Deserialize, Serialize};

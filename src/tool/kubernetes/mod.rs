@@ -10,7 +10,7 @@ mod family;
 mod fields;
 mod get;
 mod list;
-mod log_digest;
+pub mod log_digest;
 mod log_pods;
 mod logs;
 mod reach;

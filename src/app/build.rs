@@ -1,0 +1,218 @@
+//! Settings become clients: each is built once, here. A setting that cannot work is an error that names it; nobody
+//! is asked for more than a connection needs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::SecretString;
+use sqlx::PgPool;
+use tokio::sync::watch;
+
+use crate::evidence::Sources;
+use crate::incident::resolve::Resolver;
+use crate::investigation::store as investigations;
+use crate::investigator::Reasoner;
+use crate::llm::{self, Ladder};
+use crate::postgres;
+use crate::reconcile::Peer;
+use crate::runbook::{Catalogue, Pulled, Repository};
+use crate::settings::{self, Settings};
+use crate::slack;
+use crate::source::alertmanager::Alertmanager;
+use crate::source::kubernetes;
+use crate::source::{loki::Loki, prometheus::Prometheus, tempo::Tempo};
+use crate::tool::mcp;
+use crate::tool::memory::PastInvestigations;
+use crate::tool::{self, Tool};
+
+/// A connection that is not done by then is cut: the answer would be for nobody.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One TLS provider for the whole process; a second call finds it installed.
+pub fn install_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// The one HTTP client for everything but Kubernetes. It follows no redirect: a configured address is the
+/// only place that is asked.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn http_client() -> anyhow::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("whodunit/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .context("no HTTP client")
+}
+
+/// Connects what is configured. A cluster that is away now is asked again by each investigation.
+///
+/// # Errors
+/// Settings that cannot work: a file that is missing, an address that is none.
+pub async fn sources(settings: &Settings, http: &reqwest::Client) -> anyhow::Result<Sources> {
+    let kubernetes = if settings.kubernetes.enabled {
+        let client = kubernetes::Client::connect(&settings.kubernetes).await;
+        Some(client.context(
+            "no way to a Kubernetes cluster; set kubernetes.url, run inside a cluster, or set kubernetes.enabled: false",
+        )?)
+    } else {
+        None
+    };
+    Ok(Sources {
+        kubernetes,
+        prometheus: Prometheus::new(http.clone(), &settings.prometheus).context("setting prometheus")?,
+        loki: Loki::new(http.clone(), &settings.loki).context("setting loki")?,
+        log_tail_lines: settings.kubernetes.log_tail_lines,
+    })
+}
+
+/// What asks the models, over the tools of everything that is configured; None without a model. `pool` is for
+/// what earlier investigations found.
+///
+/// # Errors
+/// A model's setting that cannot work, by its name.
+pub fn reasoner(
+    settings: &Settings,
+    sources: &Sources,
+    http: &reqwest::Client,
+    pool: Option<&PgPool>,
+) -> anyhow::Result<Option<Reasoner>> {
+    let ladder = Ladder::new(llm::connect(&settings.models, http)?);
+    if ladder.is_empty() {
+        tracing::info!("no models: what no signature explains ends inconclusive");
+        return Ok(None);
+    }
+    let tempo = Tempo::new(http.clone(), &settings.tempo).context("setting tempo")?;
+    let mut tools: Vec<Box<dyn Tool>> = Vec::new();
+    tools.extend(sources.kubernetes.iter().flat_map(tool::kubernetes::tools));
+    tools.extend(sources.prometheus.iter().flat_map(tool::prometheus::tools));
+    tools.extend(sources.loki.iter().flat_map(tool::loki::tools));
+    tools.extend(tempo.iter().flat_map(tool::tempo::tools));
+    if let Some(pool) = pool {
+        let pool = pool.clone();
+        tools.push(Box::new(PastInvestigations::new(Arc::new(move |query| {
+            let pool = pool.clone();
+            Box::pin(
+                async move { investigations::past(&pool, &query).await.map_err(|error| error.to_string()) },
+            )
+        }))));
+    }
+    let tools = tools.into_iter().map(Arc::from).collect();
+    Ok(Some(Reasoner { ladder, tools, mcp: mcp_servers(settings, http)?, settings: settings.agent.clone() }))
+}
+
+/// The servers of `mcp_servers`, not yet spoken to.
+///
+/// # Errors
+/// A setting that cannot work, by server and name.
+pub fn mcp_servers(settings: &Settings, http: &reqwest::Client) -> anyhow::Result<Arc<mcp::Servers>> {
+    Ok(Arc::new(mcp::Servers::new(&settings.mcp_servers, http)?))
+}
+
+/// The Alertmanagers of `alertmanagers`, not yet spoken to.
+///
+/// # Errors
+/// An address or header that is none.
+pub(super) fn peers(settings: &Settings, http: &reqwest::Client) -> anyhow::Result<Vec<Peer>> {
+    let mut peers = Vec::new();
+    for one in &settings.alertmanagers {
+        let built = Alertmanager::new(http.clone(), &one.source());
+        let alertmanager = built.with_context(|| format!("setting alertmanagers: {}", one.url))?;
+        let every = Duration::from_secs(one.every_secs.max(1));
+        let peer = |alertmanager| Peer { alertmanager, receivers: one.receivers.clone(), every };
+        peers.extend(alertmanager.map(peer));
+    }
+    Ok(peers)
+}
+
+pub fn resolver(settings: &Settings, sources: &Sources) -> Resolver {
+    Resolver {
+        cluster: settings.kubernetes.cluster.clone(),
+        kubernetes: sources.kubernetes.clone(),
+        prometheus: sources.prometheus.clone(),
+    }
+}
+
+pub(super) fn slack_client(
+    settings: &settings::Slack,
+    http: &reqwest::Client,
+) -> anyhow::Result<Option<slack::Client>> {
+    let token = match (&settings.token, &settings.token_file) {
+        (Some(token), _) => token.clone(),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("slack.token_file: cannot read {}", file.display()))?;
+            SecretString::from(text.trim().to_owned())
+        }
+        (None, None) => {
+            tracing::info!("no slack.token: summaries go to the log and the API only");
+            return Ok(None);
+        }
+    };
+    let timeout = Duration::from_secs(settings.timeout_secs);
+    let client = slack::Client::new(http.clone(), &settings.api_url, token, timeout);
+    let pace = Duration::from_millis(settings.pace_ms);
+    Ok(Some(client.with_pace(pace).with_channel(&settings.channel)))
+}
+
+pub(super) fn api_tokens(settings: &settings::Api) -> anyhow::Result<Vec<SecretString>> {
+    let mut tokens = settings.tokens.clone();
+    if let Some(file) = &settings.tokens_file {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("api.tokens_file: cannot read {}", file.display()))?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        tokens.extend(lines.map(|line| SecretString::from(line.to_owned())));
+    }
+    Ok(tokens)
+}
+
+/// The repository that runbooks are pulled from, with what an earlier process left on disk. None is configured: None.
+///
+/// # Errors
+/// A setting that cannot work, by its name; no usable `git`.
+pub async fn repository(settings: &Settings) -> anyhow::Result<Option<Repository>> {
+    Repository::open(&settings.runbooks.git, &postgres::data_dir(&settings.database)).await
+}
+
+/// All runbooks as `serve` begins with them, where news of the repository arrive, and what brings it.
+///
+/// # Errors
+/// As `repository`.
+pub(super) async fn runbooks(
+    settings: &Settings,
+) -> anyhow::Result<(Catalogue, watch::Receiver<Pulled>, Option<Repository>)> {
+    let mut repository = repository(settings).await?;
+    if let Some(repository) = repository.as_mut().filter(|one| one.pulled().snapshot.is_none()) {
+        // The first start: without it the first investigations would know no runbook of the repository.
+        repository.pull().await;
+    }
+    // Without a repository nobody sends.
+    let pulled = repository
+        .as_ref()
+        .map_or_else(|| watch::channel(Pulled::default()).1, |repository| repository.news());
+    let snapshot = pulled.borrow().snapshot.clone();
+    Ok((usable(Catalogue::with(&settings.runbooks, snapshot)), pulled, repository))
+}
+
+/// All runbooks for one use, those of the repository pulled now. What is wrong with some is in the log.
+///
+/// # Errors
+/// As `repository`.
+pub async fn catalogue(settings: &Settings) -> anyhow::Result<Catalogue> {
+    let mut repository = repository(settings).await?;
+    if let Some(repository) = &mut repository {
+        repository.pull().await;
+    }
+    let snapshot = repository.and_then(|repository| repository.pulled().snapshot);
+    Ok(usable(Catalogue::with(&settings.runbooks, snapshot)))
+}
+
+fn usable(catalogue: Catalogue) -> Catalogue {
+    for fault in catalogue.faults() {
+        tracing::warn!(%fault, "a runbook is not usable");
+    }
+    catalogue
+}

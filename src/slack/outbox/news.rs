@@ -1,0 +1,136 @@
+//! What is to be said enters the outbox inside the caller's transaction, so that an incident and its words are
+//! committed together. Each announcement has a key: asked for twice, it is said once. Nothing is posted here.
+
+use serde::Serialize;
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
+
+use crate::slack::blocks::Message;
+
+/// One announcement to be.
+#[derive(Debug, Clone)]
+pub struct News {
+    incident: Uuid,
+    investigation: Option<Uuid>,
+    kind: &'static str,
+    dedup_key: String,
+    message: Message,
+}
+
+impl News {
+    /// The head of an incident's thread.
+    pub fn parent(incident: Uuid, message: Message) -> Self {
+        Self::new(incident, "parent", format!("parent:{incident}"), message)
+    }
+
+    /// The report of an investigation, once however often it is retried.
+    pub fn summary((incident, investigation): (Uuid, Uuid), message: Message) -> Self {
+        let news = Self::new(incident, "summary", format!("summary:{investigation}"), message);
+        Self { investigation: Some(investigation), ..news }
+    }
+
+    /// Replaces the head of the thread. `turn` tells one update of the incident from another, e.g.
+    /// `report:<investigation>` or `resolved:<resolved_at>`.
+    pub fn update(incident: Uuid, turn: &str, message: Message) -> Self {
+        Self::new(incident, "update", format!("update:{incident}:{turn}"), message)
+    }
+
+    /// The note that the trouble is over. `turn` tells one end of the incident from the next, e.g. `resolved_at`.
+    pub fn resolved(incident: Uuid, turn: &str, message: Message) -> Self {
+        Self::new(incident, "resolved", format!("resolved:{incident}:{turn}"), message)
+    }
+
+    fn new(incident: Uuid, kind: &'static str, dedup_key: String, message: Message) -> Self {
+        Self { incident, investigation: None, kind, dedup_key, message }
+    }
+}
+
+/// Queues what is new of `news` for one channel, in their order, and returns how many that were.
+///
+/// # Errors
+/// The database's.
+pub async fn enqueue(db: impl PgExecutor<'_>, channel: &str, news: &[News]) -> sqlx::Result<u64> {
+    if news.is_empty() {
+        return Ok(0);
+    }
+    let added = sqlx::query!(
+        "insert into announcements (id, incident_id, investigation_id, kind, channel, payload, dedup_key, state)
+         select u.id, u.incident, u.investigation, u.kind, $1, u.payload, u.dedup_key, 'waiting'
+         from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::jsonb[], $7::text[])
+           as u (id, incident, investigation, kind, payload, dedup_key)
+         -- What changes or ends a thread is said only where there is one.
+         where u.kind in ('parent', 'summary')
+            or exists (select from announcements p where p.incident_id = u.incident and p.kind = 'parent')
+         on conflict (dedup_key) do nothing",
+        channel,
+        &news.iter().map(|_| Uuid::now_v7()).collect::<Vec<Uuid>>(),
+        &news.iter().map(|one| one.incident).collect::<Vec<Uuid>>(),
+        &news.iter().map(|one| one.investigation).collect::<Vec<_>>() as &[Option<Uuid>],
+        &news.iter().map(|one| one.kind).collect::<Vec<_>>() as &[&str],
+        &news.iter().map(|one| Json(&one.message)).collect::<Vec<_>>() as &[Json<&Message>],
+        &news.iter().map(|one| one.dedup_key.as_str()).collect::<Vec<_>>() as &[&str],
+    );
+    Ok(added.execute(db).await?.rows_affected())
+}
+
+/// Takes back what was not said yet about incidents that are told of elsewhere, and returns those of which a thread
+/// stands already, or may.
+///
+/// # Errors
+/// The database's.
+pub async fn withdraw(db: &mut PgConnection, incidents: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query!(
+        "with unsaid as (
+           select incident_id from announcements
+           where incident_id = any($1) and kind = 'parent' and state = 'waiting' and attempts = 0
+           for update skip locked)
+         delete from announcements a using unsaid u where a.incident_id = u.incident_id",
+        incidents
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query_scalar!(
+        "select incident_id from announcements where incident_id = any($1) and kind = 'parent'",
+        incidents
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Deletes what was said about incidents that are forgotten.
+///
+/// # Errors
+/// The database's.
+pub async fn forget(db: impl PgExecutor<'_>, incidents: &[Uuid]) -> sqlx::Result<()> {
+    sqlx::query!("delete from announcements where incident_id = any($1)", incidents)
+        .execute(db)
+        .await
+        .map(|_| ())
+}
+
+/// How many announcements there are in each state.
+#[derive(Debug, Clone, Serialize)]
+pub struct Standing {
+    pub waiting: i64,
+    pub posting: i64,
+    pub posted: i64,
+    pub failed: i64,
+}
+
+/// Counts all announcements.
+///
+/// # Errors
+/// The database's.
+pub async fn standing(db: impl PgExecutor<'_>) -> sqlx::Result<Standing> {
+    sqlx::query_as!(
+        Standing,
+        r#"select count(*) filter (where state = 'waiting') as "waiting!",
+                  count(*) filter (where state = 'posting') as "posting!",
+                  count(*) filter (where state = 'posted') as "posted!",
+                  count(*) filter (where state = 'failed') as "failed!"
+           from announcements"#
+    )
+    .fetch_one(db)
+    .await
+}
