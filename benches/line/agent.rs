@@ -149,7 +149,7 @@ fn model() -> Router {
         ("kubernetes_events", json!({})),
         ("kubernetes_logs", json!({"name": "deploy/user-service"})),
         ("prometheus_range", json!({"query": "rate(http_requests_total[5m])"})),
-        ("loki_query", json!({"query": "{namespace=\"prod-api\"}"})),
+        ("loki_query", json!({"labels": {"app": "user-service"}, "limit": 2000})),
         ("prometheus_query", json!({"query": "up"})),
         ("kubernetes_rollout", json!({"name": "deploy/user-service"})),
     ]);
@@ -173,12 +173,15 @@ fn model() -> Router {
     }))
 }
 
-/// Quotes a pod's line of the first answer, `E7 … <data …>` and lines.
+/// Quotes the newest line about a pod that is in sight; answers are `E7 … <data …>` and lines.
 fn conclusion(messages: &[Value]) -> Value {
-    let answer = messages.iter().find(|message| message["role"] == "tool");
-    let answer = answer.and_then(|answer| answer["content"].as_str()).unwrap_or_default();
-    let id: String = answer.chars().take_while(char::is_ascii_alphanumeric).collect();
     let whole = |line: &&str| line.contains("user-service-") && !line.contains('…');
+    let answers = messages.iter().rev().filter(|message| message["role"] == "tool");
+    let answer = answers
+        .filter_map(|answer| answer["content"].as_str())
+        .find(|text| text.lines().any(|line| whole(&line)))
+        .unwrap_or_default();
+    let id: String = answer.chars().take_while(char::is_ascii_alphanumeric).collect();
     let quote = answer.lines().find(whole).unwrap_or_default().trim();
     json!({
         "outcome": "root_cause", "summary": "It is slow.", "root_cause": "Its command is not in the image.",
@@ -224,8 +227,12 @@ fn prometheus() -> Router {
     let vector: Vec<Value> = (0..SERIES)
         .map(|number| json!({"metric": {"namespace": "prod-api", "pod": format!("p-{number}")}, "value": [1_795_244_000, "1"]}))
         .collect();
-    let matrix = json!({"status": "success", "data": {"resultType": "matrix", "result": matrix}}).to_string();
-    let vector = json!({"status": "success", "data": {"resultType": "vector", "result": vector}}).to_string();
+    // In Prometheus' own order: the type first.
+    let answer = |kind: &str, result: Vec<Value>| {
+        let result = Value::from(result);
+        format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":{result}}}}}"#)
+    };
+    let (matrix, vector) = (answer("matrix", matrix), answer("vector", vector));
     let both = Arc::new((matrix, vector));
     Router::new()
         .fallback(

@@ -79,8 +79,12 @@ pub(super) async fn first_round(scoped: &Scoped<'_>, workload: &Workload) -> Obj
             kind => namespaced_objects(scoped, kind, &workload.namespace).await,
         }
     };
-    let (mut objects, now, nodes) = tokio::join!(own, scoped.cluster_time(), scoped.list_shared());
-    objects.now = now;
+    let (mut objects, nodes) = join(own, scoped.list_shared()).await;
+    // A refusal says nothing of the time; then it is asked for.
+    objects.now = match nodes.as_ref().ok().and_then(|nodes| nodes.date) {
+        Some(date) => date,
+        None => scoped.cluster_time().await,
+    };
     objects.nodes = kept(nodes, "nodes", &mut objects.gaps);
     objects
 }

@@ -141,12 +141,13 @@ async fn container_logs(
         let query = LogQuery::tail(row.name.clone(), previous, sources.log_tail_lines);
         (previous, scoped.log(&row.namespace, &row.pod, &query).await)
     };
-    let current = read(false);
-    let answers = if row.restarts > 0 {
-        let (current, previous) = join(current, read(true)).await;
+    // Of a container that waits to be started again the kubelet gives the dead instance's log as the current one,
+    // and would give it once more as the one before.
+    let answers = if row.restarts > 0 && row.state != "waiting" {
+        let (current, previous) = join(read(false), read(true)).await;
         vec![current, previous]
     } else {
-        vec![current.await]
+        vec![read(false).await]
     };
     let (mut logs, mut gaps) = (Vec::new(), Vec::new());
     for (previous, answer) in answers {

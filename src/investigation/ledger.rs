@@ -23,8 +23,13 @@ const MAX_CALLS_KEPT: usize = 16;
 const STUCK_TURNS: usize = 3;
 /// An older answer is shown again with so many characters.
 const REPEATED_CHARS: usize = 600;
-/// Turns whose answers stay when the conversation is too long for every model.
+/// Turns whose answers always stand whole: what was asked last is what is thought about.
 const TURNS_KEPT_WHOLE: usize = 2;
+/// Older answers are shortened once they have so many bytes together. All of them at once and then none for a
+/// while: each change of what was said takes the provider's cache of the conversation with it.
+const OLD_ANSWER_BYTES: usize = 4 * 1024;
+/// What a shortened answer keeps, in whole lines.
+const SHORTENED_BYTES: usize = 300;
 /// Steps of a conversation without words, for providers that refuse empty ones.
 const SAID_NOTHING: &str = "(no answer)";
 
@@ -143,8 +148,8 @@ impl Ledger {
         let mut plan = Vec::with_capacity(calls.len());
         for call in calls {
             let key = (call.name.as_str(), canonical(&call.arguments));
-            let planned = if let Some((step, answer)) = self.answer_to(&key) {
-                Planned::Answered(repeated(step, answer))
+            let planned = if let Some((place, answer)) = self.answer_to(&key) {
+                Planned::Answered(repeated(place, answer, place < self.shortened()))
             } else if fresh.contains(&key) {
                 Planned::Answered(Answer::told(Kind::Left, "The same call stands in this turn already."))
             } else if fresh.len() >= MAX_CALLS_A_TURN {
@@ -161,14 +166,15 @@ impl Ledger {
         plan
     }
 
-    fn answer_to(&self, key: &(&str, String)) -> Option<(u32, &Answer)> {
-        self.steps.iter().find_map(|step| {
+    /// The place of the step that asked the same, and what it was told.
+    fn answer_to(&self, key: &(&str, String)) -> Option<(usize, &Answer)> {
+        self.steps.iter().enumerate().find_map(|(place, step)| {
             step.turn.calls.iter().zip(&step.answers).find_map(|(call, answer)| {
                 // What failed for want of time may be asked again; a refusal stays one.
                 let told = matches!(answer.kind, Kind::Observed)
                     || (answer.kind == Kind::Failed && answer.gap.is_none());
                 let same = told && call.name == key.0 && canonical(&call.arguments) == key.1;
-                same.then_some((step.number, answer))
+                same.then_some((place, answer))
             })
         })
     }
@@ -206,8 +212,23 @@ impl Ledger {
         gaps.into_values().collect()
     }
 
+    /// How many steps, from the first, have their answers shortened by now. It follows from the steps alone, so
+    /// that a run which goes on after a restart has the same conversation.
+    fn shortened(&self) -> usize {
+        let mut shortened = 0;
+        let mut bytes = 0;
+        for (place, step) in self.steps.iter().rev().skip(TURNS_KEPT_WHOLE).rev().enumerate() {
+            bytes += step.answers.iter().map(|answer| answer.text.len()).sum::<usize>();
+            if bytes > OLD_ANSWER_BYTES {
+                (shortened, bytes) = (place + 1, 0);
+            }
+        }
+        shortened
+    }
+
     /// The conversation. `squeezed`: older answers are left out, because no model holds them all.
     pub fn messages(&self, opening: &str, squeezed: bool) -> Vec<Message> {
+        let shortened = self.shortened();
         let mut messages = vec![Message::User(opening.to_owned())];
         for (place, step) in self.steps.iter().enumerate() {
             let mut turn = step.turn.clone();
@@ -220,34 +241,67 @@ impl Ledger {
                 messages.push(Message::User(step.told.clone()));
                 continue;
             }
-            let short = squeezed && place + TURNS_KEPT_WHOLE < self.steps.len();
-            messages.push(Message::Results(results(step, short)));
+            let shown = match place {
+                _ if squeezed && place + TURNS_KEPT_WHOLE < self.steps.len() => Shown::Not,
+                _ if place < shortened => Shown::Short,
+                _ => Shown::Whole,
+            };
+            messages.push(Message::Results(results(step, shown)));
         }
         messages
     }
 }
 
-fn results(step: &Step, short: bool) -> Vec<ToolResult> {
+/// How much of a step's answers a conversation shows.
+#[derive(Clone, Copy)]
+enum Shown {
+    Whole,
+    Short,
+    Not,
+}
+
+fn results(step: &Step, shown: Shown) -> Vec<ToolResult> {
     let each = step.turn.calls.iter().zip(&step.answers);
     each.map(|(call, answer)| ToolResult {
         call_id: call.id.clone(),
         name: call.name.clone(),
-        text: if short && !answer.evidence.is_empty() {
-            format!("{}: left out here for want of room; it can still be quoted.", answer.evidence)
-        } else {
-            answer.text.clone()
+        text: match shown {
+            Shown::Not if !answer.evidence.is_empty() => {
+                format!("{}: left out here for want of room; it can still be quoted.", answer.evidence)
+            }
+            Shown::Short if !answer.evidence.is_empty() => short(answer),
+            _ => answer.text.clone(),
         },
         is_error: answer.is_error(),
     })
     .collect()
 }
 
-fn repeated(step: u32, answer: &Answer) -> Answer {
-    let head: String = answer.text.chars().take(REPEATED_CHARS).collect();
+/// The first lines of an answer, with the way to see the others again.
+fn short(answer: &Answer) -> String {
+    let text = &answer.text;
+    let end = text.floor_char_boundary(SHORTENED_BYTES);
+    let end = text[..end].rfind('\n').unwrap_or(end);
+    let Some(close) = text.rfind("\n</data ").filter(|close| end < *close) else { return text.clone() };
+    let left = text[end..close].trim().lines().count();
+    let mark = text[close..].trim().lines().next().unwrap_or_default();
+    format!(
+        "{}\n{mark}\n({left} more lines are not repeated here; {} can still be quoted, and the same call shows it \
+         again.)",
+        &text[..end],
+        answer.evidence
+    )
+}
+
+/// An answer that is out of sight is given again whole, without asking anybody.
+fn repeated(place: usize, answer: &Answer, out_of_sight: bool) -> Answer {
+    let most = if out_of_sight { usize::MAX } else { REPEATED_CHARS };
+    let head: String = answer.text.chars().take(most).collect();
     let cut = if head.len() < answer.text.len() { " …" } else { "" };
     let what = if answer.evidence.is_empty() { "the answer" } else { answer.evidence.as_str() };
+    let turn = place + 1;
     let text =
-        format!("Asked in turn {step} already; {what} stands. Ask something else, or conclude.\n{head}{cut}");
+        format!("Asked in turn {turn} already; {what} stands. Ask something else, or conclude.\n{head}{cut}");
     Answer { kind: Kind::Repeated, evidence: answer.evidence.clone(), text, gap: None }
 }
 

@@ -10,7 +10,7 @@ use super::Span;
 const KIND: &str = "secret-data";
 
 static SECRET_KIND: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"\bkind\\?["']?\s*:\s*\\?["']?Secret(?:List)?\b"#).ok());
+    LazyLock::new(|| Regex::new(r#"(?-u:\b)kind\\?["']?\s*:\s*\\?["']?Secret(?:List)?(?-u:\b)"#).ok());
 static JSON_DATA: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"\\?"(?:data|stringData)\\?"\s*:\s*\{([^{}]*)\}"#).ok());
 static JSON_VALUE: LazyLock<Option<Regex>> =

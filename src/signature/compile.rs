@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cel::Program;
 use serde_saphyr::{Location, Spanned};
 
+use super::needs::{self, Needs};
 use super::scope::TABLES;
 use super::spec::{FixSpec, ObjectSpec, Spec};
 use super::template::{Piece, Template, compile};
@@ -44,6 +45,8 @@ pub struct Signature {
     /// It says what can be seen and knows no cause.
     pub catch_all: bool,
     pub(super) when: Arc<Program>,
+    /// What a row must show before `when` is worth running.
+    pub(super) needs: Arc<Needs>,
     pub(super) object: Option<Arc<[Template; 3]>>,
     pub(super) statement: Template,
     pub(super) evidence: Vec<Arc<Program>>,
@@ -113,6 +116,7 @@ impl Signature {
             explains: spec.explains.iter().map(|id| id.value.clone()).collect(),
             not: spec.not.clone(),
             catch_all: spec.catch_all,
+            needs: Arc::new(needs::of(when.expression())),
             when,
             object,
             statement,

@@ -3,15 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cel::objects::Key;
+use cel::common::types::{CelList, CelString};
+use cel::common::value::Val;
 use cel::{Context, Value};
 
 use super::answers::answers;
 use super::compile::Signature;
 use super::rank::{self, Candidate};
-use super::scope::{self, Row, TABLES};
+use super::scope::{Row, TABLES};
 use super::stack;
-use super::template::evaluate;
+use super::tables::Tables;
+use super::template::{evaluate, look};
 use super::wide::{self, View};
 use crate::facts::Facts;
 use crate::report::{Finding, Gap, NextStep, Role};
@@ -48,15 +50,13 @@ pub fn find(facts: &Facts, catalogue: &[Signature]) -> Found {
 }
 
 fn judge(facts: &Facts, catalogue: &[Signature]) -> Result<Found, String> {
-    let consequences = rank::consequences(catalogue);
     let mut gaps = BTreeMap::new();
     let ranked = if facts.parts.is_empty() {
-        rank::rank(candidates(facts, catalogue, &mut gaps)?, &consequences)
+        ranked(facts, catalogue, &mut gaps)?
     } else {
         let mut views = Vec::with_capacity(facts.parts.len());
         for part in &facts.parts {
-            let ranked = rank::rank(candidates(part, catalogue, &mut gaps)?, &consequences);
-            views.push(View { facts: part, ranked });
+            views.push(View { facts: part, ranked: ranked(part, catalogue, &mut gaps)? });
         }
         wide::join(views, &facts.workload)
     };
@@ -66,25 +66,29 @@ fn judge(facts: &Facts, catalogue: &[Signature]) -> Result<Found, String> {
     Ok(Found { findings: ranked.into_iter().map(|one| one.finding).collect(), gaps, explained })
 }
 
-fn candidates(
+fn ranked(
     facts: &Facts,
     catalogue: &[Signature],
     gaps: &mut BTreeMap<String, String>,
 ) -> Result<Vec<Candidate>, String> {
-    let root = scope::root(facts)?;
-    let mut judge = Judge { facts, root: &root, candidates: Vec::new(), gaps };
+    let tables = Tables::new(facts)?;
+    let root = tables.context();
+    let mut judge = Judge { facts, tables: &tables, root: &root, candidates: Vec::new(), gaps };
     for table in TABLES {
         let signatures: Vec<&Signature> = catalogue.iter().filter(|known| known.over == *table).collect();
         if !signatures.is_empty() {
             judge.table(table, &signatures);
         }
     }
-    Ok(judge.candidates)
+    let candidates = judge.candidates;
+    let consequences = rank::consequences(catalogue, &candidates);
+    Ok(rank::rank(candidates, &consequences))
 }
 
 struct Judge<'f, 'r> {
     facts: &'f Facts,
-    root: &'r Context<'static, 'static>,
+    tables: &'r Tables<'f>,
+    root: &'r Context<'r, 'r>,
     candidates: Vec<Candidate>,
     /// What → why: one gap per signature and part, not one per row.
     gaps: &'r mut BTreeMap<String, String>,
@@ -95,31 +99,29 @@ type Groups<'t> = Vec<(ObjectRef, Vec<&'t Row>)>;
 
 impl Judge<'_, '_> {
     fn table(&mut self, table: &str, signatures: &[&Signature]) {
-        let rows = match scope::rows(self.facts, table) {
-            Ok(mut rows) => {
-                rows.sort_by_key(|row| (row.age_seconds, !row.failing));
-                if rows.len() > MAX_ROWS {
-                    let why = format!("{} rows, the {MAX_ROWS} most telling were judged", rows.len());
-                    self.gaps.insert(format!("signatures over {table}"), why);
-                    rows.truncate(MAX_ROWS);
-                }
-                rows
-            }
-            Err(why) => {
-                self.gaps.insert(format!("signatures over {table}"), why);
-                return;
-            }
-        };
+        let mut rows: Vec<&Row> = self.tables.rows(table).iter().collect();
+        rows.sort_by_key(|row| (row.age_seconds, !row.failing));
+        if rows.len() > MAX_ROWS {
+            let why = format!("{} rows, the {MAX_ROWS} most telling were judged", rows.len());
+            self.gaps.insert(format!("signatures over {table}"), why);
+            rows.truncate(MAX_ROWS);
+        }
         let mut groups: Vec<Groups> = signatures.iter().map(|_| Vec::new()).collect();
-        for row in &rows {
-            let mut here = self.root.new_inner_scope();
-            if let Err(why) = scope::bind(&mut here, self.facts, row) {
-                self.gaps.insert(format!("a row of {table}"), why);
-                continue;
-            }
+        for row in rows {
+            // Most rows show nothing that any signature needs, and are never bound.
+            let mut scope = None;
             for (signature, groups) in signatures.iter().zip(&mut groups) {
-                if self.matches(signature, &here)
-                    && let Some(object) = self.object(signature, &here)
+                if !signature.needs.allow(&row.fields, self.tables) {
+                    debug_assert!(
+                        !self.is_true(signature, row),
+                        "{} was ruled out and is true",
+                        signature.id
+                    );
+                    continue;
+                }
+                let here = scope.get_or_insert_with(|| self.tables.bind(self.root, row));
+                if self.matches(signature, here)
+                    && let Some(object) = self.object(signature, here)
                 {
                     add(groups, object, row);
                 }
@@ -130,6 +132,11 @@ impl Judge<'_, '_> {
                 self.conclude(signature, object, &rows);
             }
         }
+    }
+
+    /// What the interpreter says of a row that was ruled out.
+    fn is_true(&self, signature: &Signature, row: &Row) -> bool {
+        evaluate(&signature.when, &self.tables.bind(self.root, row)) == Ok(Value::Bool(true))
     }
 
     fn matches(&mut self, signature: &Signature, here: &Context<'_, '_>) -> bool {
@@ -170,11 +177,7 @@ impl Judge<'_, '_> {
         let unhealthy: BTreeSet<&str> =
             self.facts.pods.iter().filter(|pod| !pod.healthy).map(|pod| pod.name.as_str()).collect();
         let pods: BTreeSet<String> = rows.iter().flat_map(|row| row.pods.iter().cloned()).collect();
-        let mut here = self.root.new_inner_scope();
-        if let Err(why) = scope::bind(&mut here, self.facts, first) {
-            self.gap(signature, "statement", why);
-            return;
-        }
+        let mut here = self.tables.bind(self.root, first);
         here.add_variable_from_value("pods", pods.iter().cloned().collect::<Vec<String>>());
         let statement = match signature.statement.render(&here) {
             Ok(statement) => statement,
@@ -223,15 +226,15 @@ impl Judge<'_, '_> {
     fn quotes(&mut self, signature: &Signature, rows: &[&Row]) -> Vec<(String, String)> {
         let mut quotes = Vec::new();
         for row in rows.iter().take(MAX_QUOTED_ROWS) {
-            let mut here = self.root.new_inner_scope();
-            if scope::bind(&mut here, self.facts, row).is_err() {
-                continue;
-            }
+            let mut here = self.tables.bind(self.root, row);
             here.add_variable_from_value("pods", row.pods.clone());
             for program in &signature.evidence {
-                match evaluate(program, &here) {
-                    Ok(value) => collect(&value, &mut quotes),
-                    Err(why) => self.gap(signature, "evidence", why),
+                let looked = look(program, &here, |value| {
+                    collect(value, &mut quotes);
+                    Ok(())
+                });
+                if let Err(why) = looked {
+                    self.gap(signature, "evidence", why);
                 }
             }
         }
@@ -275,22 +278,28 @@ fn add<'t>(groups: &mut Groups<'t>, object: ObjectRef, row: &'t Row) {
     }
 }
 
-/// A row is a map with `evidence` and `quote`; rows without either (a log that was not read) prove nothing.
-fn collect(value: &Value, quotes: &mut Vec<(String, String)>) {
-    match value {
-        Value::List(items) => items.iter().for_each(|item| collect(item, quotes)),
-        Value::Map(map) => {
-            let text = |name: &str| match map.map.get(&Key::from(name)) {
-                Some(Value::String(text)) if !text.is_empty() => Some(text.to_string()),
-                _ => None,
-            };
-            if let (Some(id), Some(quote)) = (text("evidence"), text("quote")) {
-                let quote = (id, quote);
-                if quotes.len() < MAX_QUOTES && !quotes.contains(&quote) {
-                    quotes.push(quote);
-                }
-            }
+/// Rows, or lists of rows; those without evidence or quote (a log that was not read) prove nothing.
+fn collect(value: &dyn Val, quotes: &mut Vec<(String, String)>) {
+    if let Some((id, quote)) = evidence_of(value) {
+        let quote = (id, quote);
+        if quotes.len() < MAX_QUOTES && !quotes.contains(&quote) {
+            quotes.push(quote);
         }
-        _ => {}
+    } else if value.downcast_ref::<CelList<'_>>().is_some()
+        && let Some(items) = value.as_iterable()
+    {
+        let mut items = items.iter();
+        while let Some(item) = items.next() {
+            collect(item, quotes);
+        }
     }
+}
+
+fn evidence_of(value: &dyn Val) -> Option<(String, String)> {
+    let text = |field: &'static str| {
+        let value = value.as_indexer()?.get(&CelString::from(field)).ok()?;
+        let text = value.downcast_ref::<CelString<'_>>()?.inner().to_owned();
+        (!text.is_empty()).then_some(text)
+    };
+    Some((text("evidence")?, text("quote")?))
 }

@@ -7,10 +7,13 @@ mod compile;
 mod find;
 mod functions;
 mod lint;
+mod needs;
 mod rank;
+mod row;
 mod scope;
 mod spec;
 mod stack;
+mod tables;
 mod template;
 #[cfg(test)]
 mod tests;

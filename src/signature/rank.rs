@@ -29,16 +29,23 @@ pub(super) struct Candidate {
     pub containers: BTreeSet<(String, String)>,
 }
 
-/// Signature id → every id it explains, through chains as well.
+/// Id of a signature that matched → every id it explains, through chains as well.
 pub(super) type Consequences = BTreeMap<String, BTreeSet<String>>;
 
-pub(super) fn consequences(catalogue: &[Signature]) -> Consequences {
+/// Of the signatures that matched alone: the catalogue is large, and most facts match little of it.
+pub(super) fn consequences(catalogue: &[Signature], matched: &[Candidate]) -> Consequences {
+    let mut closure = Consequences::new();
+    if matched.is_empty() {
+        return closure;
+    }
     let direct: BTreeMap<&str, &Vec<String>> =
         catalogue.iter().map(|known| (known.id.as_str(), &known.explains)).collect();
-    let mut closure = Consequences::new();
-    for id in direct.keys() {
+    for id in matched.iter().map(|one| one.finding.signature.as_str()) {
+        if closure.contains_key(id) {
+            continue;
+        }
         let mut reached: BTreeSet<String> = BTreeSet::new();
-        let mut open = vec![*id];
+        let mut open = vec![id];
         while let Some(next) = open.pop() {
             for consequence in direct.get(next).into_iter().flat_map(|ids| ids.iter()) {
                 if reached.insert(consequence.clone()) {
@@ -46,7 +53,7 @@ pub(super) fn consequences(catalogue: &[Signature]) -> Consequences {
                 }
             }
         }
-        closure.insert((*id).to_owned(), reached);
+        closure.insert(id.to_owned(), reached);
     }
     closure
 }

@@ -4,7 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use cel::{Context, Program, Value};
+use cel::common::value::Val;
+use cel::{Context, ExecutionError, Program, Value};
 
 use super::functions::environment;
 
@@ -47,7 +48,17 @@ pub(super) fn compile(source: &str) -> Result<Program, String> {
 
 /// Runs a program; a panic inside the interpreter is an error like any other.
 pub(super) fn evaluate(program: &Program, context: &Context<'_, '_>) -> Result<Value, String> {
-    match catch_unwind(AssertUnwindSafe(|| program.execute(context))) {
+    look(program, context, |value| Value::try_from(value))
+}
+
+/// The same, with a look at the value instead of a copy.
+pub(super) fn look<T>(
+    program: &Program,
+    context: &Context<'_, '_>,
+    mut at: impl FnMut(&dyn Val) -> Result<T, ExecutionError>,
+) -> Result<T, String> {
+    let run = || Value::resolve_val(program.expression(), context).and_then(|value| at(value.as_ref()));
+    match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(fault)) => Err(one_line(&fault.to_string())),
         Err(_) => Err("the interpreter gave up".to_owned()),

@@ -81,7 +81,7 @@ impl PastInvestigations {
             name: "past_investigations".to_owned(),
             description: "What earlier investigations found here, newest first. Default: of this workload."
                 .to_owned(),
-            parameters: json!({"type": "object", "additionalProperties": false, "properties": {
+            parameters: json!({"type": "object", "properties": {
                 "workload": {"type": "string", "description": "checkout or Deployment/checkout"},
                 "cause": {"type": "string", "description": "id, such as secret-missing"},
                 "text": {"type": "string", "description": "words of summary or alert"},

@@ -44,7 +44,7 @@ impl RunbookRead {
             description:
                 "Full text of the chosen runbook, or of another by name, in parts; names of those that fit."
                     .to_owned(),
-            parameters: json!({"type": "object", "additionalProperties": false, "properties": {
+            parameters: json!({"type": "object", "properties": {
                 "name": {"type": "string", "description": "default: the chosen one"},
                 "part": {"type": "integer", "description": "1 is the first"}}}),
         };

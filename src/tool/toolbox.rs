@@ -2,6 +2,7 @@
 //! inert and bounded. A call that does not fit is told what would; no call runs longer than its deadline,
 //! and none can widen what is allowed.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -169,9 +170,9 @@ fn plain_name(name: &str) -> String {
 
 fn taken(found: &Found) -> Outcome {
     let digest = bounded(&found.digest, DIGEST_BYTES);
-    let mut full = found.full.clone();
+    let mut full = Cow::Borrowed(found.full.as_str());
     if !full.contains(found.digest.as_str()) {
-        full = format!("{digest}\n\n{full}");
+        full = Cow::Owned(format!("{digest}\n\n{full}"));
     }
     Outcome {
         status: Status::Ok,

@@ -75,6 +75,10 @@ fn everything(kind: &str, name: &str) -> Vec<(String, String)> {
     ]
 }
 
+/// By the word of its fences, what a run was told with a canary in it: answers are shortened when they are old, and a
+/// model may remember them all the same.
+static HEARD: Mutex<BTreeMap<String, Vec<(String, String)>>> = Mutex::new(BTreeMap::new());
+
 /// Calls everything, four at a time, then writes all that it heard into its conclusion.
 fn gossip(_: usize, request: &Value) -> Said {
     let heard = told(request);
@@ -85,18 +89,22 @@ fn gossip(_: usize, request: &Value) -> Said {
     let kind = words.next().unwrap();
     let name = words.next().unwrap().rsplit('/').next().unwrap();
     let next: Vec<_> = everything(kind, name).into_iter().skip(heard.len()).take(4).collect();
+    let run = case.lines().find(|line| line.starts_with("<data ")).unwrap().to_owned();
+    let mut all = HEARD.lock().unwrap();
+    let lines = all.entry(run).or_default();
+    for (id, text) in heard.iter().filter(|(id, _)| !id.is_empty()) {
+        for line in text.lines().filter(|line| line.contains("canary")) {
+            let line = ((*id).to_owned(), line.to_owned());
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
     if !next.is_empty() && !request["tool_choice"].is_object() {
         return Said::Calls(next);
     }
-    let lines: Vec<(&str, &str)> = heard
-        .iter()
-        .filter(|(id, _)| !id.is_empty())
-        .flat_map(|(id, text)| {
-            text.lines().filter(|line| line.contains("canary")).map(move |line| (*id, line))
-        })
-        .collect();
     let said = |from: usize, count: usize| {
-        lines.iter().skip(from).take(count).map(|(_, line)| *line).collect::<Vec<_>>().join(" ")
+        lines.iter().skip(from).take(count).map(|(_, line)| line.as_str()).collect::<Vec<_>>().join(" ")
     };
     let evidence: Vec<Value> =
         lines.iter().take(12).map(|(id, line)| json!({"id": id, "quote": line.trim()})).collect();

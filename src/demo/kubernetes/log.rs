@@ -27,7 +27,12 @@ fn read(
     let pod = pods.item(namespace, name).ok_or_else(|| status::not_found(pods, name))?;
     let container = container(pod, name, query.value("container"))?;
     let which = if query.is_set("previous") { "previous" } else { "current" };
-    let Some((code, recorded)) = cluster.log(namespace, name, &container, which) else {
+    // A container that waits to be started again has no log but the dead instance's.
+    let dead = || match which {
+        "current" if is_waiting(pod, &container) => cluster.log(namespace, name, &container, "previous"),
+        _ => None,
+    };
+    let Some((code, recorded)) = cluster.log(namespace, name, &container, which).or_else(dead) else {
         let message =
             format!("the recording holds no {which} log of container \"{container}\" in pod \"{name}\"");
         return Err(status::bad_request(&message));
@@ -48,6 +53,12 @@ fn read(
     // Like the kubelet: the tail is chosen first, then reading stops at the limit, even within a line.
     body.truncate(limit.unwrap_or(usize::MAX));
     Ok(Answer { status: 200, content_type: "text/plain".to_owned(), body })
+}
+
+fn is_waiting(pod: &Value, container: &str) -> bool {
+    let statuses = ["containerStatuses", "initContainerStatuses"].map(|field| &pod["status"][field]);
+    let mut all = statuses.into_iter().filter_map(Value::as_array).flatten();
+    all.any(|status| status["name"] == container && status["state"]["waiting"].is_object())
 }
 
 fn since(query: &Query, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Answer> {

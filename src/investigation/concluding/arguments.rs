@@ -13,30 +13,31 @@ pub const CONCLUDE: &str = "conclude";
 /// What the tool takes.
 pub fn schema() -> ToolSchema {
     let text = |about: &str| json!({"type": "string", "description": about});
+    let plain = json!({"type": "string"});
     let quotes = json!({"type": "array", "items": {"type": "object",
-        "properties": {"id": text("E7"), "quote": text("verbatim")}, "required": ["id", "quote"]}});
+        "properties": {"id": text("E7"), "quote": plain}, "required": ["id", "quote"]}});
     ToolSchema {
         name: CONCLUDE.to_owned(),
         description:
-            "End the investigation. Every quote is checked verbatim against the observation it names; \
-                      a cause without a quote that holds is struck."
+            "End the investigation. Each quote must stand verbatim in the observation it names; a cause \
+                      without one is struck."
                 .to_owned(),
         parameters: json!({
             "type": "object",
             "properties": {
                 "outcome": {"type": "string", "enum": ["root_cause", "inconclusive", "not_an_incident"]},
-                "summary": text("for the engineer on call: what broke, why, how far it reaches; 3 sentences"),
+                "summary": text("what broke, why, how far it reaches; 3 sentences"),
                 "root_cause": text("one sentence: mechanism, not symptom"),
                 "category": {"type": "string", "enum":
                     ["code", "configuration", "image", "resources", "dependency", "platform", "external"]},
-                "object": {"type": "object", "description": "the object at fault", "properties":
-                    {"kind": text(""), "namespace": text(""), "name": text("")}, "required": ["kind", "name"]},
+                "object": {"type": "object", "properties":
+                    {"kind": plain, "namespace": plain, "name": plain}, "required": ["kind", "name"]},
                 "evidence": quotes,
                 "ruled_out": {"type": "array", "items": {"type": "object",
-                    "properties": {"statement": text(""), "evidence": quotes}, "required": ["statement", "evidence"]}},
+                    "properties": {"statement": plain, "evidence": quotes}, "required": ["statement", "evidence"]}},
                 "impact": text("who notices what"),
                 "next_steps": {"type": "array", "items": {"type": "object", "properties":
-                    {"text": text(""), "command": text("one kubectl command or empty"),
+                    {"text": plain, "command": text("one kubectl command"),
                      "risk": {"type": "string", "enum": ["none", "low", "high"]}}, "required": ["text"]}}
             },
             "required": ["outcome", "summary", "evidence"]

@@ -84,6 +84,16 @@ fn tokens_are_known_by_their_prefix() {
     }
 }
 
+/// The words' borders are ASCII's, so that text beyond it is read as fast as any; see `rules::rule`.
+#[test]
+fn a_token_right_behind_a_letter_beyond_ascii_is_found() {
+    let token = format!("{}{}", concat!("gh", "p_"), &BODY[..36]);
+    for text in [format!("clé{token}é"), format!("鍵{token}"), format!("… × – {token} …")] {
+        assert_redacted(&text, &token);
+    }
+    assert_redacted("größe=ok, naïve Authorization: Bearer q9Zr7Kp2Lm4Tn8Vw", "q9Zr7Kp2Lm4Tn8Vw");
+}
+
 #[test]
 fn webhook_addresses_keep_their_host() {
     let secret = "T0123ABCD/B0123ABCD/aB3dE5fG7hJ9kL1mN2pQ4rS6";

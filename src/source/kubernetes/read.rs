@@ -34,6 +34,8 @@ pub(super) const JSON: &str = "application/json";
 #[derive(Debug, Clone)]
 pub struct Answer<T> {
     pub value: T,
+    /// The cluster's clock when it answered, where it said.
+    pub date: Option<DateTime<Utc>>,
     /// `GET /api/v1/namespaces/shop/pods?labelSelector=app%3Dcatalog`
     pub query: String,
     pub milliseconds: u64,
@@ -41,7 +43,7 @@ pub struct Answer<T> {
 
 impl<T> Answer<T> {
     fn map<U>(self, f: impl FnOnce(T) -> U) -> Answer<U> {
-        Answer { value: f(self.value), query: self.query, milliseconds: self.milliseconds }
+        Answer { value: f(self.value), date: self.date, query: self.query, milliseconds: self.milliseconds }
     }
 }
 
@@ -96,6 +98,12 @@ pub(super) struct Raw {
     pub(super) milliseconds: u64,
 }
 
+impl Raw {
+    pub(super) fn answer<T>(self, value: T) -> Answer<T> {
+        Answer { value, date: self.date, query: self.query, milliseconds: self.milliseconds }
+    }
+}
+
 #[derive(Deserialize)]
 struct List<K> {
     #[serde(default)]
@@ -125,7 +133,7 @@ impl Client {
         let path = path::of::<K>(namespace, path::segment(name)?)?;
         let raw = self.send(&path, &[], JSON).await?;
         let value = parse(&raw)?;
-        Ok(Answer { value, query: raw.query, milliseconds: raw.milliseconds })
+        Ok(raw.answer(value))
     }
 
     /// Objects of a kind, page by page up to a hard cap. `namespace` "" lists the whole cluster.
@@ -175,20 +183,20 @@ impl Client {
         {
             value.truncate(last + 1);
         }
-        Ok(Answer { value, query: raw.query, milliseconds: raw.milliseconds })
+        Ok(raw.answer(value))
     }
 
     /// The API server's own checks, one `[+]name ok` or `[-]name failed` a line. Failing checks answer
     /// with 500, which is an answer here.
     pub async fn readyz(&self) -> Result<Answer<String>, Error> {
         match self.send("/readyz", &[("verbose", "true")], "*/*").await {
-            Ok(raw) => Ok(Answer {
-                value: String::from_utf8_lossy(&raw.body).into_owned(),
-                query: raw.query,
-                milliseconds: raw.milliseconds,
-            }),
+            Ok(raw) => {
+                let value = String::from_utf8_lossy(&raw.body).into_owned();
+                Ok(raw.answer(value))
+            }
             Err(Error::Unavailable(text)) if text.contains("[-]") => {
-                Ok(Answer { value: text, query: "GET /readyz?verbose=true".to_owned(), milliseconds: 0 })
+                let query = "GET /readyz?verbose=true".to_owned();
+                Ok(Answer { value: text, date: None, query, milliseconds: 0 })
             }
             Err(error) => Err(error),
         }
@@ -203,10 +211,11 @@ impl Client {
         }
         let raw = self.send("/version", &[], JSON).await?;
         let version: Version = parse(&raw)?;
-        Ok(Answer { value: version.git_version, query: raw.query, milliseconds: raw.milliseconds })
+        Ok(raw.answer(version.git_version))
     }
 
-    /// The cluster's own clock, which event ages are judged by; ours where it does not say.
+    /// The cluster's own clock, which event ages are judged by; ours where it does not say. Answers to other
+    /// questions tell it as well.
     pub async fn cluster_time(&self) -> DateTime<Utc> {
         let answered = self.send("/version", &[], JSON).await.ok().and_then(|raw| raw.date);
         answered.unwrap_or_else(Utc::now)
@@ -220,7 +229,7 @@ impl Client {
     ) -> Result<Answer<Listing<K>>, Error> {
         let page = PAGE.to_string();
         let (mut items, mut next) = (Vec::new(), None::<String>);
-        let (mut first_query, mut milliseconds) = (String::new(), 0);
+        let (mut first_query, mut milliseconds, mut date) = (String::new(), 0, None);
         for _page in 0..MAX_PAGES {
             let mut parameters = Vec::new();
             if !query.labels.is_empty() {
@@ -240,6 +249,7 @@ impl Client {
                 Err(error) => return Err(error),
             };
             milliseconds += raw.milliseconds;
+            date = raw.date.or(date);
             let list: List<K> = parse(&raw)?;
             if first_query.is_empty() {
                 first_query = raw.query;
@@ -252,7 +262,7 @@ impl Client {
         }
         items.truncate(MAX_ITEMS);
         let value = Listing { items, truncated: next.is_some() };
-        Ok(Answer { value, query: first_query, milliseconds })
+        Ok(Answer { value, date, query: first_query, milliseconds })
     }
 
     /// The one place where a request leaves: checked, GET, bounded in time and size.

@@ -168,7 +168,7 @@ impl<'a> Scoped<'a> {
         let known = self.client.get::<Service>(namespace, service).await;
         if let Err(Error::NotFound) = known {
             let query = format!("GET /api/v1/namespaces/{namespace}/services/{service}");
-            return Ok(Answer { value: None, query, milliseconds: 0 });
+            return Ok(Answer { value: None, date: None, query, milliseconds: 0 });
         }
         known?;
         let query = ListQuery::labels(format!("kubernetes.io/service-name={service}"));
@@ -179,7 +179,12 @@ impl<'a> Scoped<'a> {
             .flat_map(|endpoint| endpoint.addresses.iter().map(String::as_str))
             .collect();
         let count = i64::try_from(ready.len()).unwrap_or(i64::MAX);
-        Ok(Answer { value: Some(count), query: slices.query, milliseconds: slices.milliseconds })
+        Ok(Answer {
+            value: Some(count),
+            date: slices.date,
+            query: slices.query,
+            milliseconds: slices.milliseconds,
+        })
     }
 
     pub async fn names<K>(&self, namespace: &str) -> Result<Answer<Vec<String>>, Error>
@@ -230,7 +235,7 @@ impl<'a> Scoped<'a> {
             total.host_ports.extend(one.host_ports);
             total.pods += 1;
         }
-        Ok(Answer { value: sums, query: answer.query, milliseconds: answer.milliseconds })
+        Ok(Answer { value: sums, date: answer.date, query: answer.query, milliseconds: answer.milliseconds })
     }
 
     pub(super) fn admit(&self, namespace: &str, what: &str) -> Result<(), Error> {

@@ -59,7 +59,7 @@ impl Scoped<'_> {
         let path = path::build(&kind.prefix(), kind.plural, namespace, path::segment(name)?)?;
         let raw = self.client().send(&path, &[], JSON).await?;
         let value = parse(&raw)?;
-        Ok(Answer { value, query: raw.query, milliseconds: raw.milliseconds })
+        Ok(raw.answer(value))
     }
 
     /// Objects of a kind as JSON; "" lists all namespaces, which needs the scope `Cluster`.
@@ -105,7 +105,7 @@ impl Scoped<'_> {
         list.items.truncate(MAX_OBJECTS);
         let more = cut || list.metadata.next.is_some_and(|token| !token.is_empty());
         let value = Page { items: list.items, more, remaining: list.metadata.remaining_item_count };
-        Ok(Answer { value, query: raw.query, milliseconds: raw.milliseconds })
+        Ok(raw.answer(value))
     }
 
     /// The namespace of the path, once the scope lets it through.

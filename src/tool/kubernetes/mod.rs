@@ -116,7 +116,10 @@ impl Question {
         ToolSchema {
             name: name.to_owned(),
             description: description.to_owned(),
-            parameters: json!({"type": "object", "properties": properties, "required": required}),
+            parameters: match required.as_array().is_some_and(Vec::is_empty) {
+                true => json!({"type": "object", "properties": properties}),
+                false => json!({"type": "object", "properties": properties, "required": required}),
+            },
         }
     }
 }

@@ -79,7 +79,7 @@ impl<'a> Reach<'a> {
         };
         let Page { items, more, remaining } = answer.value;
         let value = Page { items: items.into_iter().map(screened).collect(), more, remaining };
-        Ok(Answer { value, query: answer.query, milliseconds: answer.milliseconds })
+        Ok(Answer { value, date: answer.date, query: answer.query, milliseconds: answer.milliseconds })
     }
 
     /// A name that is not there is often nearly one that is.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
-use regex::{Captures, Regex};
+use regex::Regex;
 
 use super::super::request::count;
 use crate::source::loki::{Found, StreamLine};
@@ -17,13 +17,15 @@ const MAX_LINE_CHARS: usize = 300;
 /// Longest part of a line that decides its template.
 const MAX_MASKED_CHARS: usize = 1000;
 
-/// What varies between lines that say the same, the longest first.
+/// What varies between lines that say the same, the longest first. ASCII's borders and digits: with Unicode's, a
+/// letter beyond ASCII makes the search many times slower.
 const VARIES: &str = concat!(
-    r"(?P<time>\b\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)",
-    r"|(?P<uuid>\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b)",
-    r"|(?P<ip>\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b)",
-    r"|(?P<hex>\b0x[0-9a-fA-F]+\b|\b[0-9a-f]*[0-9][0-9a-f]*[a-f][0-9a-f]{6,}\b|\b[0-9a-f]*[a-f][0-9a-f]*[0-9][0-9a-f]{6,}\b)",
-    r"|(?P<n>\d+(?:\.\d+)?)"
+    r"(?-u:\b)[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?",
+    r"|(?-u:\b)[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(?-u:\b)",
+    r"|(?-u:\b)[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?-u:\b)",
+    r"|(?-u:\b)0x[0-9a-fA-F]+(?-u:\b)|(?-u:\b)[0-9a-f]*[0-9][0-9a-f]*[a-f][0-9a-f]{6,}(?-u:\b)",
+    r"|(?-u:\b)[0-9a-f]*[a-f][0-9a-f]*[0-9][0-9a-f]{6,}(?-u:\b)",
+    r"|[0-9]+(?:\.[0-9]+)?"
 );
 
 /// Words of a line that tells of trouble.
@@ -36,11 +38,26 @@ static PATTERNS: LazyLock<Option<(Regex, Regex)>> =
 pub fn template(line: &str) -> String {
     let end = line.char_indices().nth(MAX_MASKED_CHARS).map_or(line.len(), |(at, _)| at);
     let Some((varies, _)) = PATTERNS.as_ref() else { return line[..end].to_owned() };
-    let name = |found: &Captures<'_>| {
-        let kind = ["time", "uuid", "ip", "hex"].into_iter().find(|kind| found.name(kind).is_some());
-        format!("<{}>", kind.unwrap_or("n"))
-    };
-    varies.replace_all(&line[..end], name).into_owned()
+    let (mut text, mut kept) = (String::with_capacity(end), 0);
+    for found in varies.find_iter(&line[..end]) {
+        text.push_str(&line[kept..found.start()]);
+        text.push_str(kind(found.as_str()));
+        kept = found.end();
+    }
+    text.push_str(&line[kept..end]);
+    text
+}
+
+/// Which of the things that vary this is; each has a sign that the others lack.
+fn kind(found: &str) -> &'static str {
+    let has = |sign: char| found.contains(sign);
+    match found.matches('.').count() {
+        _ if has(':') => "<time>",
+        _ if has('-') => "<uuid>",
+        3 => "<ip>",
+        _ if found.bytes().any(|b| b.is_ascii_alphabetic()) => "<hex>",
+        _ => "<n>",
+    }
 }
 
 fn is_trouble(line: &str) -> bool {

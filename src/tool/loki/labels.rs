@@ -33,7 +33,7 @@ impl Labels {
         let schema = ToolSchema {
             name: "loki_labels".to_owned(),
             description: "Labels of log streams; with label, its values.".to_owned(),
-            parameters: json!({"type": "object", "additionalProperties": false, "properties": {
+            parameters: json!({"type": "object", "properties": {
                 "label": {"type": "string"},
                 "begins": {"type": "string", "description": "only values that begin so"}}}),
         };

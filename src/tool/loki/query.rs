@@ -53,7 +53,7 @@ impl Query {
             description:
                 "Log lines, repeated ones collapsed, trouble first. Default: 30 minutes around the onset."
                     .to_owned(),
-            parameters: json!({"type": "object", "additionalProperties": false, "properties": {
+            parameters: json!({"type": "object", "properties": {
                 "namespace": {"type": "string"},
                 "pod": {"type": "string", "description": "name, or its beginning: checkout-*"},
                 "container": {"type": "string"},

@@ -44,7 +44,7 @@ impl Metrics {
             description:
                 "Names of metrics that match; or the labels of one metric; or the values of one label."
                     .to_owned(),
-            parameters: json!({"type": "object", "additionalProperties": false, "properties": {
+            parameters: json!({"type": "object", "properties": {
                 "match": {"type": "string", "description": "part of a name, glob or regex: restarts, kube_pod_*"},
                 "metric": {"type": "string", "description": "its labels and type"},
                 "label": {"type": "string", "description": "with metric: all values of this label"}}}),

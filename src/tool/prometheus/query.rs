@@ -39,8 +39,8 @@ impl Instant {
             name: "prometheus_query".to_owned(),
             description: "PromQL at one time. Highest values first. Other namespaces are not read."
                 .to_owned(),
-            parameters: json!({"type": "object", "additionalProperties": false, "required": ["query"], "properties": {
-                "query": {"type": "string", "description": "PromQL"},
+            parameters: json!({"type": "object", "required": ["query"], "properties": {
+                "query": {"type": "string"},
                 "time": {"type": "string", "description": "RFC 3339, now (default), onset, onset-15m"}}}),
         };
         Self { client, schema }
@@ -104,8 +104,8 @@ impl Range {
             description: "PromQL over a window: per series levels, changes and gaps; the most moved first. \
                           Default: 30 minutes around the onset."
                 .to_owned(),
-            parameters: json!({"type": "object", "additionalProperties": false, "required": ["query"], "properties": {
-                "query": {"type": "string", "description": "PromQL"},
+            parameters: json!({"type": "object", "required": ["query"], "properties": {
+                "query": {"type": "string"},
                 "minutes": {"type": "integer", "description": "before and after the onset"},
                 "start": {"type": "string", "description": "instead of minutes: RFC 3339, onset-15m, now-1h"},
                 "end": {"type": "string"},

@@ -41,8 +41,8 @@ impl AlertRule {
                 "An alert's own rule: expression, for, labels, who fires, and the recent value of what \
                           it compares."
                     .to_owned(),
-            parameters: json!({"type": "object", "additionalProperties": false, "required": ["alert"], "properties": {
-                "alert": {"type": "string", "description": "alertname"}}}),
+            parameters: json!({"type": "object", "required": ["alert"], "properties": {
+                "alert": {"type": "string"}}}),
         };
         Self { client, schema }
     }

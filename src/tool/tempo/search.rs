@@ -45,7 +45,7 @@ impl Search {
             name: "tempo_search".to_owned(),
             description: "Traces by service, failure or duration. Default: 30 minutes around the onset."
                 .to_owned(),
-            parameters: json!({"type": "object", "additionalProperties": false, "properties": {
+            parameters: json!({"type": "object", "properties": {
                 "service": {"type": "string", "description": "service.name"},
                 "span": {"type": "string", "description": "name of a span"},
                 "failed": {"type": "boolean"},

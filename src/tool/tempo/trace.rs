@@ -28,8 +28,8 @@ impl Trace {
         let schema = ToolSchema {
             name: "tempo_trace".to_owned(),
             description: "One trace as a tree of its failing and slowest spans.".to_owned(),
-            parameters: json!({"type": "object", "additionalProperties": false, "required": ["id"], "properties": {
-                "id": {"type": "string", "description": "trace id, hexadecimal"}}}),
+            parameters: json!({"type": "object", "required": ["id"], "properties": {
+                "id": {"type": "string"}}}),
         };
         Self { client, schema }
     }
