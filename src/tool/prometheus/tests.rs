@@ -282,7 +282,6 @@ async fn schemas_are_small_and_name_what_they_take() {
         .iter()
         .map(|tool| {
             let schema = tool.schema();
-            assert_eq!(schema.parameters["additionalProperties"], json!(false));
             schema.name.len() + schema.description.len() + schema.parameters.to_string().len()
         })
         .sum();
