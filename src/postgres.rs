@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -132,10 +133,28 @@ pub async fn connect(options: PgConnectOptions, max_connections: u32) -> anyhow:
 /// # Errors
 /// When a migration fails or a lock is not had in time.
 pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
-    sqlx::migrate!("./migrations")
-        .run(pool)
-        .await
-        .context("the database schema could not be brought up to date")
+    let until = Instant::now() + START_TIMEOUT;
+    loop {
+        match sqlx::migrate!("./migrations").run(pool).await {
+            Ok(()) => return Ok(()),
+            // A busy server is slow to answer a start, too; giving up would only start us anew.
+            Err(error) if is_no_connection(&error) && Instant::now() < until => {
+                tracing::warn!(%error, "waiting for Postgres");
+                tokio::time::sleep(START_PAUSE).await;
+            }
+            Err(error) => {
+                return Err(error).context("the database schema could not be brought up to date");
+            }
+        }
+    }
+}
+
+fn is_no_connection(error: &MigrateError) -> bool {
+    let cause = match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
+        _ => return false,
+    };
+    matches!(cause, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_))
 }
 
 /// Tells all replicas that there is work. Outside of any transaction: a NOTIFY takes a lock over all of

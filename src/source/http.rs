@@ -1,12 +1,14 @@
 //! What the plain HTTP sources share: one GET with a deadline and a bound on the answer, and the encoding
 //! of values that come from labels. It never follows what an answer says.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use futures::StreamExt;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
+use tokio::sync::Semaphore;
 
 use crate::settings::HttpSource;
 
@@ -30,6 +32,10 @@ pub enum Error {
     Unavailable(String),
 }
 
+/// Requests to one server at once, over all investigations of this process: a small Prometheus must not be overrun by
+/// a storm.
+const MAX_IN_FLIGHT: usize = 8;
+
 /// One server: base address, headers, deadline.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
@@ -37,6 +43,7 @@ pub(super) struct Server {
     base: String,
     headers: HeaderMap,
     timeout: Duration,
+    turns: Arc<Semaphore>,
 }
 
 pub(super) struct Body {
@@ -60,12 +67,18 @@ impl Server {
             headers.insert(reqwest::header::AUTHORIZATION, value);
         }
         let timeout = Duration::from_secs(settings.timeout_secs.max(1));
-        Ok(Some(Self { http, base: url.trim_end_matches('/').to_owned(), headers, timeout }))
+        let (base, turns) = (url.trim_end_matches('/').to_owned(), Arc::new(Semaphore::new(MAX_IN_FLIGHT)));
+        Ok(Some(Self { http, base, headers, timeout, turns }))
     }
 
     pub async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Body, Error> {
         let began = Instant::now();
-        let bytes = tokio::time::timeout(self.timeout, self.exchange(path, parameters))
+        // Waiting for a turn counts: an investigation has no time to lose.
+        let exchange = async {
+            let _turn = self.turns.acquire().await;
+            self.exchange(path, parameters).await
+        };
+        let bytes = tokio::time::timeout(self.timeout, exchange)
             .await
             .map_err(|_elapsed| Error::Timeout(self.timeout))??;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -10,16 +10,20 @@ mod read;
 mod scope;
 mod untyped;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use moka::future::Cache;
+use tokio::sync::Semaphore;
 
 pub use error::Error;
 pub use read::{Answer, ListQuery, Listing, LogQuery};
 pub use scope::{Requested, Scope, Scoped};
 pub use untyped::Page;
 
+/// Requests to the API server at once, over all investigations of this process: a storm is no reason to overrun it.
+const MAX_IN_FLIGHT: usize = 32;
 /// How long an owner stays known. Owners do not change during a storm; deleted ones are soon forgotten.
 const OWNER_TTL: Duration = Duration::from_secs(60);
 const OWNER_CAPACITY: u64 = 10_000;
@@ -30,6 +34,7 @@ pub struct Client {
     inner: kube::Client,
     timeout: Duration,
     owners: Cache<OwnerKey, Option<Owner>>,
+    turns: Arc<Semaphore>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -55,7 +60,7 @@ impl std::fmt::Debug for Client {
 impl Client {
     fn new(inner: kube::Client, timeout: Duration) -> Self {
         let owners = Cache::builder().max_capacity(OWNER_CAPACITY).time_to_live(OWNER_TTL).build();
-        Self { inner, timeout, owners }
+        Self { inner, timeout, owners, turns: Arc::new(Semaphore::new(MAX_IN_FLIGHT)) }
     }
 
     /// A view of this client that refuses what lies outside `scope`.

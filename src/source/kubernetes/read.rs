@@ -281,6 +281,8 @@ impl Client {
             .map_err(|error| Error::BadRequest(error.to_string()))?;
         let began = Instant::now();
         let exchange = async {
+            // Waiting for a turn counts: an investigation has no time to lose.
+            let _turn = self.turns.acquire().await;
             let answer = self.inner.send(request).await.map_err(|error| unavailable(&error))?;
             let status = answer.status().as_u16();
             let date = answer.headers().get(DATE).and_then(|value| value.to_str().ok()).and_then(parse_date);
