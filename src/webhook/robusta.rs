@@ -18,6 +18,7 @@ const NOT_A_FINDING: &str = "not a Robusta finding, which has a title: set `form
 
 wire! {
     struct Finding {
+        id: Text = "id",
         title: Text = "title",
         description: Text = "description",
         cluster_name: Text = "cluster_name",
@@ -116,7 +117,7 @@ fn alert(finding: Finding, received_at: DateTime<Utc>) -> Alert {
         annotations,
         generator_url: generator_url(finding.links.unwrap_or_default().0),
         receiver: String::new(),
-        group_key: String::new(),
+        group_key: finding.id.0,
         subject,
         truncated_alerts: 0,
     }
