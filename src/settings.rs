@@ -415,7 +415,7 @@ impl Default for Slack {
             api_url: "https://slack.com/api".to_owned(),
             timeout_secs: 10,
             pace_ms: 1000,
-            thread_match: ThreadMatch::Any,
+            thread_match: ThreadMatch::Off,
             thread_wait_secs: 30,
         }
     }

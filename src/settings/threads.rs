@@ -7,11 +7,11 @@ use serde::Deserialize;
 #[serde(rename_all = "lowercase")]
 pub enum ThreadMatch {
     /// Always a message of our own.
+    #[default]
     Off,
     Robusta,
     Alertmanager,
     Grafana,
     /// Whichever of them posts in the channel.
-    #[default]
     Any,
 }

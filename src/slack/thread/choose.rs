@@ -124,8 +124,8 @@ fn all_ours(candidate: &Candidate, wanted: &Wanted) -> Option<Fit> {
     if !complete || candidate.sender == Sender::Unknown {
         return None;
     }
-    let said = candidate.cluster();
-    if said.is_some_and(|said| !wanted.cluster.is_empty() && said != wanted.cluster) {
+    let labelled = wanted.alerts.iter().filter_map(|alert| alert.label("cluster"));
+    if candidate.is_elsewhere(&labelled.chain([wanted.cluster.as_str()]).collect::<Vec<_>>()) {
         return None;
     }
     let fits = |table| {

@@ -115,14 +115,18 @@ impl Candidate {
         self.links.iter().filter(move |(name, _)| name == key).flat_map(|(_, value)| listed(value))
     }
 
-    /// The cluster that it names.
-    pub fn cluster(&self) -> Option<String> {
-        let said = || {
-            let mut lines = self.text.lines().filter_map(pair);
-            lines.find(|(name, _)| name == "Source" && self.sender == Sender::Robusta).map(|(_, value)| value)
-        };
-        let labelled = || self.tables.iter().find_map(|table| table.get("cluster").cloned());
-        self.linked("clusters").next().or_else(said).or_else(labelled).filter(|name| !name.is_empty())
+    /// The clusters that it names.
+    pub fn clusters(&self) -> Vec<String> {
+        let sources = self.text.lines().filter_map(pair).filter(|(name, _)| name == "Source");
+        let said = sources.filter(|_| self.sender == Sender::Robusta).map(|(_, value)| value);
+        let labelled = self.tables.iter().filter_map(|table| table.get("cluster").cloned());
+        self.linked("clusters").chain(said).chain(labelled).filter(|name| !name.is_empty()).collect()
+    }
+
+    /// Whether it is about another cluster than all of `known`, of which empty ones count for nothing.
+    pub fn is_elsewhere(&self, known: &[&str]) -> bool {
+        let known: Vec<&str> = known.iter().copied().filter(|name| !name.is_empty()).collect();
+        !known.is_empty() && self.clusters().iter().any(|said| !known.contains(&said.as_str()))
     }
 }
 

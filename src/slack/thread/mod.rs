@@ -110,6 +110,8 @@ async fn decide(
                 if store::adopt(pool, head.id, &at, &ts, verdict).await? {
                     tracing::info!(id = %head.id, ts, score, reason, "an incident goes on in a bot's thread");
                     taken.insert(ts);
+                } else if head.left.is_zero() {
+                    own(pool, head, score, "its message could not be taken in time").await?;
                 } else {
                     store::later(pool, head.id, MIN_PAUSE).await?;
                 }

@@ -46,9 +46,8 @@ pub fn fit(candidate: &Candidate, alert: &Alert, cluster: &str) -> Option<Fit> {
     if let Some(exact) = identity(candidate, alert) {
         return exact.then_some(Fit { score: EXACT, reason: "it carries the alert's own id" });
     }
-    let cluster = alert.label("cluster").unwrap_or(cluster);
-    let said = candidate.cluster();
-    if said.as_deref().is_some_and(|said| !cluster.is_empty() && said != cluster) {
+    let labelled = alert.label("cluster").unwrap_or_default();
+    if candidate.is_elsewhere(&[labelled, cluster]) {
         return None;
     }
     // Anybody may repeat labels and titles; an id is repeated by those that were told to print it.
@@ -60,7 +59,9 @@ pub fn fit(candidate: &Candidate, alert: &Alert, cluster: &str) -> Option<Fit> {
     }
     match &candidate.alerts {
         Some(count) => headline(&count.rest, alert),
-        None if candidate.sender == Sender::Robusta => words(candidate, alert, said.is_some()),
+        None if candidate.sender == Sender::Robusta => {
+            words(candidate, alert, !(labelled.is_empty() && cluster.is_empty()))
+        }
         None => Some(Fit { score: 0, reason: "it lists no labels" }),
     }
 }
@@ -156,7 +157,7 @@ fn headline(rest: &str, alert: &Alert) -> Option<Fit> {
 }
 
 /// Robusta's message without labels: title, place and object in its words or links. All three, or it is a guess.
-fn words(candidate: &Candidate, alert: &Alert, same_cluster: bool) -> Option<Fit> {
+fn words(candidate: &Candidate, alert: &Alert, knows_cluster: bool) -> Option<Fit> {
     let linked = |key: &str| candidate.linked(key).collect::<Vec<_>>();
     let contradicts = |key: &str, ours: Option<&str>| {
         let theirs = linked(key);
@@ -181,7 +182,7 @@ fn words(candidate: &Candidate, alert: &Alert, same_cluster: bool) -> Option<Fit
     if object.is_some_and(|object| has_word(text, object) || linked("name").iter().any(|one| one == object)) {
         score += 30;
     }
-    if same_cluster && score == THRESHOLD {
+    if knows_cluster && !candidate.clusters().is_empty() && score == THRESHOLD {
         score = MOST_FOR_WORDS;
     }
     let reason = if score >= THRESHOLD {
