@@ -85,8 +85,8 @@ pub fn choose(
         return Choice::Nothing { score, reason };
     }
     // Words alone do not tell two different messages apart.
-    let rival = |(fit, other): &&(Fit, &Candidate)| fit.score >= THRESHOLD && other.text != best.text;
-    if score <= score::MOST_FOR_WORDS && fits.iter().skip(1).find(rival).is_some() {
+    let rival = |(fit, other): &(Fit, &Candidate)| fit.score >= THRESHOLD && other.text != best.text;
+    if score <= score::MOST_FOR_WORDS && fits.iter().skip(1).any(rival) {
         return Choice::Nothing { score, reason: format!("{reason}, and another message has them too") };
     }
     Choice::Match { ts: best.ts.clone(), root: best.root.clone(), score, reason }

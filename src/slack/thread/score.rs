@@ -107,7 +107,7 @@ fn identity(candidate: &Candidate, alert: &Alert) -> Option<bool> {
     }
     let findings: Vec<String> = candidate.linked("finding").collect();
     // Of a finding the sender's own id is kept.
-    let finding = (alert.source == Source::Robusta).then_some(alert.group_key.as_str()).unwrap_or_default();
+    let finding = if alert.source == Source::Robusta { alert.group_key.as_str() } else { "" };
     if !findings.is_empty() && !finding.is_empty() {
         return Some(findings.iter().any(|id| id.eq_ignore_ascii_case(finding)));
     }
