@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::client::{Client, DEFAULT_PACE, Form, Mark, Posted};
 use super::fault::Fault;
 use super::look::{self, Seen};
+use super::outbox;
 use super::outbox::queue::{self, Again, Claim, Doubt, Kind, SHOWN_AFTER, Task, Terms};
 use super::thread;
 use crate::telemetry;
@@ -148,10 +149,10 @@ async fn settle(
     let then = after(&fault, claim);
     match &then {
         Then::Retry(_) | Then::Doubt { .. } => {
-            queue::hold(pool, channel, pause(claim.faults), Some(&why)).await?
+            outbox::hold(pool, channel, pause(claim.faults), Some(&why)).await?
         }
-        Then::LimitRate(wait) => queue::hold(pool, channel, *wait, None).await?,
-        Then::Hold(wait) => queue::hold(pool, channel, *wait, Some(&why)).await?,
+        Then::LimitRate(wait) => outbox::hold(pool, channel, *wait, None).await?,
+        Then::Hold(wait) => outbox::hold(pool, channel, *wait, Some(&why)).await?,
         Then::Plain | Then::Fail => {}
     }
     match then {
@@ -203,7 +204,7 @@ async fn seen_so(
                 );
             }
         }
-        Seen::StaleId => queue::forget_id(pool, &claim.channel).await?,
+        Seen::StaleId => outbox::forget_id(pool, &claim.channel).await?,
         Seen::Failed(_) => {}
     }
     match after_look(seen, claim, doubt) {
@@ -222,7 +223,7 @@ async fn seen_so(
             Ok(Delivery::InDoubt(id))
         }
         Next::Hold { wait, why } => {
-            queue::hold(pool, &claim.channel, wait, Some(&why)).await?;
+            outbox::hold(pool, &claim.channel, wait, Some(&why)).await?;
             queue::doubt(pool, claim, wait, &why, doubt.answered).await?;
             Ok(Delivery::Held { id, wait, reason: why })
         }
