@@ -98,7 +98,7 @@ pub struct Alert {
     /// May be empty or relative; never dereferenced.
     pub generator_url: String,
     pub receiver: String,
-    /// Alertmanager's groupKey or "".
+    /// What the sender calls the message's subject: Alertmanager's groupKey, the id of Robusta's finding, or "".
     pub group_key: String,
     /// Workload that the sender itself named (Robusta's subject and service), if it named one.
     pub subject: Option<Subject>,

@@ -1,6 +1,8 @@
 //! The conductor that puts an incident's news into the outbox, inside the transaction that made the news.
 //! It never talks to Slack; the outbox's own loop does.
 
+use std::time::Duration;
+
 use chrono::Utc;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -18,6 +20,8 @@ pub struct Audience {
     pub channel: String,
     /// `server.public_url`, "" leaves links out.
     pub public_url: String,
+    /// How long the message of another bot is waited for before an incident gets its own; `None`: not at all.
+    pub thread_wait: Option<Duration>,
 }
 
 /// How an investigation ended.
@@ -46,7 +50,7 @@ impl Audience {
         let mut news = Vec::new();
         for incident in store::read(&mut *transaction, incidents).await? {
             let message = blocks::parent(&view(&incident, None), Standing::Investigating);
-            news.push(News::parent(incident.id, message));
+            news.push(News::parent(incident.id, message).after_looking(self.thread_wait));
         }
         self.enqueue(transaction, &news).await
     }
@@ -100,7 +104,8 @@ impl Audience {
             // An incident that was resolved meanwhile keeps its last word.
             if incident.open {
                 let message = blocks::parent(&view(&incident, url.as_deref()), standing);
-                news.push(News::update(incident.id, &format!("report:{investigation}"), message));
+                let update = News::update(incident.id, &format!("report:{investigation}"), message);
+                news.push(update.said_in_thread());
             }
             self.enqueue(transaction, &news).await?;
         }
@@ -142,7 +147,7 @@ impl Audience {
         let turn = format!("joined:{}", Utc::now().timestamp_micros());
         let news = [
             News::resolved(guessed.id, &turn, note),
-            News::update(guessed.id, &turn, parent),
+            News::update(guessed.id, &turn, parent).said_in_thread(),
             News::resolved(into, &turn, taken_in),
         ];
         self.enqueue(transaction, &news).await
@@ -166,7 +171,7 @@ impl Audience {
             let parent = blocks::parent(&view, Standing::Resolved { at, report: report.as_ref() });
             let turn = at.timestamp_micros().to_string();
             news.push(News::resolved(incident.id, &turn, blocks::resolved(&view, at)));
-            news.push(News::update(incident.id, &format!("resolved:{turn}"), parent));
+            news.push(News::update(incident.id, &format!("resolved:{turn}"), parent).said_in_thread());
         }
         self.enqueue(transaction, &news).await
     }

@@ -32,7 +32,7 @@ use crate::telemetry;
 use crate::webhook::Guard;
 use crate::worker::Worker;
 
-use build::{api_tokens, peers, runbooks, slack_client};
+use build::{api_tokens, peers, runbooks, slack_client, thread_wait};
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
 pub use check::check;
 
@@ -79,6 +79,7 @@ impl App {
         let audience = slack.as_ref().map(|_| Audience {
             channel: settings.slack.channel.clone(),
             public_url: settings.server.public_url.clone(),
+            thread_wait: thread_wait(&settings.slack),
         });
         let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
         let pool = &shared.database.pool;

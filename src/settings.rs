@@ -6,6 +6,7 @@ mod git;
 mod load;
 mod mcp;
 mod telemetry;
+mod threads;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use serde::Deserialize;
 pub use self::git::Git;
 pub use self::mcp::McpServer;
 pub use self::telemetry::{Otlp, Telemetry};
+pub use self::threads::ThreadMatch;
 
 /// Everything in `config/whodunit.yaml`, which documents each key and its default.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -398,6 +400,10 @@ pub struct Slack {
     pub timeout_secs: u64,
     /// Time between two messages to one channel, in milliseconds; Slack takes about one a second.
     pub pace_ms: u64,
+    /// Whose messages an incident's thread may begin with.
+    pub thread_match: ThreadMatch,
+    /// How long their message is waited for before we post our own.
+    pub thread_wait_secs: u64,
 }
 
 impl Default for Slack {
@@ -409,6 +415,8 @@ impl Default for Slack {
             api_url: "https://slack.com/api".to_owned(),
             timeout_secs: 10,
             pace_ms: 1000,
+            thread_match: ThreadMatch::Off,
+            thread_wait_secs: 30,
         }
     }
 }

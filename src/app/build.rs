@@ -155,7 +155,14 @@ pub(super) fn slack_client(
     let timeout = Duration::from_secs(settings.timeout_secs);
     let client = slack::Client::new(http.clone(), &settings.api_url, token, timeout);
     let pace = Duration::from_millis(settings.pace_ms);
-    Ok(Some(client.with_pace(pace).with_channel(&settings.channel)))
+    let client = client.with_pace(pace).with_channel(&settings.channel);
+    Ok(Some(client.with_thread_match(settings.thread_match)))
+}
+
+/// How long a bot's message is waited for before an incident's own is posted.
+pub(super) fn thread_wait(settings: &settings::Slack) -> Option<Duration> {
+    let wait = Duration::from_secs(settings.thread_wait_secs);
+    (settings.thread_match != settings::ThreadMatch::Off).then_some(wait)
 }
 
 pub(super) fn api_tokens(settings: &settings::Api) -> anyhow::Result<Vec<SecretString>> {

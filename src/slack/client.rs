@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::access::Access;
 use super::blocks::{self, Message};
 use super::fault::{Fault, fault, refused, unsent};
+use crate::settings::ThreadMatch;
 
 /// The longest that one call may take, whatever is configured: a dead poster's row is free no sooner.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
@@ -78,6 +79,7 @@ pub struct Client {
     pace: Duration,
     /// The configured channel, for what waits for one that does not work.
     channel: Option<String>,
+    thread_match: ThreadMatch,
     access: Access,
 }
 
@@ -114,7 +116,16 @@ impl Client {
         let api_url = api_url.trim_end_matches('/').to_owned();
         let timeout = timeout.min(MAX_TIMEOUT);
         let access = Access::default();
-        Self { http, api_url, token, timeout, pace: DEFAULT_PACE, channel: None, access }
+        Self {
+            http,
+            api_url,
+            token,
+            timeout,
+            pace: DEFAULT_PACE,
+            channel: None,
+            thread_match: ThreadMatch::Off,
+            access,
+        }
     }
 
     /// The time between two messages to one channel, where Slack's own pace is not wanted.
@@ -127,6 +138,16 @@ impl Client {
     #[must_use]
     pub fn with_channel(self, channel: &str) -> Self {
         Self { channel: Some(channel.to_owned()), ..self }
+    }
+
+    /// Whose threads incidents may go on in; nobody's when nothing is said.
+    #[must_use]
+    pub fn with_thread_match(self, thread_match: ThreadMatch) -> Self {
+        Self { thread_match, ..self }
+    }
+
+    pub fn thread_match(&self) -> ThreadMatch {
+        self.thread_match
     }
 
     pub fn channel(&self) -> Option<&str> {

@@ -10,7 +10,9 @@ use uuid::Uuid;
 use super::client::{Client, DEFAULT_PACE, Form, Mark, Posted};
 use super::fault::Fault;
 use super::look::{self, Seen};
+use super::outbox;
 use super::outbox::queue::{self, Again, Claim, Doubt, Kind, SHOWN_AFTER, Task, Terms};
+use super::thread;
 use crate::telemetry;
 
 /// How often a message is posted again although an earlier post may stand there and nobody may look: to lose an
@@ -34,6 +36,8 @@ pub enum Delivery {
     Posted(Uuid),
     /// It stood in Slack already.
     Found(Uuid),
+    /// The thread says the same already.
+    Unneeded(Uuid),
     Retried {
         id: Uuid,
         wait: Duration,
@@ -73,6 +77,10 @@ pub(super) fn terms(client: &Client) -> Terms {
 pub(super) async fn deliver(pool: &PgPool, client: &Client, claim: &Claim) -> sqlx::Result<Delivery> {
     let delivery = match &claim.task {
         Task::Drop(reason) => fail(pool, claim, reason).await?,
+        Task::Skip => {
+            queue::skip(pool, claim).await?;
+            Delivery::Unneeded(claim.id)
+        }
         Task::Look(doubt) => {
             let seen = look::look(client, claim, doubt).await;
             seen_so(pool, client, claim, doubt, seen).await?
@@ -97,6 +105,10 @@ async fn send(client: &Client, claim: &Claim) -> Result<Posted, Fault> {
     let form = if claim.plain { Form::Plain } else { Form::Blocks };
     let mark = Mark { id: claim.id, incident: claim.incident, update: None };
     match (claim.kind, &claim.parent) {
+        // A bot's message is not ours to change: what it would say is said below it.
+        (Kind::Update, Some((_, at))) if claim.adopted => {
+            client.post((&at.channel, Some(&at.ts)), &claim.message.in_short(), mark, form).await
+        }
         // The message stays what it was: only who changed it last is new.
         (Kind::Update, Some((parent, at))) => {
             let mark = Mark { id: *parent, update: Some(claim.id), ..mark };
@@ -127,14 +139,20 @@ async fn settle(
         Err(fault) => fault,
     };
     let why = fault.to_string();
+    if let Some((head, _)) = claim.parent.as_ref().filter(|_| claim.adopted && is_gone(&fault)) {
+        tracing::warn!(%id, reason = why, "a bot's message is gone: the incident gets a thread of its own");
+        thread::disown(pool, *head, &why).await?;
+        queue::again(pool, claim, Again { why: &why, uncounted: true, ..retry(claim) }).await?;
+        return Ok(Delivery::Retried { id, wait: Duration::ZERO });
+    }
     let channel = claim.channel.as_str();
     let then = after(&fault, claim);
     match &then {
         Then::Retry(_) | Then::Doubt { .. } => {
-            queue::hold(pool, channel, pause(claim.faults), Some(&why)).await?
+            outbox::hold(pool, channel, pause(claim.faults), Some(&why)).await?
         }
-        Then::LimitRate(wait) => queue::hold(pool, channel, *wait, None).await?,
-        Then::Hold(wait) => queue::hold(pool, channel, *wait, Some(&why)).await?,
+        Then::LimitRate(wait) => outbox::hold(pool, channel, *wait, None).await?,
+        Then::Hold(wait) => outbox::hold(pool, channel, *wait, Some(&why)).await?,
         Then::Plain | Then::Fail => {}
     }
     match then {
@@ -186,7 +204,7 @@ async fn seen_so(
                 );
             }
         }
-        Seen::StaleId => queue::forget_id(pool, &claim.channel).await?,
+        Seen::StaleId => outbox::forget_id(pool, &claim.channel).await?,
         Seen::Failed(_) => {}
     }
     match after_look(seen, claim, doubt) {
@@ -205,7 +223,7 @@ async fn seen_so(
             Ok(Delivery::InDoubt(id))
         }
         Next::Hold { wait, why } => {
-            queue::hold(pool, &claim.channel, wait, Some(&why)).await?;
+            outbox::hold(pool, &claim.channel, wait, Some(&why)).await?;
             queue::doubt(pool, claim, wait, &why, doubt.answered).await?;
             Ok(Delivery::Held { id, wait, reason: why })
         }
@@ -220,6 +238,12 @@ async fn fail(pool: &PgPool, claim: &Claim, why: &str) -> sqlx::Result<Delivery>
 
 fn retry(claim: &Claim) -> Again<'static> {
     Again { wait: Duration::ZERO, why: "", uncounted: false, plain: false, doubts: claim.doubts }
+}
+
+/// Nothing can be said below that message any more.
+fn is_gone(fault: &Fault) -> bool {
+    let gone = ["thread_not_found", "cannot_reply_to_message", "message_not_found"];
+    matches!(fault, Fault::Rejected(code) if gone.contains(&code.as_str()))
 }
 
 /// What becomes of an announcement after a fault.
@@ -280,7 +304,7 @@ fn after_look(seen: Seen, claim: &Claim, doubt: &Doubt) -> Next {
 /// Nobody can look: posted again, a few times. The same update twice is the same as once, and what Slack itself
 /// said to have failed hardly stands there.
 fn blind(why: String, claim: &Claim, doubt: &Doubt) -> Next {
-    let harmless = claim.kind == Kind::Update || doubt.answered;
+    let harmless = claim.changes_head() || doubt.answered;
     let doubts = claim.doubts + i32::from(!harmless);
     if doubts > MAX_DOUBTS || claim.attempts >= MAX_ATTEMPTS {
         let posts = claim.attempts;
@@ -314,6 +338,7 @@ fn note(delivery: &Delivery) {
         Delivery::Idle => return,
         Delivery::Posted(_) => "posted",
         Delivery::Found(_) => "found",
+        Delivery::Unneeded(_) => "unneeded",
         Delivery::Retried { .. } => "retried",
         Delivery::RateLimited { .. } => "rate_limited",
         Delivery::Held { .. } => "held",

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::client::{Client, EVENT_TYPE, Posted};
 use super::fault::Fault;
-use super::outbox::queue::{Claim, Doubt, Kind, LOOK_DEADLINE};
+use super::outbox::queue::{Claim, Doubt, LOOK_DEADLINE};
 
 /// Slack's clock stamps messages, the database's says when we posted: they may differ by so much.
 const CLOCK_MARGIN: TimeDelta = TimeDelta::minutes(10);
@@ -60,11 +60,11 @@ pub(super) async fn look(client: &Client, claim: &Claim, doubt: &Doubt) -> Seen 
 
 async fn search(client: &Client, claim: &Claim, doubt: &Doubt) -> Result<Seen, Fault> {
     let channel;
-    let place = match (claim.kind, &claim.parent) {
-        (Kind::Update, Some((_, at))) => Place::Message(at),
-        (_, Some((_, at))) => Place::Thread(at),
-        (_, None) => {
-            match channel_id(client, claim).await? {
+    let place = match &claim.parent {
+        Some((_, at)) if claim.changes_head() => Place::Message(at),
+        Some((_, at)) => Place::Thread(at),
+        None => {
+            match channel_id(client, &claim.channel, claim.channel_id.as_deref()).await? {
                 Some(id) => channel = id,
                 None => return Ok(Seen::Unreadable("no channel of this name is listed".to_owned())),
             }
@@ -134,22 +134,26 @@ fn find(page: &Value, wanted: &Wanted<'_>) -> Option<String> {
     page["messages"].as_array()?.iter().find(ours)?["ts"].as_str().map(str::to_owned)
 }
 
-fn next_cursor(page: &Value) -> Option<String> {
+pub(super) fn next_cursor(page: &Value) -> Option<String> {
     let next = page["response_metadata"]["next_cursor"].as_str()?;
     (!next.is_empty()).then(|| next.to_owned())
 }
 
-/// The id of the claim's channel: the setting itself, what earlier posts told, or the list of channels.
-async fn channel_id(client: &Client, claim: &Claim) -> Result<Option<String>, Fault> {
-    if let Some(id) = claim.channel_id.clone() {
-        return Ok(Some(id));
+/// The id of a channel: the setting itself, what earlier posts told, or the list of channels.
+pub(super) async fn channel_id(
+    client: &Client,
+    channel: &str,
+    known: Option<&str>,
+) -> Result<Option<String>, Fault> {
+    if let Some(id) = known {
+        return Ok(Some(id.to_owned()));
     }
-    if is_id(&claim.channel) {
-        return Ok(Some(claim.channel.clone()));
+    if is_id(channel) {
+        return Ok(Some(channel.to_owned()));
     }
-    match listed(client, &claim.channel, "public_channel,private_channel").await {
+    match listed(client, channel, "public_channel,private_channel").await {
         // Without `groups:read` the public ones are listed all the same.
-        Err(fault) if fault.is_about_reading() => listed(client, &claim.channel, "public_channel").await,
+        Err(fault) if fault.is_about_reading() => listed(client, channel, "public_channel").await,
         other => other,
     }
 }
@@ -182,7 +186,7 @@ fn is_id(channel: &str) -> bool {
 }
 
 /// `1795244890.000100`, as Slack writes times.
-fn slack_time(at: DateTime<Utc>) -> String {
+pub(super) fn slack_time(at: DateTime<Utc>) -> String {
     format!("{}.{:06}", at.timestamp(), at.timestamp_subsec_micros())
 }
 

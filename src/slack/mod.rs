@@ -2,7 +2,8 @@
 //! Slack lets us know, in order, no faster than a channel takes them. It decides nothing about incidents.
 //!
 //! `blocks` makes the payloads (pure), `outbox` keeps them in Postgres, `post` takes from it what is due, `deliver`
-//! posts it, `look` finds what may stand in Slack already, `client` speaks to Slack and `fault` tells what it meant,
+//! posts it, `look` finds what may stand in Slack already,
+//! `thread` finds the message of another bot under which an incident goes on, `client` speaks to Slack and `fault` tells what it meant,
 //! `access` keeps what the token may not do, `text` is the same report for terminals and logs.
 
 pub mod access;
@@ -14,6 +15,7 @@ mod look;
 pub mod outbox;
 mod post;
 pub mod text;
+mod thread;
 mod words;
 
 pub use access::{Access, Lacks};

@@ -5,6 +5,8 @@
 mod news;
 pub mod queue;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgExecutor;
@@ -85,4 +87,36 @@ pub async fn try_again(db: impl PgExecutor<'_>, channel: Option<&str>) -> sqlx::
         channel,
     );
     Ok(freed.execute(db).await?.rows_affected())
+}
+
+/// Nothing goes to the channel before `wait` is over. A `fault` is shown until a post goes well; None is Slack's
+/// own pace.
+pub async fn hold(
+    db: impl PgExecutor<'_>,
+    channel: &str,
+    wait: Duration,
+    fault: Option<&str>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into announcement_channels as c (channel, free_at, fault, fault_since, faults)
+         values ($1, now() + make_interval(secs => $2), $3, case when $3::text is not null then now() end,
+                 case when $3::text is not null then 1 else 0 end)
+         on conflict (channel) do update set
+             free_at = greatest(c.free_at, excluded.free_at), fault = coalesce(excluded.fault, c.fault),
+             fault_since = coalesce(c.fault_since, excluded.fault_since), faults = c.faults + excluded.faults",
+        channel,
+        wait.as_secs_f64(),
+        fault,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What was learnt of the channel's id is wrong by now.
+pub async fn forget_id(db: impl PgExecutor<'_>, channel: &str) -> sqlx::Result<()> {
+    sqlx::query!("update announcement_channels set channel_id = null where channel = $1", channel)
+        .execute(db)
+        .await?;
+    Ok(())
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::Client;
 use super::deliver::{Delivery, deliver, terms};
 use super::outbox::{self, queue};
+use super::thread;
 use crate::telemetry;
 
 /// Calls to Slack under way at once.
@@ -34,7 +35,8 @@ pub async fn run(pool: PgPool, client: Client, wake: Arc<Notify>, shutdown: Canc
         Err(error) => tracing::warn!(%error, "held channels wait out their time"),
     }
     let watch = shutdown.run_until_cancelled(watch(&pool, &client));
-    tokio::join!(post(&pool, &client, &wake, &shutdown), watch);
+    let threads = thread::run(&pool, &client, &wake, &shutdown);
+    tokio::join!(post(&pool, &client, &wake, &shutdown), threads, watch);
 }
 
 async fn post(pool: &PgPool, client: &Client, wake: &Notify, shutdown: &CancellationToken) {

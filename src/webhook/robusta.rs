@@ -11,6 +11,8 @@ use super::rejection::Rejection;
 use super::wire::{self, Labels, List, Member, Moment, Text, wire};
 use crate::alert::{Alert, Severity, Source, Status, Subject};
 
+/// A finding's id is a UUID; what is longer is none.
+const MAX_ID_BYTES: usize = 64;
 /// The only sign that a finding is over; there is no status field.
 const RESOLVED_PREFIX: &str = "[RESOLVED] ";
 const NOT_A_FINDING: &str = "not a Robusta finding, which has a title: set `format: json`, \
@@ -18,6 +20,7 @@ const NOT_A_FINDING: &str = "not a Robusta finding, which has a title: set `form
 
 wire! {
     struct Finding {
+        id: Text = "id",
         title: Text = "title",
         description: Text = "description",
         cluster_name: Text = "cluster_name",
@@ -116,7 +119,7 @@ fn alert(finding: Finding, received_at: DateTime<Utc>) -> Alert {
         annotations,
         generator_url: generator_url(finding.links.unwrap_or_default().0),
         receiver: String::new(),
-        group_key: String::new(),
+        group_key: if finding.id.0.len() <= MAX_ID_BYTES { finding.id.0 } else { String::new() },
         subject,
         truncated_alerts: 0,
     }

@@ -18,6 +18,7 @@ use whodunit::api::{ApiState, Ready, router};
 use whodunit::runbook::Standing;
 use whodunit::slack::DEFAULT_PACE;
 use whodunit::slack::blocks::Message;
+use whodunit::slack::outbox;
 use whodunit::slack::outbox::queue::{self, Terms};
 use whodunit::telemetry;
 
@@ -318,7 +319,7 @@ async fn readiness_tells_what_is_wrong_and_is_lost_only_for_what_stops_us() {
     let terms = Terms { pace: DEFAULT_PACE, timeout: Duration::from_secs(10) };
     let claim = queue::claim(&pool, terms, &[]).await.unwrap().unwrap();
     queue::fail(&pool, &claim, "invalid_blocks").await.unwrap();
-    queue::hold(&pool, "#gone", Duration::from_secs(60), Some("channel_not_found")).await.unwrap();
+    outbox::hold(&pool, "#gone", Duration::from_secs(60), Some("channel_not_found")).await.unwrap();
     let faults = vec!["runbooks/a.md:3:1: unknown key `scop`".to_owned()];
     api.standing.send(Standing { faults, commit: Some("0123abc".to_owned()) }).unwrap();
     let body = api.found("/readyz").await;

@@ -39,5 +39,6 @@ mod restart;
 mod signatures;
 mod slack;
 mod storm;
+mod threads;
 mod traces;
 mod triage;

@@ -39,6 +39,8 @@ pub(super) fn history(slack: &SlackStandIn, parameters: &Value) -> Result<Value,
         if replies > 0 {
             shown["thread_ts"] = message.ts.as_str().into();
             shown["reply_count"] = replies.into();
+            let latest = state.thread(&message.ts).map(|one| one.ts.as_str()).max();
+            shown["latest_reply"] = latest.into();
         }
         shown
     });

@@ -78,9 +78,13 @@ pub(super) fn message(channel: &str, ts: String, bot_id: &str, parameters: &Valu
 }
 
 pub(super) fn as_slack_shows(message: &Message, with_metadata: bool) -> Value {
-    let mut shown = json!({
-        "type": "message", "ts": message.ts, "bot_id": message.bot_id, "text": message.text,
-    });
+    let mut shown = json!({"type": "message", "ts": message.ts, "text": message.text});
+    if message.bot_id.is_empty() {
+        shown["user"] = "U0SOMEBODY".into();
+        shown["client_msg_id"] = "0f4b3a1e-5f0f-4b6e-9a54-3c1d6c1b7d10".into();
+    } else {
+        shown["bot_id"] = message.bot_id.as_str().into();
+    }
     for (key, value) in [("blocks", &message.blocks), ("attachments", &message.attachments)] {
         if !value.is_null() {
             shown[key] = value.clone();

@@ -157,12 +157,17 @@ impl SlackStandIn {
         self.lock().scopes = scopes::Scopes::of(scopes);
     }
 
-    /// A message of somebody else, such as Robusta's, as Slack would return it. Returns its `ts`.
+    /// A message of somebody else, such as Robusta's, as Slack would return it: a bot's, unless its `bot_id` is null,
+    /// and now, unless it has a `ts`. Returns its `ts`.
     pub fn seed(&self, channel: &str, message: &Value) -> Option<String> {
         let channel = self.channel_id(channel)?;
+        let bot = match message.get("bot_id") {
+            None => "B0ROBUSTA",
+            Some(bot) => bot.as_str().unwrap_or_default(),
+        };
         let mut state = self.lock();
-        let ts = state.next_ts();
-        state.messages.push(methods::message(channel, ts.clone(), "B0ROBUSTA", message));
+        let ts = message["ts"].as_str().map_or_else(|| state.next_ts(), str::to_owned);
+        state.messages.push(methods::message(channel, ts.clone(), bot, message));
         Some(ts)
     }
 

@@ -39,6 +39,14 @@ pub fn investigation_url(public_url: &str, investigation: Uuid) -> Option<String
     (known && plain && base.len() <= MAX_URL).then(|| format!("{base}/api/v1/investigations/{investigation}"))
 }
 
+impl Message {
+    /// Its first words only, for a note below somebody else's message.
+    pub(in crate::slack) fn in_short(&self) -> Self {
+        let text = self.text.clone();
+        Self { blocks: vec![json!({"type": "section", "text": mrkdwn(text.clone())})], text }
+    }
+}
+
 /// Blocks in the making. Text that goes in is already escaped.
 #[derive(Default)]
 struct Page {

@@ -1,12 +1,15 @@
 //! What is to be said enters the outbox inside the caller's transaction, so that an incident and its words are
 //! committed together. Each announcement has a key: asked for twice, it is said once. Nothing is posted here.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use crate::slack::blocks::Message;
+use crate::slack::thread::MARGIN;
 
 /// One announcement to be.
 #[derive(Debug, Clone)]
@@ -16,6 +19,8 @@ pub struct News {
     kind: &'static str,
     dedup_key: String,
     message: Message,
+    thread_wait: Option<Duration>,
+    in_thread: bool,
 }
 
 impl News {
@@ -36,13 +41,26 @@ impl News {
         Self::new(incident, "update", format!("update:{incident}:{turn}"), message)
     }
 
+    /// The head is posted only after the message of another bot was looked for, so long.
+    #[must_use]
+    pub fn after_looking(self, thread_wait: Option<Duration>) -> Self {
+        Self { thread_wait, ..self }
+    }
+
+    /// A reply says the same: nothing is lost where the head is not ours to change.
+    #[must_use]
+    pub fn said_in_thread(self) -> Self {
+        Self { in_thread: true, ..self }
+    }
+
     /// The note that the trouble is over. `turn` tells one end of the incident from the next, e.g. `resolved_at`.
     pub fn resolved(incident: Uuid, turn: &str, message: Message) -> Self {
         Self::new(incident, "resolved", format!("resolved:{incident}:{turn}"), message)
     }
 
     fn new(incident: Uuid, kind: &'static str, dedup_key: String, message: Message) -> Self {
-        Self { incident, investigation: None, kind, dedup_key, message }
+        let (investigation, thread_wait, in_thread) = (None, None, false);
+        Self { incident, investigation, kind, dedup_key, message, thread_wait, in_thread }
     }
 }
 
@@ -55,10 +73,14 @@ pub async fn enqueue(db: impl PgExecutor<'_>, channel: &str, news: &[News]) -> s
         return Ok(0);
     }
     let added = sqlx::query!(
-        "insert into announcements (id, incident_id, investigation_id, kind, channel, payload, dedup_key, state)
-         select u.id, u.incident, u.investigation, u.kind, $1, u.payload, u.dedup_key, 'waiting'
-         from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::jsonb[], $7::text[])
-           as u (id, incident, investigation, kind, payload, dedup_key)
+        "insert into announcements (id, incident_id, investigation_id, kind, channel, payload, dedup_key, state,
+             in_thread, thread_until, thread_look_at, next_at)
+         select u.id, u.incident, u.investigation, u.kind, $1, u.payload, u.dedup_key, 'waiting',
+             u.in_thread, now() + make_interval(secs => u.thread_wait),
+             case when u.thread_wait is not null then now() end,
+             now() + make_interval(secs => coalesce(u.thread_wait + $10, 0))
+         from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::jsonb[], $7::text[], $8::boolean[], $9::float8[])
+           as u (id, incident, investigation, kind, payload, dedup_key, in_thread, thread_wait)
          -- What changes or ends a thread is said only where there is one.
          where u.kind in ('parent', 'summary')
             or exists (select from announcements p where p.incident_id = u.incident and p.kind = 'parent')
@@ -70,6 +92,9 @@ pub async fn enqueue(db: impl PgExecutor<'_>, channel: &str, news: &[News]) -> s
         &news.iter().map(|one| one.kind).collect::<Vec<_>>() as &[&str],
         &news.iter().map(|one| Json(&one.message)).collect::<Vec<_>>() as &[Json<&Message>],
         &news.iter().map(|one| one.dedup_key.as_str()).collect::<Vec<_>>() as &[&str],
+        &news.iter().map(|one| one.in_thread).collect::<Vec<_>>(),
+        &news.iter().map(|one| one.thread_wait.map(|wait| wait.as_secs_f64())).collect::<Vec<_>>() as &[Option<f64>],
+        MARGIN.as_secs_f64(),
     );
     Ok(added.execute(db).await?.rows_affected())
 }

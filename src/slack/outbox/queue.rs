@@ -41,6 +41,8 @@ pub struct Claim {
     pub plain: bool,
     /// The incident's first message, for replies and updates: its announcement, and where it stands.
     pub parent: Option<(Uuid, Posted)>,
+    /// That message is another bot's.
+    pub adopted: bool,
     pub task: Task,
     /// Posts so far, this one included.
     pub attempts: i32,
@@ -64,6 +66,8 @@ pub enum Task {
     Look(Doubt),
     /// It will never be posted: its thread never came to be, or it is old.
     Drop(String),
+    /// The thread says the same already, and the head is not ours to change.
+    Skip,
 }
 
 /// What is known of a post whose outcome is not.
@@ -118,6 +122,11 @@ impl Claim {
     pub fn may_send(&self) -> bool {
         self.asked.elapsed() <= SEND_WITHIN
     }
+
+    /// It replaces a message instead of adding one.
+    pub fn changes_head(&self) -> bool {
+        self.kind == Kind::Update && !self.adopted
+    }
 }
 
 #[cfg(test)]
@@ -133,6 +142,7 @@ impl Claim {
             message: Message { text: "t".to_owned(), blocks: vec![serde_json::json!({"type": "divider"})] },
             plain: false,
             parent: None,
+            adopted: false,
             task: Task::Post,
             attempts: 1,
             doubts: 0,
@@ -177,6 +187,8 @@ struct Taken {
     parent_error: Option<String>,
     parent_ts: Option<String>,
     parent_channel: Option<String>,
+    adopted: bool,
+    in_thread: bool,
 }
 
 /// Takes the next announcement that is due, of a channel that is free and not in `busy`. What is in doubt comes
@@ -200,6 +212,7 @@ pub async fn claim(
         message: row.message.0,
         plain: row.plain,
         parent: row.parent.zip(place),
+        adopted: row.adopted,
         task,
         attempts: row.attempts,
         doubts: row.doubts,
@@ -214,6 +227,7 @@ impl Taken {
     fn task(&self) -> Task {
         match orphaned(self.kind, self.parent_state.as_deref(), self.parent_error.as_deref()) {
             Some(reason) => Task::Drop(reason),
+            None if self.adopted && self.in_thread && self.kind == Kind::Update => Task::Skip,
             None if !self.sends => Task::Look(Doubt {
                 since: self.since,
                 until: self.until,
@@ -282,6 +296,7 @@ async fn take(db: impl PgExecutor<'_>, terms: Terms, busy: &[String]) -> sqlx::R
                   t.posting_until as "until!", t.next_at as "lease!", t.known_id as "channel_id?",
                   t.faults as "faults!", t.turn as "turn?", t.created_at < now() - make_interval(secs => $5) as "old!",
                   p.id as "parent?", p.state as "parent_state?", p.error as parent_error,
+                  coalesce(p.thread = 'adopted', false) as "adopted!", t.in_thread as "in_thread!",
                   p.message_ts as "parent_ts?", coalesce(p.channel_id, p.channel) as "parent_channel?"
            from taken t
            left join announcements p on p.incident_id = t.incident_id and p.kind = 'parent' and t.kind <> 'parent'"#,
@@ -389,6 +404,23 @@ pub async fn doubt(
     Ok(())
 }
 
+/// Nothing is left to be said. The channel's turn is given back.
+pub async fn skip(db: impl PgExecutor<'_>, claim: &Claim) -> sqlx::Result<()> {
+    sqlx::query!(
+        "with mine as (
+             update announcements set state = 'posted', posted_at = now(), error = null
+             where id = $1 and state = 'posting' and next_at = $2 returning channel)
+         update announcement_channels c set free_at = now() from mine
+         where c.channel = mine.channel and c.free_at = $3",
+        claim.id,
+        claim.lease,
+        claim.turn,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Will never be posted. The channel's turn is given back where nothing was sent.
 pub async fn fail(db: impl PgExecutor<'_>, claim: &Claim, why: &str) -> sqlx::Result<()> {
     let turn = claim.turn.filter(|_| matches!(claim.task, Task::Drop(_)));
@@ -405,38 +437,6 @@ pub async fn fail(db: impl PgExecutor<'_>, claim: &Claim, why: &str) -> sqlx::Re
     )
     .execute(db)
     .await?;
-    Ok(())
-}
-
-/// Nothing goes to the channel before `wait` is over. A `fault` is shown until a post goes well; None is Slack's
-/// own pace.
-pub async fn hold(
-    db: impl PgExecutor<'_>,
-    channel: &str,
-    wait: Duration,
-    fault: Option<&str>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "insert into announcement_channels as c (channel, free_at, fault, fault_since, faults)
-         values ($1, now() + make_interval(secs => $2), $3, case when $3::text is not null then now() end,
-                 case when $3::text is not null then 1 else 0 end)
-         on conflict (channel) do update set
-             free_at = greatest(c.free_at, excluded.free_at), fault = coalesce(excluded.fault, c.fault),
-             fault_since = coalesce(c.fault_since, excluded.fault_since), faults = c.faults + excluded.faults",
-        channel,
-        wait.as_secs_f64(),
-        fault,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// What was learnt of the channel's id is wrong by now.
-pub async fn forget_id(db: impl PgExecutor<'_>, channel: &str) -> sqlx::Result<()> {
-    sqlx::query!("update announcement_channels set channel_id = null where channel = $1", channel)
-        .execute(db)
-        .await?;
     Ok(())
 }
 

@@ -30,7 +30,7 @@ fn a_flat_finding_names_its_subject_and_keeps_the_alerts_labels() {
       },
       "generator_url": "http://prometheus.example.com/graph?g0.expr=up",
       "receiver": "",
-      "group_key": "",
+      "group_key": "5b3e2fb1-cb83-45ea-82ec-318c94718e44",
       "subject": {
         "kind": "pod",
         "namespace": "shop",
@@ -89,7 +89,7 @@ fn a_finding_dumped_as_a_python_object_is_read_like_a_flat_one() {
       },
       "generator_url": "",
       "receiver": "",
-      "group_key": "",
+      "group_key": "7c3e2fb1-cb83-45ea-82ec-318c94718e44",
       "subject": {
         "kind": "pod",
         "namespace": "shop",
