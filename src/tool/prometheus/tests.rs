@@ -282,7 +282,7 @@ async fn schemas_are_small_and_name_what_they_take() {
         .iter()
         .map(|tool| {
             let schema = tool.schema();
-            assert_eq!(schema.parameters["additionalProperties"], json!(false));
+            assert!(schema.parameters["properties"].is_object());
             schema.name.len() + schema.description.len() + schema.parameters.to_string().len()
         })
         .sum();
