@@ -4,7 +4,7 @@
 export SQLX_OFFLINE = true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test fmt clippy sqlx-check sqlx-prepare bench
+.PHONY: help demo run test fmt clippy sqlx-check sqlx-prepare bench chaos
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,3 +40,7 @@ sqlx-prepare: ## Write .sqlx anew, after a change of a query or a migration
 bench: ## Print the figures of the whole line on this machine
 	@sh scripts/install demo
 	cargo bench --locked --bench line
+
+chaos: ## Kill, stop and cut off whodunit and what it depends on, for hours (ARGS="--scenario kill --seed 7")
+	@sh scripts/install
+	cargo test --release --locked --test chaos -- --long $(ARGS)
