@@ -118,9 +118,7 @@ fn identity(candidate: &Candidate, alert: &Alert) -> Option<bool> {
 fn headline(rest: &str, alert: &Alert) -> Option<Fit> {
     let said = tokens(rest);
     let name = alert.label("alertname").filter(|name| tokens(name).iter().all(|word| said.contains(word)));
-    if name.is_none() {
-        return None;
-    }
+    name?;
     let values = |labels: &mut dyn Iterator<Item = (&String, &String)>| {
         let mut words: Vec<String> = labels.flat_map(|(_, value)| tokens(value)).collect();
         words.sort_unstable();

@@ -282,6 +282,7 @@ async fn schemas_are_small_and_name_what_they_take() {
         .iter()
         .map(|tool| {
             let schema = tool.schema();
+            assert!(schema.parameters["properties"].is_object());
             schema.name.len() + schema.description.len() + schema.parameters.to_string().len()
         })
         .sum();
