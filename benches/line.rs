@@ -11,6 +11,8 @@ mod cluster;
 mod evidence;
 #[path = "line/load.rs"]
 mod load;
+#[path = "line/logs.rs"]
+mod logs;
 #[path = "line/pgbench.rs"]
 mod pgbench;
 #[path = "line/queue.rs"]
@@ -53,6 +55,9 @@ async fn run() -> Result<()> {
     // `cargo bench --bench line -- agent` prints one part alone.
     let only: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let wanted = |part: &str| only.is_empty() || only.iter().any(|name| name == part);
+    if wanted("logs") {
+        logs::print(print)?;
+    }
     if wanted("line") {
         line(&folder).await?;
     }

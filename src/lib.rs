@@ -5,6 +5,7 @@
 pub mod alert;
 pub mod facts;
 pub mod inert;
+pub mod logs;
 pub mod redact;
 pub mod report;
 pub mod workload;

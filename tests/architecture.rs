@@ -7,7 +7,7 @@ mod source;
 
 use source::{File, Found};
 
-const PAPERS: [&str; 6] = ["alert", "workload", "facts", "inert", "report", "redact"];
+const PAPERS: [&str; 7] = ["alert", "workload", "facts", "inert", "logs", "report", "redact"];
 
 /// What each room may import, beside the papers, which every room may. A room is a top-level module of `src`.
 /// Steps may import ports and earlier steps; only conductors join them.
@@ -17,6 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("workload", &[]),
     ("facts", &[]),
     ("inert", &[]),
+    ("logs", &[]),
     ("report", &[]),
     ("redact", &[]),
     // What the composition root needs. `telemetry` names every metric, so every step may have it.
@@ -168,6 +169,7 @@ const PURE: &[&str] = &[
     "src/workload.rs",
     "src/facts",
     "src/inert.rs",
+    "src/logs/",
     "src/report.rs",
     "src/redact.rs",
     "src/incident/decide.rs",
