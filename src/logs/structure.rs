@@ -88,13 +88,14 @@ fn line_of(line: &str) -> Parsed<'_> {
     }
     let (level, message) = header::strip(line);
     // A header before JSON or pairs: both are taken off.
-    if message.len() < line.len() && message.starts_with('{') {
-        if let Some(mut parsed) = json::parse(message) {
-            if parsed.level == Level::Unknown {
-                parsed.level = level;
-            }
-            return parsed;
+    if message.len() < line.len()
+        && message.starts_with('{')
+        && let Some(mut parsed) = json::parse(message)
+    {
+        if parsed.level == Level::Unknown {
+            parsed.level = level;
         }
+        return parsed;
     }
     Parsed { level, message: Cow::Borrowed(message), error: None }
 }

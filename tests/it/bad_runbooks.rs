@@ -125,7 +125,8 @@ async fn the_service_keeps_the_last_good_revision_and_shows_what_is_wrong() {
     let until = Instant::now() + PATIENCE;
     let faults = loop {
         let (status, body) = house.get("/readyz").await;
-        assert_eq!(status, 200, "{body}");
+        // A busy machine's database may be slow; bad runbooks are no reason to be unready.
+        assert!(status == 200 || body["database"] != "ok", "{body}");
         let faults = body["runbook_faults"].to_string();
         if faults.contains("a-good.md:7:11: ") {
             break faults;

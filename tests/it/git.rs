@@ -123,7 +123,8 @@ async fn ready(house: &House, wanted: impl Fn(&Value) -> bool) -> Value {
     let until = Instant::now() + PATIENCE;
     loop {
         let (status, body) = house.get("/readyz").await;
-        assert_eq!(status, 200, "bad runbooks are no reason to refuse alerts: {body}");
+        let slow = body["database"] != "ok";
+        assert!(status == 200 || slow, "bad runbooks are no reason to refuse alerts: {body}");
         if wanted(&body) {
             return body;
         }

@@ -227,7 +227,7 @@ fn words_alone_are_not_enough_where_two_messages_have_them() {
     let one = robusta_plain(&ours, "", 5);
     let mut two = robusta_plain(&ours, "", 9);
     two["blocks"][2]["text"]["text"] = format!("Pod shop/{POD} (app) waits for shop/cart.").into();
-    assert_eq!(taken(&[one.clone()], &wanted), 80);
+    assert_eq!(taken(std::slice::from_ref(&one), &wanted), 80);
     let choice = best(&[one, two], &wanted);
     assert!(
         matches!(&choice, Choice::Nothing { reason, .. } if reason.contains("another message")),
