@@ -1,3 +1,5 @@
+//! The room as its callers use it: lines in, a digest out, over the labelled lines and over anything.
+
 use std::path::PathBuf;
 
 use proptest::prelude::*;
