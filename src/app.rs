@@ -3,8 +3,8 @@
 
 mod build;
 mod check;
+mod http;
 
-use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,9 +35,6 @@ use crate::worker::Worker;
 use build::{api_tokens, peers, runbooks, slack_client, thread_wait};
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
 pub use check::check;
-
-/// Part of the drain that open HTTP requests get.
-const HTTP_DRAIN: Duration = Duration::from_secs(5);
 
 /// The running service.
 pub struct App {
@@ -104,7 +101,7 @@ impl App {
         }
         let address = listener.local_addr()?;
         let mut tasks = vec![
-            tokio::spawn(serve(listener, router, shutdown.clone())),
+            tokio::spawn(http::serve(listener, router, settings.server.max_connections, shutdown.clone())),
             tokio::spawn(postgres::listen(pool.clone(), Arc::clone(&shared.wake), shutdown.clone())),
             tokio::spawn(investigator.keep_runbooks_fresh(pulled, shutdown.clone())),
             tokio::spawn(telemetry::upkeep(metrics, shutdown.clone())),
@@ -146,8 +143,9 @@ impl App {
 impl Shared {
     fn intake(&self, settings: &Settings) -> anyhow::Result<Arc<Intake>> {
         let resolve_deadline = Duration::from_millis(settings.intake.resolve_ms);
+        // A storm's investigations and messages must not delay the next 202.
         let desk = Desk::new(
-            &self.database.pool,
+            &postgres::apart(&self.database.pool),
             Rules::new(&settings.intake)?,
             (self.resolver.clone(), resolve_deadline),
             self.audience.clone(),
@@ -187,22 +185,6 @@ fn admitted(router: Router, max_in_flight: usize) -> Router {
             .load_shed()
             .concurrency_limit(max_in_flight.max(1)),
     )
-}
-
-async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let stop = shutdown.clone();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
-    let cut = async {
-        shutdown.cancelled().await;
-        // A half-open connection must not hold the drain.
-        tokio::time::sleep(HTTP_DRAIN).await;
-    };
-    tokio::select! {
-        ended = server.into_future() => if let Err(error) = ended {
-            tracing::error!(%error, "the HTTP server ended");
-        },
-        () = cut => {}
-    }
 }
 
 fn ready(shutdown: &CancellationToken, investigator: &Investigator, slack: Option<&slack::Client>) -> Ready {

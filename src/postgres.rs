@@ -128,6 +128,15 @@ pub async fn connect(options: PgConnectOptions, max_connections: u32) -> anyhow:
     }
 }
 
+/// Connections of a pool that is kept apart, all of them made at once.
+const OWN_CONNECTIONS: u32 = 4;
+
+/// A small pool beside another, to the same database: who has it waits behind nobody else's statements.
+pub fn apart(pool: &PgPool) -> PgPool {
+    let options = pool.options().clone().max_connections(OWN_CONNECTIONS).min_connections(OWN_CONNECTIONS);
+    options.connect_lazy_with((*pool.connect_options()).clone())
+}
+
 /// Brings the schema up to date. Migrations are additive, so an older version may go on beside us.
 ///
 /// # Errors
