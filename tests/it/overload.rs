@@ -132,7 +132,11 @@ async fn connections_beyond_the_limit_hear_503_and_are_taken_when_others_close()
     let until = Instant::now() + PATIENCE;
     // The house has connections of its own, which count as well.
     while status_line(&address).await == "HTTP/1.1 200 OK" {
-        assert!(Instant::now() < until && open.len() <= 8, "{} silent connections and room for more", open.len());
+        assert!(
+            Instant::now() < until && open.len() <= 8,
+            "{} silent connections and room for more",
+            open.len()
+        );
         open.push(silent(&address).await);
     }
     let mut refused = silent(&address).await;

@@ -35,10 +35,8 @@ pub async fn run(ground: &mut Ground) -> Result<Outcome> {
     let pause = SENDING / u32::try_from(bodies.len())?;
     for (number, (twin, chunk)) in (0..).zip(bodies) {
         let sender = Arc::clone(&sender);
-        let body: Vec<Alert> = chunk
-            .iter()
-            .map(|name| Alert { workload: name.clone(), twin, is_resolved: false })
-            .collect();
+        let body: Vec<Alert> =
+            chunk.iter().map(|name| Alert { workload: name.clone(), twin, is_resolved: false }).collect();
         tokio::time::sleep_until((begun + pause * number).into()).await;
         sending.spawn(async move { sender.deliver(&body).await });
     }
