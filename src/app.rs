@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 
 use crate::announce::Audience;
-use crate::api::{self, ApiState, Ready};
+use crate::api::{self, ApiState, Ready, Tokens};
 use crate::incident::decide::Rules;
 use crate::incident::resolve::Resolver;
 use crate::intake::{self, Desk, Intake};
@@ -32,8 +32,8 @@ use crate::telemetry;
 use crate::webhook::Guard;
 use crate::worker::Worker;
 
-use build::{api_tokens, peers, runbooks, slack_client, thread_wait};
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
+use build::{peers, runbooks, slack_client, thread_wait};
 pub use check::check;
 
 /// Part of the drain that open HTTP requests get.
@@ -73,7 +73,7 @@ impl App {
         let resolver = resolver(&settings, &sources);
         let (catalogue, pulled, repository) = runbooks(&settings).await?;
         let slack = slack_client(&settings.slack, &http)?;
-        let tokens = api_tokens(&settings.api)?;
+        let tokens = Arc::new(Tokens::new(&settings.api)?);
         let peers = peers(&settings, &http)?;
         let database = Database::open(&settings.database).await?;
         let audience = slack.as_ref().map(|_| Audience {
@@ -92,7 +92,7 @@ impl App {
         let shutdown = CancellationToken::new();
         let state = ApiState {
             pool: pool.clone(),
-            tokens: tokens.into(),
+            tokens,
             ready: ready(&shutdown, &investigator, slack.as_ref()),
             metrics: metrics.clone(),
             wake: Arc::clone(&shared.wake),

@@ -47,6 +47,9 @@ pub mod announce;
 pub mod investigator;
 pub mod worker;
 
+// What people say about a report, and ask for.
+pub mod feedback;
+
 // 7. The alert's thread.
 pub mod slack;
 

@@ -50,6 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "evidence",
         ],
     ),
+    ("feedback", &["settings", "telemetry", "incident", "investigation"]),
     (
         "slack",
         &[
@@ -62,6 +63,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "runbook",
             "evidence",
             "investigation",
+            "feedback",
         ],
     ),
     (
@@ -76,6 +78,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "runbook",
             "evidence",
             "investigation",
+            "feedback",
             "slack",
         ],
     ),
@@ -105,6 +108,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "postgres",
             "incident",
             "investigation",
+            "feedback",
             "slack",
             "announce",
             "investigator",
@@ -124,6 +128,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "runbook",
             "evidence",
             "investigation",
+            "feedback",
             "slack",
             "api",
             "announce",

@@ -15,6 +15,7 @@ mod configuration;
 mod copy;
 mod end_to_end;
 mod events;
+mod feedback;
 mod fuzz;
 mod git;
 mod git_program;

@@ -3,11 +3,13 @@
 
 mod escape;
 mod incident;
+mod muted;
 mod plain;
 mod summary;
 
 pub(in crate::slack) use escape::clean;
 pub use incident::{IncidentView, Standing, joined, parent, resolved, taken_in};
+pub use muted::muted;
 pub(in crate::slack) use plain::plain;
 pub use summary::{gave_up, summary, unchanged};
 
