@@ -29,6 +29,7 @@ use crate::reconcile::Reconciler;
 use crate::settings::Settings;
 use crate::slack;
 use crate::telemetry;
+use crate::web;
 use crate::webhook::Guard;
 use crate::worker::Worker;
 
@@ -98,10 +99,11 @@ impl App {
             wake: Arc::clone(&shared.wake),
         };
         let role = settings.server.role;
-        let mut router = api::router(state);
+        let mut router = api::router(state.clone());
         if role.takes_in() {
             router = admitted(intake::router(intake), settings.server.max_in_flight).merge(router);
         }
+        router = web::around(router, state, &settings.server.public_url);
         let address = listener.local_addr()?;
         let mut tasks = vec![
             tokio::spawn(serve(listener, router, shutdown.clone())),

@@ -45,6 +45,9 @@ pub(super) async fn now(
     Extension(reader): Extension<Reader>,
     Query(filter): Query<Filter>,
 ) -> Result<Markup, Fault> {
+    if [&filter.cluster, &filter.namespace, &filter.severity].iter().any(|value| value.contains('\0')) {
+        return Err(Fault::Unreadable("A name holds no NUL.".to_owned()));
+    }
     let (pool, reach) = (pages.pool(), reader.reach());
     let (open, over, counts) = read(async {
         let open = store::open(pool, &filter, reach, MAX_OPEN).await?;

@@ -20,12 +20,14 @@ mod sign_in;
 mod spark;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use sqlx::PgPool;
+use tower::ServiceExt;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use door::Door;
@@ -110,8 +112,7 @@ async fn find_nothing(State(lost): State<Router>, request: Request, next: Next) 
     if answer.status() != StatusCode::NOT_FOUND || !is_problem || for_programs {
         return answer;
     }
-    use tower::ServiceExt;
-    match lost.oneshot(Request::default()).await {
+    match lost.oneshot(Request::new(Body::empty())).await {
         Ok(page) => page,
         Err(never) => match never {},
     }

@@ -30,6 +30,7 @@ mod model;
 mod news;
 mod once;
 mod overload;
+mod pages;
 mod program;
 mod prometheus;
 mod queue;
