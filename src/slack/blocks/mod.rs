@@ -38,7 +38,7 @@ pub fn investigation_url(public_url: &str, investigation: Uuid) -> Option<String
     let base = public_url.trim_end_matches('/');
     let known = base.starts_with("https://") || base.starts_with("http://");
     let plain = base.chars().all(|c| c.is_ascii_graphic() && !"<>|&`\"".contains(c));
-    (known && plain && base.len() <= MAX_URL).then(|| format!("{base}/api/v1/investigations/{investigation}"))
+    (known && plain && base.len() <= MAX_URL).then(|| format!("{base}/investigations/{investigation}"))
 }
 
 impl Message {
