@@ -123,7 +123,10 @@ async fn pages(folder: &Folder) -> Result<()> {
     for figure in figures {
         let pages::Figure { name, p50, p99, weight } = figure;
         let (p50, p99) = (milliseconds(p50), milliseconds(p99));
-        print(&format!("  {name}"), &format!("p50 {p50}, p99 {p99}, at most {:.1} kB", weight as f64 / 1000.0));
+        print(
+            &format!("  {name}"),
+            &format!("p50 {p50}, p99 {p99}, at most {:.1} kB", weight as f64 / 1000.0),
+        );
     }
     Ok(())
 }

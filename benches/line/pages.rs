@@ -45,17 +45,21 @@ pub async fn figures(service: &Service, sockets: &Path) -> Result<(i64, Vec<Figu
     report::times(service, sockets).await?;
     let pool = report::database(sockets).await?;
     let stored = seed(&pool).await?;
-    let ids: Vec<uuid::Uuid> =
-        sqlx::query_scalar("select id from investigations where state = 'done' order by created_at desc limit 2000")
-            .fetch_all(&pool)
-            .await?;
+    let ids: Vec<uuid::Uuid> = sqlx::query_scalar(
+        "select id from investigations where state = 'done' order by created_at desc limit 2000",
+    )
+    .fetch_all(&pool)
+    .await?;
     let investigation = |at: usize| format!("/investigations/{}", ids[at * 7 % ids.len()]);
-    let word = |at: usize| format!("/search?q={}", QUERIES[at % QUERIES.len()].replace(' ', "+").replace('"', "%22"));
+    let word = |at: usize| {
+        format!("/search?q={}", QUERIES[at % QUERIES.len()].replace(' ', "+").replace('"', "%22"))
+    };
     let figures = vec![
         ask(service, "/", |_| "/".to_owned()).await?,
         ask(service, "/investigations/{id}", investigation).await?,
         ask(service, "/search?q=", word).await?,
-        ask(service, "/search, filters only", |_| "/search?namespace=n7&outcome=known_pattern".to_owned()).await?,
+        ask(service, "/search, filters only", |_| "/search?namespace=n7&outcome=known_pattern".to_owned())
+            .await?,
     ];
     pool.close().await;
     Ok((stored, figures))
@@ -86,11 +90,16 @@ async fn seed(pool: &PgPool) -> Result<i64> {
              cross join lateral (select i.opened_at + make_interval(secs => look * 60) as t) times"
         ),
         format!(
-            "insert into steps
-             select n.id, 1, s.evidence, s.source, s.query, s.observation, s.milliseconds, n.created_at
-             from (select * from investigations where cluster = 'seed' order by created_at desc limit {WITH_OBSERVATIONS}) n
-             join lateral (select id from investigations where cluster <> 'seed' and summary = n.summary limit 1) r on true
-             join steps s on s.investigation_id = r.id"
+            "with real as materialized (select id, summary from investigations where cluster <> 'seed' and summary is not null),
+             newest as materialized (
+                 select id, summary, created_at from investigations where cluster = 'seed'
+                 order by created_at desc limit {WITH_OBSERVATIONS}),
+             pair as materialized (
+                 select n.id, n.created_at, (select r.id from real r where r.summary = n.summary limit 1) as real
+                 from newest n)
+             insert into steps
+             select p.id, 1, s.evidence, s.source, s.query, s.observation, s.milliseconds, p.created_at
+             from pair p join steps s on s.investigation_id = p.real on conflict do nothing"
         ),
         "analyze".to_owned(),
     ];

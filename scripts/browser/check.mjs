@@ -168,6 +168,7 @@ try {
         await fits(page, what);
         await accessible(page, what);
         await shot(page, what, true);
+        if (what === "investigation-desktop-light") await shot(page, "readme");
       }
       await page.close();
     }

@@ -150,11 +150,7 @@ pub(crate) async fn told(pool: &PgPool, id: Uuid) -> sqlx::Result<Vec<Told>> {
 }
 
 /// What is new. None: the investigation is gone.
-async fn look(
-    state: &ApiState,
-    id: Uuid,
-    progress: &mut Progress,
-) -> sqlx::Result<Option<Vec<Told>>> {
+async fn look(state: &ApiState, id: Uuid, progress: &mut Progress) -> sqlx::Result<Option<Vec<Told>>> {
     // First the state, then the turns: a claim fences the turns of the one before it, so that none of the
     // turns up to this state can come later.
     let Some(known) = store::known(&state.pool, id).await? else { return Ok(None) };

@@ -63,7 +63,9 @@ struct Desk {
 impl Desk {
     async fn open(pages: &Pages, reader: &Reader, id: &str) -> Result<Self, Fault> {
         if !reader.may_act() {
-            return Err(Fault::Forbidden("Your access is to read. This needs a token with the scope `write`."));
+            return Err(Fault::Forbidden(
+                "Your access is to read. This needs a token with the scope `write`.",
+            ));
         }
         let row = find(pages.pool(), id, reader.reach()).await?;
         let connection = read(pages.pool().acquire()).await?;
@@ -100,7 +102,8 @@ pub(super) async fn rerun(
     Form(asked): Form<Asked>,
 ) -> Result<Redirect, Fault> {
     let Desk { mut connection, id, actor } = Desk::open(&pages, &reader, &id).await?;
-    let rerun = feedback::rerun(&mut connection, Action { by: &actor, id: asked.action.as_deref() }, id).await?;
+    let rerun =
+        feedback::rerun(&mut connection, Action { by: &actor, id: asked.action.as_deref() }, id).await?;
     pages.api.wake.notify_waiters();
     Ok(back(rerun.investigation, if rerun.joined { "joined" } else { "" }))
 }

@@ -52,7 +52,9 @@ pub(super) fn difference(
 
 /// Statements of findings of `these` that `those` do not have on the same object.
 fn only(these: &[Finding], those: &[Finding]) -> Vec<String> {
-    let has = |one: &Finding| those.iter().any(|other| other.signature == one.signature && other.object == one.object);
+    let has = |one: &Finding| {
+        those.iter().any(|other| other.signature == one.signature && other.object == one.object)
+    };
     these.iter().filter(|one| !has(one)).map(|one| one.statement.clone()).collect()
 }
 
@@ -84,7 +86,10 @@ fn is_log(query: &str) -> bool {
 fn steady(text: &str) -> BTreeMap<String, &str> {
     static MOVING: LazyLock<Option<Regex>> = LazyLock::new(|| {
         let times = r"\d{4}-\d\d-\d\dT[0-9:.]+Z|\d\d:\d\d:\d\d|\b(?:\d+(?:\.\d+)?(?:d|h|ms|m|s))+\b";
-        Regex::new(&format!(r"{times}|×\d+|\d+ (?:restarts?|times?|hours?|minutes?|days?)|\b\d+(?:\.\d+)?e[+-]\d+")).ok()
+        Regex::new(&format!(
+            r"{times}|×\d+|\d+ (?:restarts?|times?|hours?|minutes?|days?)|\b\d+(?:\.\d+)?e[+-]\d+"
+        ))
+        .ok()
     });
     let masked = |line: &str| match &*MOVING {
         Some(moving) => moving.replace_all(line, "~").into_owned(),
@@ -111,7 +116,15 @@ mod tests {
         let (changes, _) = facts(&[("GET /pods", now)], &[("GET /pods", before)]);
         let told: Vec<(bool, &str)> = changes.iter().map(|one| (one.is_new, one.line.as_str())).collect();
         assert_eq!(told, [(false, "image: web:1"), (true, "image: web:2")]);
-        assert_eq!(facts(&[("GET /a", now)], &[("GET /b", before)]).0, [], "other questions are not compared");
-        assert_eq!(facts(&[("GET /pods/a/log?x", now)], &[("GET /pods/a/log?x", before)]).0, [], "logs go on");
+        assert_eq!(
+            facts(&[("GET /a", now)], &[("GET /b", before)]).0,
+            [],
+            "other questions are not compared"
+        );
+        assert_eq!(
+            facts(&[("GET /pods/a/log?x", now)], &[("GET /pods/a/log?x", before)]).0,
+            [],
+            "logs go on"
+        );
     }
 }

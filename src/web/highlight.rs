@@ -86,16 +86,16 @@ mod tests {
     fn words_and_their_endings_are_marked() {
         assert_eq!(shown("The pod crashes", "crashing"), "The pod <mark>crashes</mark>");
         assert_eq!(shown("KubePodCrashLooping", "crash"), "KubePod<mark>Crash</mark>Looping");
-        assert_eq!(shown("lab/shop/Deployment/cart", "\"cart\" -shop"), "lab/shop/Deployment/<mark>cart</mark>");
+        assert_eq!(
+            shown("lab/shop/Deployment/cart", "\"cart\" -shop"),
+            "lab/shop/Deployment/<mark>cart</mark>"
+        );
         assert_eq!(shown("nothing here", "x OR y"), "nothing here");
     }
 
     #[test]
     fn what_is_marked_stays_text() {
-        assert_eq!(
-            shown("<img onerror=x> b", "img"),
-            "&lt;<mark>img</mark> onerror=x&gt; b"
-        );
+        assert_eq!(shown("<img onerror=x> b", "img"), "&lt;<mark>img</mark> onerror=x&gt; b");
     }
 
     proptest! {

@@ -17,8 +17,8 @@ use super::layout::{Frame, Section, count, line, page, severity, time, verdict, 
 use store::{Alert, Count, Look, Row};
 
 /// Open incidents on one page; beyond it filters help more than a second page.
-const MAX_OPEN: i64 = 100;
-const MAX_OVER: i64 = 20;
+const MAX_OPEN: i64 = 50;
+const MAX_OVER: i64 = 10;
 const MAX_ALERTS: i64 = 50;
 const MAX_LOOKS: i64 = 50;
 /// Characters of what broke.
@@ -70,6 +70,9 @@ pub(super) async fn now(
                     p.empty { "Nothing is open" @if !filter.is_open() { " that this filter lets through" } "." }
                 } @else {
                     (list(&open, now))
+                    @if i64::try_from(open.len()).unwrap_or(0) == MAX_OPEN {
+                        p.muted { "The first " (MAX_OPEN) ", the worst first; a filter shows the others." }
+                    }
                 }
             }
             @if !over.is_empty() {

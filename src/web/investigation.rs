@@ -2,8 +2,8 @@
 //! verdict and leads from each claim to the text that proves it. While it goes on, the page says what was done so far.
 
 mod feedback;
-mod proof;
 mod progress;
+mod proof;
 mod store;
 mod timeline;
 mod told;

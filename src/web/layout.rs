@@ -161,6 +161,18 @@ pub(super) fn workload(key: &str) -> Markup {
     }
 }
 
+/// A sentence in which backticks set what is code apart.
+pub(super) fn prose(text: &str) -> Markup {
+    let is_paired = text.matches('`').count() % 2 == 0;
+    html! {
+        @if is_paired {
+            @for (at, part) in text.split('`').enumerate() {
+                @if at % 2 == 1 { code { (part) } } @else { (part) }
+            }
+        } @else { (text) }
+    }
+}
+
 /// A text cut at a word, for one line of a list.
 pub(super) fn line(text: &str, most: usize) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");

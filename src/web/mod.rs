@@ -86,7 +86,8 @@ pub fn around(others: Router, state: ApiState, public_url: &str) -> Router {
         .route("/assets/{file}", get(assets::asset))
         .with_state(door.clone());
     let pages = headed(inside.merge(outside).layer(DefaultBodyLimit::max(MAX_FORM_BYTES)));
-    let lost = headed(Router::new().fallback(|| async { Fault::NotFound("There is nothing at this address.") }));
+    let lost =
+        headed(Router::new().fallback(|| async { Fault::NotFound("There is nothing at this address.") }));
     others
         .merge(pages)
         .layer(middleware::from_fn_with_state(lost, find_nothing))
@@ -117,4 +118,3 @@ async fn find_nothing(State(lost): State<Router>, request: Request, next: Next) 
         Err(never) => match never {},
     }
 }
-

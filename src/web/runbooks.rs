@@ -16,7 +16,8 @@ use super::layout::{Frame, Section, page, time, verdict, workload};
 use crate::investigation::store::{Uncovered, uncovered};
 use store::Used;
 
-/// Days that are counted.
+/// Investigations that are counted, and days.
+const NEWEST: i64 = 500;
 const DAYS: i32 = 30;
 const MAX_FOLLOWED: i64 = 50;
 const MAX_UNCOVERED: usize = 50;
@@ -26,19 +27,18 @@ pub(super) async fn all(
     Extension(reader): Extension<Reader>,
 ) -> Result<Markup, Fault> {
     let (pool, reach) = (pages.pool(), reader.reach());
-    let used = read(store::used(pool, "", DAYS, reach)).await?;
+    let used = read(store::used(pool, "", (NEWEST, DAYS), reach)).await?;
     // Alerts are counted over all namespaces: only who sees all may see them.
     let sees_all = reach.clusters.is_empty() && reach.namespaces.is_empty();
     let without = if sees_all { read(uncovered(pool, DAYS)).await? } else { Vec::new() };
     let now = Utc::now();
     let main = html! {
         h1 { "Runbooks" }
-        p.muted { "Of investigations in the last " (DAYS) " days." }
+        p.muted { "Of the last " (DAYS) " days, and of them the newest " (NEWEST) " investigations." }
         @if used.is_empty() { p.empty { "No investigation followed a runbook." } } @else { (table(&used, now)) }
         p.muted.small {
             "Written for the alert: the runbook fits this alert, and not every one. Cause found: the share that ended \
-            with one. Asked in vain: the share of requests of whose answer the report quotes nothing, in the last 500 \
-            investigations."
+            with one. Asked in vain: the share of requests of whose answer the report quotes nothing."
         }
         @if sees_all { (missing(&without, now)) }
     };
@@ -87,7 +87,7 @@ fn missing(without: &[Uncovered], now: DateTime<Utc>) -> Markup {
             @if without.is_empty() {
                 p.empty { "Every alert that was investigated had one." }
             } @else {
-                div.scroll tabindex="0" role="region" aria-labelledby="missing" {
+                div.scroll tabindex="0" role="region" aria-label="Alerts and how often they came" {
                     table {
                         thead {
                             tr {
@@ -130,7 +130,7 @@ pub(super) async fn one(
     if followed.is_empty() {
         return Err(Fault::NotFound("No investigation that you may see followed this runbook."));
     }
-    let used = read(store::used(pool, &name, DAYS, reach)).await?;
+    let used = read(store::used(pool, &name, (NEWEST, DAYS), reach)).await?;
     let now = Utc::now();
     let main = html! {
         p { a href="/runbooks" { "All runbooks" } }
@@ -139,7 +139,7 @@ pub(super) async fn one(
         @if used.is_empty() {
             p.empty { "Nobody followed it in the last " (DAYS) " days." }
         } @else {
-            p.muted { "Of investigations in the last " (DAYS) " days:" }
+            p.muted { "Of the last " (DAYS) " days, and of them the newest " (NEWEST) " investigations:" }
             (table(&used, now))
         }
         h2 { "Investigations that followed it" }
@@ -161,7 +161,9 @@ pub(super) async fn one(
 pub(super) fn segment(name: &str) -> String {
     name.bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                char::from(byte).to_string()
+            }
             other => format!("%{other:02X}"),
         })
         .collect()

@@ -1,5 +1,5 @@
-//! A timeline drawn to scale: moments in, their places on a line out, as fractions of a drawing's width. A gap that is
-//! longer than all the rest together would press the rest into one dot: it is drawn as a break, with its length. Pure.
+//! A timeline drawn to scale: moments in, their places on a line out, in a drawing's own units. A gap that is so long
+//! that it would press all the rest into a few dots is drawn as a break, with its length. Pure.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,7 +10,7 @@ const MARGIN: f64 = 24.0;
 /// Width of a break.
 const BREAK: f64 = 60.0;
 /// A gap is a break when it is longer than this share of the whole.
-const LONG: f64 = 0.6;
+const LONG: f64 = 0.8;
 const MAX_BREAKS: usize = 3;
 /// Signs that are closer stand on different levels.
 const APART: f64 = 34.0;
@@ -64,14 +64,15 @@ fn milliseconds(span: TimeDelta) -> f64 {
     span.num_milliseconds().max(0) as f64
 }
 
-/// Gaps that are longer than the rest together, the longest first.
+/// Gaps that are far longer than the rest together, the longest first.
 fn breaks(gaps: &[f64]) -> Vec<usize> {
     let mut broken: Vec<usize> = Vec::new();
     while broken.len() < MAX_BREAKS {
         let rest = || gaps.iter().enumerate().filter(|(at, _)| !broken.contains(at));
         let whole: f64 = rest().map(|(_, gap)| gap).sum();
-        // With one gap left there is nothing that it would press together.
-        let longest = rest().max_by(|one, other| one.1.total_cmp(other.1)).filter(|_| rest().count() > 1);
+        // Two others at least, or there are no distances that it would press together.
+        let several = rest().filter(|(_, gap)| **gap > 0.0).count() > 2;
+        let longest = rest().max_by(|one, other| one.1.total_cmp(other.1)).filter(|_| several);
         match longest {
             Some((at, gap)) if *gap > whole * LONG => broken.push(at),
             _ => break,
@@ -87,7 +88,8 @@ fn levels(places: &[f64]) -> Vec<Place> {
     for &x in places {
         let free = last.iter().position(|before| x - before >= APART);
         // With all taken, the one that was taken longest ago.
-        let oldest = last.iter().enumerate().min_by(|one, other| one.1.total_cmp(other.1)).map(|(level, _)| level);
+        let oldest =
+            last.iter().enumerate().min_by(|one, other| one.1.total_cmp(other.1)).map(|(level, _)| level);
         let level = free.or(oldest).unwrap_or(0);
         last[level] = x;
         placed.push(Place { x, level });
@@ -115,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_longer_than_all_the_rest_is_broken() {
+    fn a_gap_far_longer_than_all_the_rest_is_broken() {
         let drawn = scale(&at(&[0, 86_400, 86_410, 86_420]));
         assert_eq!(drawn.breaks.len(), 1);
         assert_eq!((drawn.breaks[0].from, drawn.breaks[0].to), (24.0, 84.0));
@@ -129,6 +131,7 @@ mod tests {
         assert_eq!(places(&[7]), [24]);
         assert_eq!(places(&[7, 7, 7]), [24, 24, 24]);
         assert_eq!(places(&[0, 1_000_000]), [24, 976], "one gap is the scale itself");
+        assert_eq!(places(&[0, 1, 241, 241]), [24, 28, 976, 976], "nothing is won by a break");
         let levels: Vec<usize> = scale(&at(&[7, 7, 7])).places.iter().map(|place| place.level).collect();
         assert_eq!(levels, [0, 1, 2]);
     }

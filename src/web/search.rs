@@ -50,7 +50,9 @@ impl Filter {
     fn checked(mut self, now: DateTime<Utc>) -> Result<Self, Fault> {
         let all = [&self.q, &self.cluster, &self.namespace, &self.workload, &self.outcome, &self.cause];
         if all.iter().any(|value| value.len() > MAX_QUERY_BYTES || value.contains('\0')) {
-            return Err(Fault::Unreadable(format!("A field holds at most {MAX_QUERY_BYTES} bytes and no NUL.")));
+            return Err(Fault::Unreadable(format!(
+                "A field holds at most {MAX_QUERY_BYTES} bytes and no NUL."
+            )));
         }
         self.q = self.q.trim().to_owned();
         let days = SINCE.iter().find(|(value, _, _)| *value == self.since).map_or(0, |(_, _, days)| *days);
@@ -85,7 +87,8 @@ pub(super) async fn page(
         }
         (list(&hits, &stems(&filter.q), now))
     };
-    let title = if filter.q.is_empty() { "Search".to_owned() } else { format!("{} · Search", line(&filter.q, 60)) };
+    let title =
+        if filter.q.is_empty() { "Search".to_owned() } else { format!("{} · Search", line(&filter.q, 60)) };
     Ok(framed(&Frame::new(&title, Section::Search, &reader), main))
 }
 
@@ -109,7 +112,12 @@ fn form(filter: &Filter) -> Markup {
     }
 }
 
-fn choice<'a>(name: &str, label: &str, value: &str, options: impl Iterator<Item = (&'a str, &'a str)>) -> Markup {
+fn choice<'a>(
+    name: &str,
+    label: &str,
+    value: &str,
+    options: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Markup {
     html! {
         div {
             label for=(name) { (label) }
@@ -131,7 +139,7 @@ fn list(hits: &[Hit], stems: &[String], now: DateTime<Utc>) -> Markup {
                         (verdict(&hit.state, hit.outcome.as_deref()))
                         @if let Some(cause) = &hit.cause_id { code { (marked(cause, stems)) } }
                     }
-                    h3 { a href={ "/investigations/" (hit.id) } { (marked(&hit.workload, stems)) } }
+                    h2 { a href={ "/investigations/" (hit.id) } { (marked(&hit.workload, stems)) } }
                     @if let Some(summary) = &hit.summary { p { (marked(&line(summary, MAX_LINE), stems)) } }
                     p.muted.small { (marked(&hit.alert_name, stems)) " · " (time(hit.created_at, now)) }
                 }

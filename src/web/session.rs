@@ -25,7 +25,9 @@ pub(super) fn begin(secret: &str, now: DateTime<Utc>) -> Option<String> {
 
 /// Was this value made from this secret, and is its time not over?
 pub(super) fn holds(value: &str, secret: &str, now: DateTime<Utc>) -> bool {
-    let Some((until, mark)) = value.split_once('.').filter(|_| value.len() <= MAX_BYTES) else { return false };
+    let Some((until, mark)) = value.split_once('.').filter(|_| value.len() <= MAX_BYTES) else {
+        return false;
+    };
     let (Ok(until), Ok(mark)) = (until.parse::<i64>(), URL_SAFE_NO_PAD.decode(mark)) else { return false };
     // Compares in constant time.
     until > now.timestamp() && seal(secret, until).is_some_and(|seal| seal.verify_slice(&mark).is_ok())
@@ -66,7 +68,8 @@ mod tests {
         let (until, mark) = value.split_once('.').unwrap();
         let later = until.parse::<i64>().unwrap() + 1;
         let cut = &mark[..mark.len() - 2];
-        for wrong in [format!("{later}.{mark}"), format!("{until}.{cut}"), format!("{until}."), String::new()] {
+        for wrong in [format!("{later}.{mark}"), format!("{until}.{cut}"), format!("{until}."), String::new()]
+        {
             assert!(!holds(&wrong, "secret", now()), "{wrong}");
         }
         assert_eq!(begin("", now()), None, "an empty token makes no session");

@@ -61,10 +61,8 @@ fn extremes(told: &str, window: Window) -> Option<Vec<(f64, f64)>> {
     let (max_at, rest) = rest.split_once(')')?;
     let last = rest.strip_prefix(" last ")?.split([';', ' ']).next()?;
     let end = (window.1 - window.0).num_seconds() as f64;
-    let mut points = vec![
-        (offset(min_at, window)?, min.parse().ok()?),
-        (offset(max_at, window)?, max.parse().ok()?),
-    ];
+    let mut points =
+        vec![(offset(min_at, window)?, min.parse().ok()?), (offset(max_at, window)?, max.parse().ok()?)];
     if points.iter().all(|(at, _)| *at < end) {
         points.push((end, last.parse().ok()?));
     }

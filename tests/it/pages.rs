@@ -23,7 +23,8 @@ use whodunit::settings::{self, DescribedToken, Scope};
 use whodunit::{telemetry, web};
 
 /// What stands in labels, log lines and reasons of somebody who wants a script to run.
-pub const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script><!--</pre></code> javascript:alert(3)";
+pub const HOSTILE: &str =
+    "<img src=x onerror=alert(1)>\"'><script>alert(2)</script><!--</pre></code> javascript:alert(3)";
 
 pub struct Site {
     router: Router,
@@ -79,7 +80,13 @@ impl Site {
 /// What holds for every page: the policy, no script or style in it, landmarks, and no raw hostile text.
 pub fn check(path: &str, answer: &Answer) {
     let policy = answer.headers["content-security-policy"].to_str().unwrap();
-    for part in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"] {
+    for part in [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    ] {
         assert!(policy.contains(part), "{path}: {policy}");
     }
     assert!(!policy.contains("unsafe"), "{policy}");
@@ -91,15 +98,26 @@ pub fn check(path: &str, answer: &Answer) {
     }
     assert_eq!(text.matches("<h1").count(), 1, "{path}: one title");
     assert_eq!(text.matches("<script").count(), 1, "{path}: only the file");
-    for wrong in ["<img", "<style", " style=\"", "<iframe", "<object", "<svg onload", "href=\"javascript:", "<base", "<!--"] {
+    for wrong in [
+        "<img",
+        "<style",
+        " style=\"",
+        "<iframe",
+        "<object",
+        "<svg onload",
+        "href=\"javascript:",
+        "<base",
+        "<!--",
+    ] {
         assert!(!text.contains(wrong), "{path} holds {wrong}");
     }
-    let handlers = text.split('<').filter(|tag| tag.split('>').next().unwrap().contains(" on")).filter(|tag| {
-        let tag = tag.split('>').next().unwrap();
-        // Attribute values may hold anything, escaped.
-        let bare: String = tag.split('"').step_by(2).collect();
-        bare.split_whitespace().any(|word| word.starts_with("on") && word.contains('='))
-    });
+    let handlers =
+        text.split('<').filter(|tag| tag.split('>').next().unwrap().contains(" on")).filter(|tag| {
+            let tag = tag.split('>').next().unwrap();
+            // Attribute values may hold anything, escaped.
+            let bare: String = tag.split('"').step_by(2).collect();
+            bare.split_whitespace().any(|word| word.starts_with("on") && word.contains('='))
+        });
     assert_eq!(handlers.count(), 0, "{path}: no handler in a tag");
 }
 

@@ -45,7 +45,9 @@ fn said(told: &Told) -> Markup {
     match told.name {
         "queued" => html! { "Queued: " (text(&data["reason"])) },
         "claimed" => html! { "A worker began, attempt " (data["attempt"]) },
-        "retrying" => html! { "The attempt failed and is repeated" @if data["error"].is_string() { ": " (text(&data["error"])) } },
+        "retrying" => {
+            html! { "The attempt failed and is repeated" @if data["error"].is_string() { ": " (text(&data["error"])) } }
+        }
         "step" => step(data),
         _ => html! { "Ended: " (text(&data["state"])) },
     }

@@ -3,8 +3,8 @@
 
 use maud::{Markup, html};
 
-use super::store::Observation;
 use super::Case;
+use super::store::Observation;
 use crate::report::{Evidence, Outcome, Report};
 use crate::slack::words;
 use crate::web::layout::time;
@@ -154,17 +154,22 @@ fn drawing(spark: &Spark) -> Markup {
 }
 
 /// Everything that was read, quoted or not.
-pub(super) fn everything(case: &Case) -> Markup {
+pub(super) fn everything(case: &Case, report: &Report) -> Markup {
+    // A link to an observation leads to its quotes, or here where it has none.
+    let anchor = |one: &Observation| {
+        let is_quoted = report.evidence.iter().any(|evidence| evidence.id == one.evidence);
+        (!is_quoted).then(|| one.evidence.clone())
+    };
     html! {
         @if !case.observations.is_empty() {
             section aria-labelledby="read" {
                 h2 id="read" { "Everything that was read" }
-                div.scroll tabindex="0" role="region" aria-labelledby="read" {
+                div.scroll tabindex="0" role="region" aria-label="Requests" {
                     table {
                         thead { tr { th scope="col" { "Id" } th scope="col" { "Request" } th.number scope="col" { "ms" } } }
                         tbody {
                             @for one in &case.observations {
-                                tr {
+                                tr id=[anchor(one)] {
                                     th scope="row" { a href={ "/investigations/" (case.row.id) "/evidence/" (one.evidence) } { (one.evidence) } }
                                     td { (one.source) " " code.query { (one.query) } }
                                     td.number { (one.milliseconds) }

@@ -13,15 +13,12 @@ pub(in crate::web) struct Row {
     pub id: Uuid,
     pub incident_id: Uuid,
     pub workload: String,
-    pub cluster: String,
-    pub namespace: String,
     pub alert_name: String,
     pub state: String,
     pub reason: String,
     pub attempt: i32,
     pub error: Option<String>,
     pub outcome: Option<String>,
-    pub runbook: Option<String>,
     pub report: Option<Value>,
     pub severity: String,
     pub created_at: DateTime<Utc>,
@@ -36,8 +33,8 @@ pub(super) async fn investigation(
 ) -> sqlx::Result<Option<Row>> {
     sqlx::query_as!(
         Row,
-        r#"select n.id, n.incident_id, n.workload, n.cluster, n.namespace, n.alert_name, n.state, n.reason, n.attempt,
-                  n.error, n.outcome, n.runbook, n.report, i.severity, n.created_at, n.finished_at,
+        r#"select n.id, n.incident_id, n.workload, n.alert_name, n.state, n.reason, n.attempt, n.error,
+                  n.outcome, n.report, i.severity, n.created_at, n.finished_at,
                   extract(epoch from n.finished_at - n.started_at)::float8 as seconds
            from investigations n join incidents i on i.id = n.incident_id
            where n.id = $1 and (cardinality($2::text[]) = 0 or n.cluster ~ any($2))

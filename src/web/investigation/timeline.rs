@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use crate::report::{Moment, Report, TimelineEntry};
 use crate::slack::words;
+use crate::web::layout::prose;
 use crate::web::scale::{LEVELS, WIDTH, scale};
 
 /// Entries that are drawn and told.
@@ -40,7 +41,7 @@ fn told(entry: &TimelineEntry) -> Markup {
     html! {
         time datetime=(entry.at.format("%Y-%m-%dT%H:%M:%SZ")) { (entry.at.format("%Y-%m-%d %H:%M:%S")) }
         " " span.kind { (kind(entry.kind)) } " "
-        (entry.what)
+        (prose(&entry.what))
         @if entry.trigger { strong { (words::trigger(entry)) } }
         @if !entry.evidence.is_empty() { " " (super::proof::links(std::slice::from_ref(&entry.evidence))) }
     }

@@ -7,7 +7,7 @@ use super::{Case, feedback, progress, proof, timeline};
 use crate::report::{Finding, NextStep, Outcome, Report, Risk, Role};
 use crate::slack::words;
 use crate::web::door::Reader;
-use crate::web::layout::time;
+use crate::web::layout::{prose, time};
 use crate::web::runbooks::segment;
 
 const MAX_FINDINGS: usize = 20;
@@ -28,7 +28,7 @@ pub(super) fn report(case: &Case, report: &Report, reader: &Reader) -> Markup {
                 @if !open { (findings(report, "Also seen")) }
                 (ruled_out(report))
                 @if !open { (unknown(report)) }
-                (proof::everything(case))
+                (proof::everything(case, report))
                 (progress::finished(case))
             }
             aside aria-label="About this investigation" {
@@ -43,13 +43,13 @@ pub(super) fn report(case: &Case, report: &Report, reader: &Reader) -> Markup {
 fn verdict(report: &Report) -> Markup {
     let cause = report.cause.as_ref();
     html! {
-        section.verdict-block aria-labelledby="verdict" {
+        section class={ "verdict-block " (report.outcome.as_str()) } aria-labelledby="verdict" {
             h2 id="verdict" { (words::verdict(report.outcome)) }
-            p.lead { (report.summary) }
+            p.lead { (prose(&report.summary)) }
             dl.facts {
                 @if let Some(cause) = cause {
                     @if !report.summary.contains(&cause.statement) {
-                        dt { (words::why(report.outcome)) } dd { (cause.statement) }
+                        dt { (words::why(report.outcome)) } dd { (prose(&cause.statement)) }
                     }
                     dt { (words::at_fault(report.outcome)) }
                     dd { code { (cause.object.short()) } " (" (words::category(cause.category)) ", " code { (cause.id) } ")" }
@@ -69,7 +69,7 @@ fn next_steps(steps: &[NextStep], title: &str) -> Markup {
                 ol.steps {
                     @for step in steps.iter().take(MAX_STEPS) {
                         li {
-                            p { (step.text) " " (risk(step.risk)) }
+                            p { (prose(&step.text)) " " (risk(step.risk)) }
                             @if !step.command.is_empty() {
                                 div.command data-copy { pre tabindex="0" { code { (step.command) } } }
                             }
@@ -105,7 +105,7 @@ fn findings(report: &Report, title: &str) -> Markup {
                     @for one in shown.iter().take(MAX_FINDINGS) {
                         li {
                             p {
-                                @if one.role == Role::Primary { strong { (one.statement) } } @else { (one.statement) }
+                                @if one.role == Role::Primary { strong { (prose(&one.statement)) } } @else { (prose(&one.statement)) }
                                 " " (proof::links(&one.evidence))
                             }
                             @if !one.workloads.is_empty() { p.muted.small { "on " (words::listed(&one.workloads)) } }
@@ -128,7 +128,7 @@ fn ruled_out(report: &Report) -> Markup {
                 h2 id="ruled-out" { (words::found_well(report.outcome)) }
                 ul.plain {
                     @for one in report.ruled_out.iter().take(MAX_LISTED) {
-                        li { (one.statement) " " (proof::links(&one.evidence)) }
+                        li { (prose(&one.statement)) " " (proof::links(&one.evidence)) }
                     }
                 }
             }
@@ -164,7 +164,7 @@ fn about(case: &Case, report: &Report) -> Markup {
                 dd {
                     (words::runbook(&report.runbook))
                     @if !name.is_empty() { " " a href={ "/runbooks/" (segment(name)) } { "How it does" } }
-                    @if !report.runbook.reason.is_empty() { span.muted.small { " Chosen because " (report.runbook.reason) "." } }
+                    @if !report.runbook.reason.is_empty() { span.muted.small { " Chosen because " (prose(&report.runbook.reason)) "." } }
                 }
                 dt { "Cost" } dd { (words::cost(&report.cost)) }
                 dt { "Looked because" } dd { (case.row.reason) }
@@ -217,6 +217,6 @@ fn since_last(case: &Case) -> Markup {
 fn changed(title: &str, statements: &[String]) -> Markup {
     html! {
         h3 { (title) }
-        ul.plain { @for statement in statements.iter().take(MAX_FINDINGS) { li { (statement) } } }
+        ul.plain { @for statement in statements.iter().take(MAX_FINDINGS) { li { (prose(statement)) } } }
     }
 }

@@ -23,36 +23,34 @@ pub(super) struct Used {
     pub last_at: DateTime<Utc>,
 }
 
-/// One runbook, or all where `name` is "".
+/// One runbook, or all where `name` is "": of its newest investigations, none older than so many days.
 pub(super) async fn used(
     db: impl PgExecutor<'_>,
     name: &str,
-    days: i32,
+    (newest, days): (i64, i32),
     reach: &Reach,
 ) -> sqlx::Result<Vec<Used>> {
     sqlx::query_as!(
         Used,
-        r#"with one as (
-               select id, runbook, outcome, report #>> '{runbook,coverage}' = 'covered' as covered, finished_at
-               from investigations
+        r#"with one as materialized (
+               select id, runbook, outcome, report, finished_at from investigations
                where state = 'done' and runbook is not null and created_at > now() - make_interval(days => $2)
                  and ($1 = '' or runbook = $1)
                  and (cardinality($3::text[]) = 0 or cluster ~ any($3))
                  and (cardinality($4::text[]) = 0 or namespace ~ any($4))
+               order by created_at desc, id desc limit $5
            ), calls as (
                select o.runbook, count(*) as calls,
-                      count(*) filter (where not exists (
-                          select from investigations n, jsonb_array_elements(n.report -> 'evidence') e
-                          where n.id = o.id and e ->> 'id' = s.evidence)) as wasted
-               from (select * from one order by finished_at desc limit 500) o join steps s on s.investigation_id = o.id
-               group by o.runbook
+                      count(*) filter (where not jsonb_path_exists(
+                          o.report, '$.evidence[*].id ? (@ == $id)', jsonb_build_object('id', s.evidence))) as wasted
+               from one o join steps s on s.investigation_id = o.id group by o.runbook
            ), said as (
                select o.runbook, count(*) filter (where f.verdict = 'helpful') as helpful,
                       count(*) filter (where f.verdict = 'unhelpful') as unhelpful
                from one o join feedback f on f.investigation_id = o.id group by o.runbook
            )
            select o.runbook as "runbook!", count(*) as "investigations!",
-                  count(*) filter (where o.covered) as "covered!",
+                  count(*) filter (where report #>> '{runbook,coverage}' = 'covered') as "covered!",
                   count(*) filter (where o.outcome in ('known_pattern', 'root_cause')) as "found!",
                   coalesce(max(c.calls), 0) as "calls!", coalesce(max(c.wasted), 0) as "wasted!",
                   coalesce(max(s.helpful), 0) as "helpful!", coalesce(max(s.unhelpful), 0) as "unhelpful!",
@@ -62,7 +60,8 @@ pub(super) async fn used(
         name,
         days,
         &reach.clusters,
-        &reach.namespaces
+        &reach.namespaces,
+        newest
     )
     .fetch_all(db)
     .await

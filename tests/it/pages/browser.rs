@@ -35,7 +35,8 @@ fn driver() -> Option<(String, PathBuf)> {
     let installed = script.with_file_name("node_modules").join("axe-core").is_dir();
     let known = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
     let found = std::env::var("WHODUNIT_CHROMIUM").ok();
-    let found = found.or_else(|| known.iter().find(|path| Path::new(path).exists()).map(|path| (*path).to_owned()));
+    let found =
+        found.or_else(|| known.iter().find(|path| Path::new(path).exists()).map(|path| (*path).to_owned()));
     found.filter(|_| installed).map(|chromium| (chromium, script))
 }
 
@@ -65,7 +66,8 @@ async fn house() -> (House, mpsc::Sender<()>) {
     let with = |settings: &mut Settings| {
         settings.api.tokens = vec![token("kim", SECRET, &[Scope::Write], &[])];
     };
-    let options = HouseOptions { models: vec![model.settings()], with: Some(Box::new(with)), ..Default::default() };
+    let options =
+        HouseOptions { models: vec![model.settings()], with: Some(Box::new(with)), ..Default::default() };
     (House::start(options).await, open)
 }
 
@@ -93,7 +95,8 @@ async fn plan(house: &House) -> Value {
     house.settle().await;
     let (incident, hostile) = hostile(house).await;
     assert_eq!(house.post("/webhooks/alertmanager", fixture(UNEXPLAINED)).await.0, 202);
-    let running = id_of(house, "select id from investigations where workload like '%notification-service'").await;
+    let running =
+        id_of(house, "select id from investigations where workload like '%notification-service'").await;
     let explained = id_of(
         house,
         "select id from investigations where cause_id is not null and workload like '%/prod-api/%' order by created_at limit 1",

@@ -43,7 +43,9 @@ async fn with(site: &Site, path: &str, cookie: &str) -> Answer {
 async fn strangers_are_led_to_the_sign_in_and_back() {
     let pool = house::pool().await;
     let site = Site::with(&pool, &settings(), "");
-    for path in ["/", "/search?q=a", "/runbooks", "/costs", "/incidents/1", "/investigations/1", "/runbooks/x"] {
+    for path in
+        ["/", "/search?q=a", "/runbooks", "/costs", "/incidents/1", "/investigations/1", "/runbooks/x"]
+    {
         let answer = site.get(path).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}");
         let location = answer.headers["location"].to_str().unwrap();
@@ -55,16 +57,28 @@ async fn strangers_are_led_to_the_sign_in_and_back() {
     assert!(!wrong.headers.contains_key("set-cookie") && wrong.text.contains("none of the tokens"));
 
     let right = sign_in(&site, "secret-of-kim").await;
-    assert_eq!((right.status, &right.headers["location"]), (StatusCode::SEE_OTHER, &"/search".parse().unwrap()));
+    assert_eq!(
+        (right.status, &right.headers["location"]),
+        (StatusCode::SEE_OTHER, &"/search".parse().unwrap())
+    );
     let set = right.headers["set-cookie"].to_str().unwrap();
-    assert!(set.contains("HttpOnly") && set.contains("SameSite=Strict") && !set.contains("secret-of-kim"), "{set}");
+    assert!(
+        set.contains("HttpOnly") && set.contains("SameSite=Strict") && !set.contains("secret-of-kim"),
+        "{set}"
+    );
     let mine = cookie(&right);
     assert_eq!(with(&site, "/", &mine).await.status, StatusCode::OK);
     // Another process, started later, knows it too; one without that token does not.
     assert_eq!(with(&Site::with(&pool, &settings(), ""), "/", &mine).await.status, StatusCode::OK);
     let others = settings::Api { tokens: vec![token("b", "b", &[Scope::Read], &[])], ..Default::default() };
     assert_eq!(with(&Site::with(&pool, &others, ""), "/", &mine).await.status, StatusCode::SEE_OTHER);
-    for wrong in ["whodunit=", "whodunit=1.x", "other=1", &mine.replace('.', ".A"), &mine.replace("whodunit=", "whodunit=9")] {
+    for wrong in [
+        "whodunit=",
+        "whodunit=1.x",
+        "other=1",
+        &mine.replace('.', ".A"),
+        &mine.replace("whodunit=", "whodunit=9"),
+    ] {
         assert_eq!(with(&site, "/", wrong).await.status, StatusCode::SEE_OTHER, "{wrong}");
     }
     let out = site.send(form("/sign-out").header("cookie", &mine).body(Body::empty()).unwrap()).await;
@@ -101,7 +115,8 @@ async fn who_comes_by_a_link_from_elsewhere_takes_one_step_more_for_the_cookie()
 async fn a_reader_of_one_namespace_sees_nothing_of_another() {
     let pool = house::pool().await;
     let mut ids: Vec<(Uuid, Uuid)> = Vec::new();
-    for workload in ["lab/shop/Deployment/checkout", "lab/api/Deployment/hidden", "lab//Node/hidden-node"] {
+    for workload in ["lab/shop/Deployment/checkout", "lab/api/Deployment/secluded", "lab//Node/secluded-node"]
+    {
         let incident = incident(&pool, workload, "open", "t").await;
         let id = investigation(&pool, incident, "done", Some(&report("known_pattern", workload))).await;
         observation(&pool, id, "E1", "kubernetes", "text").await;
@@ -109,16 +124,31 @@ async fn a_reader_of_one_namespace_sees_nothing_of_another() {
     }
     let site = Site::with(&pool, &settings(), "");
     let mine = cookie(&sign_in(&site, "secret-of-shop").await);
-    for path in ["/", "/search", "/search?q=summary", "/search?q=hidden", "/runbooks", "/runbooks/kubernetes"] {
+    for path in
+        ["/", "/search", "/search?q=summary", "/search?q=secluded", "/runbooks", "/runbooks/kubernetes"]
+    {
         let answer = with(&site, path, &mine).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         // The words that were searched for are in the form again.
-        assert!(!answer.text.replace("value=\"hidden\"", "").replace("hidden · Search", "").contains("hidden"), "{path}: {}", answer.text);
+        assert!(
+            !answer
+                .text
+                .replace("value=\"secluded\"", "")
+                .replace("secluded · Search", "")
+                .contains("secluded"),
+            "{path}: {}",
+            answer.text
+        );
     }
     assert!(with(&site, "/", &mine).await.text.contains("1 open incident"));
     for (place, (incident, id)) in ids.iter().enumerate() {
         let expected = if place == 0 { StatusCode::OK } else { StatusCode::NOT_FOUND };
-        for path in [format!("/incidents/{incident}"), format!("/investigations/{id}"), format!("/investigations/{id}/evidence/E1"), format!("/api/v1/investigations/{id}")] {
+        for path in [
+            format!("/incidents/{incident}"),
+            format!("/investigations/{id}"),
+            format!("/investigations/{id}/evidence/E1"),
+            format!("/api/v1/investigations/{id}"),
+        ] {
             assert_eq!(with(&site, &path, &mine).await.status, expected, "{path}");
         }
         let path = format!("/investigations/{id}/rerun");
@@ -126,7 +156,10 @@ async fn a_reader_of_one_namespace_sees_nothing_of_another() {
         assert_eq!(site.send(request).await.status, StatusCode::FORBIDDEN, "it may read only");
     }
     let costs = with(&site, "/costs", &mine).await.text;
-    assert!(costs.contains("<td class=\"number\">1</td>") && !costs.contains("<td class=\"number\">3</td>"), "{costs}");
+    assert!(
+        costs.contains("<td class=\"number\">1</td>") && !costs.contains("<td class=\"number\">3</td>"),
+        "{costs}"
+    );
 }
 
 #[tokio::test]
@@ -139,5 +172,12 @@ async fn a_cookie_reads_the_api_and_changes_nothing_there() {
     let id = Uuid::now_v7();
     let post = Request::post(format!("/api/v1/investigations/{id}/rerun")).header("cookie", &mine);
     let answer = site.send(post.body(Body::empty()).unwrap()).await;
-    assert!(matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_FOUND), "{}", answer.status);
+    assert!(
+        matches!(
+            answer.status,
+            StatusCode::UNAUTHORIZED | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_FOUND
+        ),
+        "{}",
+        answer.status
+    );
 }

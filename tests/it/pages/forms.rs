@@ -62,7 +62,10 @@ async fn a_cause_is_muted_and_unmuted_and_looked_at_again() {
     let muted = post(&site, &format!("{base}/mute"), "days=7&reason=known&action=m", "same-origin").await;
     assert_eq!(location(&muted), format!("{base}?done=muted"));
     assert!(site.page(&base).await.contains("Muted until"));
-    assert_eq!(post(&site, &format!("{base}/mute"), "days=0", "same-origin").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        post(&site, &format!("{base}/mute"), "days=0", "same-origin").await.status,
+        StatusCode::BAD_REQUEST
+    );
     let lifted = post(&site, &format!("{base}/unmute"), "action=u", "same-origin").await;
     assert_eq!(location(&lifted), format!("{base}?done=unmuted"));
     assert!(site.page(&base).await.contains("Not a problem"));

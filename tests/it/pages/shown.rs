@@ -65,8 +65,16 @@ async fn every_outcome_is_told_verdict_first_and_hostile_text_stays_text() {
             observation(&pool, id, "E1", "kubernetes", &format!("image: web:2\nquote {text}\n")).await;
             observation(&pool, id, "E2", "loki", &text.repeat(100)).await;
             let page = site.page(&format!("/investigations/{id}")).await;
-            for part in [words, "summary", "Everything that was read", "What happened when", "Since the last look",
-                "What is not known", "not found in what was read", "Did it help?"] {
+            for part in [
+                words,
+                "summary",
+                "Everything that was read",
+                "What happened when",
+                "Since the last look",
+                "What is not known",
+                "not found in what was read",
+                "Did it help?",
+            ] {
                 assert!(page.contains(part), "{outcome} {part}: {page}");
             }
             assert!(page.find(words).unwrap() < page.find("What happened when").unwrap());
@@ -75,7 +83,14 @@ async fn every_outcome_is_told_verdict_first_and_hostile_text_stays_text() {
             site.page(&format!("/investigations/{id}/evidence/E2")).await;
         }
     }
-    for path in ["/", "/search?q=summary", "/search?q=%3Cimg%20onerror", "/runbooks", "/runbooks/kubernetes", "/costs"] {
+    for path in [
+        "/",
+        "/search?q=summary",
+        "/search?q=%3Cimg%20onerror",
+        "/runbooks",
+        "/runbooks/kubernetes",
+        "/costs",
+    ] {
         site.page(path).await;
     }
     assert!(site.page("/search?q=summary").await.contains("<mark>summary</mark>"));
@@ -88,8 +103,14 @@ async fn every_outcome_is_told_verdict_first_and_hostile_text_stays_text() {
 async fn what_goes_on_or_failed_says_so() {
     let pool = house::pool().await;
     let site = Site::open(&pool);
-    for (place, (state, words)) in [("queued", "waits for a worker"), ("running", "Facts are being gathered"),
-        ("dead", "Every attempt failed"), ("cancelled", "resolved before")].into_iter().enumerate()
+    for (place, (state, words)) in [
+        ("queued", "waits for a worker"),
+        ("running", "Facts are being gathered"),
+        ("dead", "Every attempt failed"),
+        ("cancelled", "resolved before"),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let incident = incident(&pool, &format!("lab/shop/Deployment/w{place}"), "open", HOSTILE).await;
         let id = investigation(&pool, incident, state, None).await;
@@ -137,7 +158,11 @@ async fn unknown_addresses_are_pages_for_people_and_problems_for_programs() {
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         check(path, &answer);
     }
-    for path in [format!("/investigations/{id}"), format!("/incidents/{id}"), format!("/investigations/{id}/evidence/E1")] {
+    for path in [
+        format!("/investigations/{id}"),
+        format!("/incidents/{id}"),
+        format!("/investigations/{id}/evidence/E1"),
+    ] {
         assert_eq!(site.get(&path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
     for path in ["/api/v1/nothing", "/webhooks/nothing"] {
@@ -152,8 +177,7 @@ async fn unknown_addresses_are_pages_for_people_and_problems_for_programs() {
 async fn files_are_kept_for_ever_under_names_of_their_content() {
     let site = Site::open(&house::pool().await);
     let page = site.page("/").await;
-    let files: Vec<&str> =
-        page.split('"').filter(|part| part.starts_with("/assets/")).collect();
+    let files: Vec<&str> = page.split('"').filter(|part| part.starts_with("/assets/")).collect();
     assert_eq!(files.len(), 3, "{files:?}");
     let mut bytes = page.len();
     for file in files {
