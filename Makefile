@@ -4,7 +4,7 @@
 export SQLX_OFFLINE = true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test fmt clippy sqlx-check sqlx-prepare bench chaos
+.PHONY: help demo run test fmt clippy sqlx-check sqlx-prepare bench browser-check chaos
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ sqlx-prepare: ## Write .sqlx anew, after a change of a query or a migration
 bench: ## Print the figures of the whole line on this machine
 	@sh scripts/install demo
 	cargo bench --locked --bench line
+
+browser-check: ## Read the pages in a headless Chromium; screenshots in target/browser
+	@sh scripts/install
+	sh scripts/browser-check
 
 chaos: ## Kill, stop and cut off whodunit and what it depends on, for hours (ARGS="--scenario kill --seed 7")
 	@sh scripts/install

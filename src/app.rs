@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 
 use crate::announce::Audience;
-use crate::api::{self, ApiState, Ready};
+use crate::api::{self, ApiState, Ready, Tokens};
 use crate::incident::decide::Rules;
 use crate::incident::resolve::Resolver;
 use crate::intake::{self, Desk, Intake};
@@ -29,11 +29,12 @@ use crate::reconcile::Reconciler;
 use crate::settings::Settings;
 use crate::slack;
 use crate::telemetry;
+use crate::web;
 use crate::webhook::Guard;
 use crate::worker::Worker;
 
-use build::{api_tokens, peers, runbooks, slack_client, thread_wait};
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
+use build::{peers, runbooks, slack_client, thread_wait};
 pub use check::check;
 
 /// The running service.
@@ -70,7 +71,7 @@ impl App {
         let resolver = resolver(&settings, &sources);
         let (catalogue, pulled, repository) = runbooks(&settings).await?;
         let slack = slack_client(&settings.slack, &http)?;
-        let tokens = api_tokens(&settings.api)?;
+        let tokens = Arc::new(Tokens::new(&settings.api)?);
         let peers = peers(&settings, &http)?;
         let database = Database::open(&settings.database).await?;
         let audience = slack.as_ref().map(|_| Audience {
@@ -89,16 +90,17 @@ impl App {
         let shutdown = CancellationToken::new();
         let state = ApiState {
             pool: pool.clone(),
-            tokens: tokens.into(),
+            tokens,
             ready: ready(&shutdown, &investigator, slack.as_ref()),
             metrics: metrics.clone(),
             wake: Arc::clone(&shared.wake),
         };
         let role = settings.server.role;
-        let mut router = api::router(state);
+        let mut router = api::router(state.clone());
         if role.takes_in() {
             router = admitted(intake::router(intake), settings.server.max_in_flight).merge(router);
         }
+        router = web::around(router, state, &settings.server.public_url);
         let address = listener.local_addr()?;
         let mut tasks = vec![
             tokio::spawn(http::serve(listener, router, settings.server.max_connections, shutdown.clone())),

@@ -50,6 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "evidence",
         ],
     ),
+    ("feedback", &["settings", "telemetry", "incident", "investigation"]),
     (
         "slack",
         &[
@@ -62,6 +63,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "runbook",
             "evidence",
             "investigation",
+            "feedback",
         ],
     ),
     (
@@ -76,7 +78,26 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "runbook",
             "evidence",
             "investigation",
+            "feedback",
             "slack",
+        ],
+    ),
+    // The reading side for people shows what the API shows, and asks who may see it as the API does.
+    (
+        "web",
+        &[
+            "settings",
+            "telemetry",
+            "source",
+            "webhook",
+            "incident",
+            "signature",
+            "runbook",
+            "evidence",
+            "investigation",
+            "feedback",
+            "slack",
+            "api",
         ],
     ),
     // Conductors.
@@ -105,6 +126,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "postgres",
             "incident",
             "investigation",
+            "feedback",
             "slack",
             "announce",
             "investigator",
@@ -124,8 +146,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "runbook",
             "evidence",
             "investigation",
+            "feedback",
             "slack",
             "api",
+            "web",
             "announce",
             "intake",
             "reconcile",
@@ -197,6 +221,11 @@ const PURE: &[&str] = &[
     "src/cases/show.rs",
     "src/cases/verdict.rs",
     "src/api/events/progress.rs",
+    "src/web/difference.rs",
+    "src/web/highlight.rs",
+    "src/web/scale.rs",
+    "src/web/session.rs",
+    "src/web/spark.rs",
 ];
 const IMPURE_CRATES: &[&str] =
     &["sqlx::", "reqwest::", "kube::", "tokio::", "Utc::now", "Instant::now", "SystemTime::now"];
