@@ -270,6 +270,16 @@ def check_derived(write):
     told("kustomize and schema are what the chart says", stale)
 
 
+def check_committed():
+    """The plain files as they are committed, so that they are looked at where neither helm nor kubectl is at hand."""
+    objects = []
+    for path in sorted(glob.glob(f"{KUSTOMIZE}/**/*.yaml", recursive=True)):
+        if os.path.basename(path) not in ("kustomization.yaml", "whodunit.yaml"):
+            with open(path) as file:
+                objects += objects_of(file.read())
+    told("kustomize as committed", schema_faults(objects) + operator_faults(objects) + faults_of(objects, KNOWN))
+
+
 def check_kustomize():
     if not KUBECTL:
         skip("kustomize", "no kubectl on PATH")
@@ -340,10 +350,28 @@ def check_metrics():
     series = source | {f"{name}_{end}" for name in histograms for end in ("bucket", "sum", "count")}
     for path in (f"{CHART}/files/alerts.yaml", f"{CHART}/files/dashboard.json"):
         told(f"{path} names metrics that exist", sorted(words(path) - series))
+    told("the dashboard's queries are PromQL", dashboard_faults())
     with open("docs/metrics.md") as file:
         documented = set(re.findall(r"^\| `(whodunit_[a-z_]+)`", file.read(), re.M))
     told("docs/metrics.md lists every metric and no other", sorted(documented ^ source))
     told("the dashboard shows every metric", sorted(name for name in source if not any(word.startswith(name) for word in words(f"{CHART}/files/dashboard.json"))))
+
+
+def dashboard_faults():
+    """Each query of the dashboard as a rule that promtool reads, with Grafana's variables filled in."""
+    promtool = shutil.which("promtool")
+    if not promtool:
+        skip("the dashboard's queries", "no promtool")
+        return []
+    with open(f"{CHART}/files/dashboard.json") as file:
+        queries = [target["expr"] for panel in json.load(file)["panels"] for target in panel["targets"]]
+    filled = [query.replace("$__rate_interval", "5m").replace("$namespace", ".*") for query in queries]
+    rules = [{"record": f"query:{at}", "expr": query} for at, query in enumerate(filled)]
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}, file)
+        file.flush()
+        done = run(promtool, "check", "rules", file.name)
+    return [] if done.returncode == 0 else [done.stdout + done.stderr]
 
 
 def check_workflow():
@@ -382,7 +410,7 @@ def check_the_checks():
 
 def main():
     check_derived(write="--write" in sys.argv)
-    for check in (check_the_checks, check_chart, check_kustomize, check_examples, check_alerts, check_metrics, check_workflow):
+    for check in (check_the_checks, check_committed, check_chart, check_kustomize, check_examples, check_alerts, check_metrics, check_workflow):
         check()
     print(f"deploy-check: {len(passed)} checks passed against Kubernetes {KUBERNETES}, {len(faults)} faults, {len(skipped)} skipped")
     for what, why in skipped:
