@@ -143,7 +143,7 @@ async fn series_are_drawn_and_long_texts_are_fetched_when_they_are_opened() {
     let address = format!("/investigations/{id}/evidence/E2");
     assert!(page.contains(&format!("data-fetch=\"{address}\"")) && page.contains("15.6 KiB"), "{page}");
     assert!(page.len() < 30_000, "{}", page.len());
-    let asked = axum::http::Request::get(&address).header("accept", "text/plain");
+    let asked = http::Request::get(&address).header("accept", "text/plain");
     let answer = site.send(asked.body(axum::body::Body::empty()).unwrap()).await;
     assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
     assert_eq!(answer.text, long);
