@@ -129,7 +129,7 @@ pub async fn connect(options: PgConnectOptions, max_connections: u32) -> anyhow:
 }
 
 /// Connections of a pool that is kept apart, all of them made at once.
-const OWN_CONNECTIONS: u32 = 4;
+pub const OWN_CONNECTIONS: u32 = 4;
 
 /// A small pool beside another, to the same database: who has it waits behind nobody else's statements.
 pub fn apart(pool: &PgPool) -> PgPool {

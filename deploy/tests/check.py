@@ -25,6 +25,7 @@ VALUES = sorted(glob.glob("deploy/tests/values/*.yaml") + glob.glob("deploy/exam
 REFUSED = {
     "an unknown value": {"replicaCount": 2},
     "a token in the settings": {"settings": {"slack": {"token": "xoxb-1"}}},
+    "a token of the API in the settings": {"settings": {"api": {"tokens": ["x"]}}},
     "a database password in the settings": {"settings": {"database": {"url": "postgres://u:p@h/d"}}},
     "a model's key in the settings": {"settings": {"models": [{"name": "a", "api_key": "x"}]}},
     "an unknown room of settings": {"settings": {"slak": {}}},
