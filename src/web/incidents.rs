@@ -1,26 +1,25 @@
 //! Incidents for people: what is broken now, the worst first, then what is over; and one incident with its alerts,
-//! investigations and thread. Rows in, pages out.
+//! investigations and thread (`one`). Rows in, pages out.
 
-pub(super) mod store;
+mod one;
+mod store;
 
 use axum::Extension;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde::Deserialize;
-use uuid::Uuid;
 
 use super::Pages;
 use super::door::Reader;
 use super::fault::{Fault, read};
-use super::layout::{Frame, Section, count, line, page, severity, time, verdict, workload};
-use store::{Alert, Count, Look, Row};
+use super::layout::{Frame, Section, count, line, page, prose, severity, time, verdict, workload};
+pub(super) use one::one;
+use store::{Count, Row};
 
 /// Open incidents on one page; beyond it filters help more than a second page.
 const MAX_OPEN: i64 = 50;
 const MAX_OVER: i64 = 10;
-const MAX_ALERTS: i64 = 50;
-const MAX_LOOKS: i64 = 50;
 /// Characters of what broke.
 const MAX_LINE: usize = 180;
 const MAX_NAMES: usize = 3;
@@ -135,7 +134,7 @@ fn list(rows: &[Row], now: DateTime<Utc>) -> Markup {
                         }
                     }
                     h3 { a href={ "/incidents/" (row.id) } { (workload(&row.workload)) } }
-                    p { (broke(row)) }
+                    p { (prose(&broke(row))) }
                     p.muted.small {
                         (names(&row.alert_names)) " · "
                         (count(i64::from(row.alerts), "alert", "alerts")) " · since " (time(row.opened_at, now))
@@ -195,95 +194,6 @@ fn first_steps() -> Markup {
             p { "Or send one by hand, about a workload of your cluster:" }
             pre tabindex="0" { (example) }
             p { "It shows up here at once, and its investigation half a minute later; a critical one begins at once." }
-        }
-    }
-}
-
-pub(super) async fn one(
-    State(pages): State<Pages>,
-    Extension(reader): Extension<Reader>,
-    Path(id): Path<String>,
-) -> Result<Markup, Fault> {
-    let none = Fault::NotFound("There is no such incident, or it is not yours to see.");
-    let Ok(id) = id.parse::<Uuid>() else { return Err(none) };
-    let (pool, reach) = (pages.pool(), reader.reach());
-    let Some(row) = read(store::rows(pool, &[id], reach)).await?.pop() else { return Err(none) };
-    let (alerts, looks) = read(async {
-        Ok((store::alerts(pool, id, MAX_ALERTS).await?, store::looks(pool, id, MAX_LOOKS).await?))
-    })
-    .await?;
-    let now = Utc::now();
-    let main = html! {
-        p.line1 {
-            (severity(&row.severity))
-            span.verdict { @if row.state == "open" { "Open" } @else { "Resolved" } }
-        }
-        h1 { (workload(&row.workload)) }
-        p.lead { (broke(&row)) }
-        p.muted {
-            "Since " (time(row.opened_at, now))
-            @if let Some(at) = row.resolved_at.filter(|_| row.state == "resolved") { " · over " (time(at, now)) }
-            " · " (count(i64::from(row.alerts), "alert", "alerts"))
-        }
-        p.links {
-            (thread(&row))
-            @if let Some(other) = row.folded_into { a href={ "/incidents/" (other) } { "The incident they share" } }
-        }
-        (investigations(&looks, now))
-        (alerts_of(&alerts, now))
-    };
-    let title = row.workload.clone();
-    Ok(page(&Frame::new(&title, Section::Incidents, &reader), main))
-}
-
-fn investigations(looks: &[Look], now: DateTime<Utc>) -> Markup {
-    html! {
-        section aria-labelledby="looks" {
-            h2 id="looks" { "Investigations" }
-            @if looks.is_empty() { p.empty { "None yet." } }
-            ul.cards {
-                @for look in looks {
-                    li.card {
-                        p.line1 { (verdict(&look.state, look.outcome.as_deref())) span.muted { (look.reason) } }
-                        h3 { a href={ "/investigations/" (look.id) } { "Looked at " (time(look.created_at, now)) } }
-                        @if let Some(text) = look.summary.as_deref().or(look.error.as_deref()) { p { (line(text, MAX_LINE)) } }
-                        @if let Some(seconds) = look.seconds { p.muted.small { "took " (format!("{seconds:.1} s")) } }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn alerts_of(alerts: &[Alert], now: DateTime<Utc>) -> Markup {
-    html! {
-        section aria-labelledby="alerts" {
-            h2 id="alerts" { "Alerts" }
-            @if alerts.is_empty() { p.empty { "Their rows are past retention." } }
-            @for alert in alerts {
-                details.alert {
-                    summary {
-                        strong { (alert.name) } " " (alert.status) " " (severity(&alert.severity)) " "
-                        span.muted { "from " (alert.source) ", " (time(alert.received_at, now)) }
-                    }
-                    p { (alert.reason) @if alert.repeats > 0 { " · repeated " (count(i64::from(alert.repeats), "time", "times")) } }
-                    p.muted { "fires since " (time(alert.starts_at, now)) }
-                    (pairs("Labels", alert.labels.as_ref()))
-                    (pairs("Annotations", alert.annotations.as_ref()))
-                }
-            }
-        }
-    }
-}
-
-fn pairs(title: &str, values: Option<&serde_json::Value>) -> Markup {
-    let pairs = values.and_then(serde_json::Value::as_object);
-    html! {
-        @if let Some(pairs) = pairs.filter(|pairs| !pairs.is_empty()) {
-            h3 { (title) }
-            dl.pairs {
-                @for (name, value) in pairs { dt { (name) } dd { (value.as_str().unwrap_or_default()) } }
-            }
         }
     }
 }

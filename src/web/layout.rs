@@ -163,7 +163,7 @@ pub(super) fn workload(key: &str) -> Markup {
 
 /// A sentence in which backticks set what is code apart.
 pub(super) fn prose(text: &str) -> Markup {
-    let is_paired = text.matches('`').count() % 2 == 0;
+    let is_paired = text.matches('`').count().is_multiple_of(2);
     html! {
         @if is_paired {
             @for (at, part) in text.split('`').enumerate() {

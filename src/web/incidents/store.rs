@@ -9,7 +9,7 @@ use super::Filter;
 use crate::api::access::Reach;
 
 #[derive(Debug)]
-pub(in crate::web) struct Row {
+pub(super) struct Row {
     pub id: Uuid,
     pub workload: String,
     pub state: String,
@@ -113,11 +113,7 @@ pub(super) async fn counts(
 }
 
 /// These incidents, in this order; of them only what a reader may see.
-pub(in crate::web) async fn rows(
-    db: impl PgExecutor<'_>,
-    ids: &[Uuid],
-    reach: &Reach,
-) -> sqlx::Result<Vec<Row>> {
+pub(super) async fn rows(db: impl PgExecutor<'_>, ids: &[Uuid], reach: &Reach) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as!(
         Row,
         r#"select i.id, i.workload, i.state, i.severity, i.title, i.alert_names, i.alerts, i.opened_at, i.resolved_at,
