@@ -143,8 +143,11 @@ pub fn apart(pool: &PgPool) -> PgPool {
 /// When a migration fails or a lock is not had in time.
 pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
     let until = Instant::now() + START_TIMEOUT;
+    let mut migrations = sqlx::migrate!("./migrations");
+    // What a newer version added is no fault of an older one that starts again during a deploy, or after a rollback.
+    migrations.set_ignore_missing(true);
     loop {
-        match sqlx::migrate!("./migrations").run(pool).await {
+        match migrations.run(pool).await {
             Ok(()) => return Ok(()),
             // A busy server is slow to answer a start, too; giving up would only start us anew.
             Err(error) if is_no_connection(&error) && Instant::now() < until => {
