@@ -1,6 +1,7 @@
 //! What each page shows, for each outcome and state, with plain and with hostile data.
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use serde_json::json;
 
 use super::{HOSTILE, Site, alert, check, incident, investigation, observation, report};
@@ -143,8 +144,8 @@ async fn series_are_drawn_and_long_texts_are_fetched_when_they_are_opened() {
     let address = format!("/investigations/{id}/evidence/E2");
     assert!(page.contains(&format!("data-fetch=\"{address}\"")) && page.contains("15.6 KiB"), "{page}");
     assert!(page.len() < 30_000, "{}", page.len());
-    let asked = axum::http::Request::get(&address).header("accept", "text/plain");
-    let answer = site.send(asked.body(axum::body::Body::empty()).unwrap()).await;
+    let asked = Request::get(&address).header("accept", "text/plain");
+    let answer = site.send(asked.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
     assert_eq!(answer.text, long);
 }
