@@ -1,9 +1,10 @@
 //! What each page shows, for each outcome and state, with plain and with hostile data.
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use serde_json::json;
 
-use super::{HOSTILE, Site, alert, check, incident, investigation, observation, report};
+use super::{Answer, HOSTILE, Site, alert, check, incident, investigation, observation, report};
 use crate::house;
 
 #[tokio::test]
@@ -143,8 +144,8 @@ async fn series_are_drawn_and_long_texts_are_fetched_when_they_are_opened() {
     let address = format!("/investigations/{id}/evidence/E2");
     assert!(page.contains(&format!("data-fetch=\"{address}\"")) && page.contains("15.6 KiB"), "{page}");
     assert!(page.len() < 30_000, "{}", page.len());
-    let asked = http::Request::get(&address).header("accept", "text/plain");
-    let answer = site.send(asked.body(axum::body::Body::empty()).unwrap()).await;
+    let asked = Request::get(&address).header("accept", "text/plain");
+    let answer = site.send(asked.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
     assert_eq!(answer.text, long);
 }
@@ -188,4 +189,32 @@ async fn files_are_kept_for_ever_under_names_of_their_content() {
     }
     assert!(bytes < 60_000, "{bytes}");
     assert_eq!(site.get("/assets/pages.0000000000000000.css").await.status, StatusCode::NOT_FOUND);
+}
+
+/// A check that cannot fail proves nothing.
+#[tokio::test]
+async fn the_check_of_pages_finds_planted_faults() {
+    let site = Site::open(&house::pool().await);
+    let good = site.get("/").await;
+    check("/", &good);
+    for planted in [
+        "<img src=x onerror=alert(1)>",
+        "<script>alert(1)</script>",
+        "<a href=\"javascript:alert(1)\">x</a>",
+        "<p style=\"color: red\">x</p>",
+        "<p onclick=\"x()\">x</p>",
+        "<h1>two</h1>",
+    ] {
+        let text = good.text.replacen("</main>", &format!("{planted}</main>"), 1);
+        let bad = Answer { status: good.status, headers: good.headers.clone(), text };
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check("/", &bad)));
+        assert!(found.is_err(), "{planted} was not found");
+    }
+    for header in ["content-security-policy", "x-content-type-options", "referrer-policy"] {
+        let mut headers = good.headers.clone();
+        headers.remove(header);
+        let bad = Answer { status: good.status, headers, text: good.text.clone() };
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check("/", &bad)));
+        assert!(found.is_err(), "the lack of {header} was not found");
+    }
 }
