@@ -84,7 +84,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     // Conductors.
     ("announce", &["incident", "investigation", "slack"]),
-    ("intake", &["telemetry", "postgres", "webhook", "incident", "investigation", "announce"]),
+    ("intake", &["telemetry", "postgres", "webhook", "incident", "investigation", "feedback", "announce"]),
     (
         "investigator",
         &[
@@ -201,6 +201,7 @@ const PURE: &[&str] = &[
     "src/cases/redacted.rs",
     "src/cases/show.rs",
     "src/cases/verdict.rs",
+    "src/api/docs/page.rs",
     "src/api/events/progress.rs",
 ];
 const IMPURE_CRATES: &[&str] =
