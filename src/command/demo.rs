@@ -72,5 +72,7 @@ fn demo_settings(endpoints: &Endpoints) -> Settings {
     settings.slack.token = Some(SecretString::from(endpoints.slack_token.clone()));
     settings.slack.pace_ms = PACE_MS;
     settings.slack.channel.clone_from(&endpoints.channel);
+    // It listens on loopback and ends with all that it stored.
+    settings.api.open_writes = true;
     settings
 }
