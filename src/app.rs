@@ -27,12 +27,12 @@ use crate::investigator::Investigator;
 use crate::postgres::{self, Database};
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
-use crate::slack;
+use crate::slack::{self, words::Words};
 use crate::telemetry;
 use crate::webhook::Guard;
 use crate::worker::Worker;
 
-use build::{api_tokens, peers, runbooks, slack_client, thread_wait};
+use build::{api_tokens, language, peers, routes, runbooks, slack_client, thread_wait};
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
 pub use check::check;
 
@@ -76,16 +76,22 @@ impl App {
         let tokens = api_tokens(&settings.api)?;
         let peers = peers(&settings, &http)?;
         let database = Database::open(&settings.database).await?;
-        let audience = slack.as_ref().map(|_| Audience {
-            channel: settings.slack.channel.clone(),
-            public_url: settings.server.public_url.clone(),
-            thread_wait: thread_wait(&settings.slack),
-        });
-        let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
-        let pool = &shared.database.pool;
+        let pool = &database.pool;
         let reasoner = reasoner(&settings, &sources, &http, Some(pool))?;
         let mcp = reasoner.as_ref().map(|reasoner| Arc::clone(&reasoner.mcp)).unwrap_or_default();
         let investigator = Arc::new(Investigator::new(sources, catalogue, reasoner));
+        let routes = Arc::new(routes(&settings.slack)?);
+        let words = Words::of(language(&settings.report)?);
+        let audience = slack.as_ref().map(|_| Audience {
+            routes,
+            runbooks: investigator.runbooks(),
+            public_url: settings.server.public_url.clone(),
+            thread_wait: thread_wait(&settings.slack),
+            words,
+            has_buttons: false,
+        });
+        let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
+        let pool = &shared.database.pool;
         let intake = shared.intake(&settings)?;
         let reconciler = Reconciler { pool: pool.clone(), desk: Arc::clone(&intake.desk), peers };
         let worker = shared.worker(&settings, &investigator);

@@ -49,6 +49,8 @@ pub struct Reasoner {
     /// Their tools are offered where a runbook names the server.
     pub mcp: Arc<mcp::Servers>,
     pub settings: settings::Agent,
+    /// Tag of the language that it writes in.
+    pub language: String,
 }
 
 pub struct Investigator {
@@ -81,6 +83,11 @@ impl Investigator {
     /// The runbooks in force now.
     pub fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&self.catalogue.borrow())
+    }
+
+    /// The runbooks in force, for those who need the choice alone.
+    pub fn runbooks(&self) -> watch::Receiver<Arc<Catalogue>> {
+        self.catalogue.subscribe()
     }
 
     /// A source that does not answer is a gap in the report, a model that does not answer as well. It ends
@@ -210,6 +217,7 @@ impl Reasoner {
                     gaps: &subject.found.gaps,
                     runbook,
                     readable: &bounds.readable(),
+                    language: &self.language,
                 };
                 let opening = agent::opening(&case, &toolbox, &limits, &fence_word());
                 journal.begin(&opening, subject.facts).await?;

@@ -80,7 +80,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     // Conductors.
-    ("announce", &["incident", "investigation", "slack"]),
+    ("announce", &["incident", "runbook", "investigation", "slack"]),
     ("intake", &["telemetry", "postgres", "webhook", "incident", "investigation", "announce"]),
     (
         "investigator",
@@ -186,6 +186,8 @@ const PURE: &[&str] = &[
     "src/investigation/prompt.rs",
     "src/investigation/verify.rs",
     "src/slack/blocks",
+    "src/slack/route.rs",
+    "src/slack/words",
     "src/slack/thread/message.rs",
     "src/slack/thread/words.rs",
     "src/slack/thread/score.rs",
@@ -207,6 +209,7 @@ const SQL_FILES: &[&str] = &[
     "queue.rs",
     "outbox.rs",
     "outbox/news.rs",
+    "outbox/progress.rs",
     "incident/listed.rs",
     "incident/tally.rs",
     "retention.rs",

@@ -29,6 +29,9 @@ use crate::tool::{self, Tool};
 /// A connection that is not done by then is cut: the answer would be for nobody.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The longest tags of languages that are in use have about half of it.
+const MAX_LANGUAGE_BYTES: usize = 35;
+
 /// One TLS provider for the whole process; a second call finds it installed.
 pub fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -101,7 +104,8 @@ pub fn reasoner(
         }))));
     }
     let tools = tools.into_iter().map(Arc::from).collect();
-    Ok(Some(Reasoner { ladder, tools, mcp: mcp_servers(settings, http)?, settings: settings.agent.clone() }))
+    let (agent, language) = (settings.agent.clone(), language(&settings.report)?.to_owned());
+    Ok(Some(Reasoner { ladder, tools, mcp: mcp_servers(settings, http)?, settings: agent, language }))
 }
 
 /// The servers of `mcp_servers`, not yet spoken to.
@@ -155,8 +159,28 @@ pub(super) fn slack_client(
     let timeout = Duration::from_secs(settings.timeout_secs);
     let client = slack::Client::new(http.clone(), &settings.api_url, token, timeout);
     let pace = Duration::from_millis(settings.pace_ms);
-    let client = client.with_pace(pace).with_channel(&settings.channel);
+    let client = client.with_pace(pace).with_channels(routes(settings)?.channels());
     Ok(Some(client.with_thread_match(settings.thread_match)))
+}
+
+/// The language that people read: it stands in what a model is told, so it is a tag and nothing else.
+///
+/// # Errors
+/// What is none.
+pub fn language(settings: &settings::Report) -> anyhow::Result<&str> {
+    let tag = settings.language.as_str();
+    let part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    let is_tag = tag.len() <= MAX_LANGUAGE_BYTES && tag.split('-').all(part);
+    anyhow::ensure!(is_tag, "report.language: `{tag}` is no language's tag; write one as in en, ko or pt-BR");
+    Ok(tag)
+}
+
+/// Which channel an incident goes to.
+///
+/// # Errors
+/// A route that cannot work, by its place.
+pub(super) fn routes(settings: &settings::Slack) -> anyhow::Result<slack::Routes> {
+    Ok(slack::Routes::new(settings)?)
 }
 
 /// How long a bot's message is waited for before an incident's own is posted.

@@ -1,7 +1,8 @@
 //! `whodunit config check`: everything that `serve` would build, from settings to key files and runbooks.
 
 use super::build::{
-    api_tokens, http_client, install_tls, mcp_servers, peers, reasoner, repository, slack_client, sources,
+    api_tokens, http_client, install_tls, language, mcp_servers, peers, reasoner, repository, routes,
+    slack_client, sources,
 };
 use crate::incident::decide::Rules;
 use crate::runbook::Catalogue;
@@ -22,6 +23,8 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     reasoner(settings, &sources, &http, None)?;
     mcp_servers(settings, &http)?;
     peers(settings, &http)?;
+    language(&settings.report)?;
+    routes(&settings.slack)?;
     slack_client(&settings.slack, &http)?;
     api_tokens(&settings.api)?;
     Rules::new(&settings.intake)?;

@@ -77,8 +77,8 @@ pub struct Client {
     token: SecretString,
     timeout: Duration,
     pace: Duration,
-    /// The configured channel, for what waits for one that does not work.
-    channel: Option<String>,
+    /// The configured channels, the default first, for what waits for one that does not work.
+    channels: Vec<String>,
     thread_match: ThreadMatch,
     access: Access,
 }
@@ -122,7 +122,7 @@ impl Client {
             token,
             timeout,
             pace: DEFAULT_PACE,
-            channel: None,
+            channels: Vec::new(),
             thread_match: ThreadMatch::Off,
             access,
         }
@@ -134,10 +134,10 @@ impl Client {
         Self { pace, ..self }
     }
 
-    /// Where announcements go now; what waits for another channel that does not work goes there too.
+    /// Where announcements go now; what waits for another channel that does not work goes to the first.
     #[must_use]
-    pub fn with_channel(self, channel: &str) -> Self {
-        Self { channel: Some(channel.to_owned()), ..self }
+    pub fn with_channels(self, channels: Vec<String>) -> Self {
+        Self { channels, ..self }
     }
 
     /// Whose threads incidents may go on in; nobody's when nothing is said.
@@ -150,8 +150,8 @@ impl Client {
         self.thread_match
     }
 
-    pub fn channel(&self) -> Option<&str> {
-        self.channel.as_deref()
+    pub fn channels(&self) -> &[String] {
+        &self.channels
     }
 
     pub fn pace(&self) -> Duration {

@@ -131,7 +131,7 @@ impl House {
         let kubernetes = Arc::new(KubernetesStandIn::new(recording).unwrap());
         let (listener, kubernetes_url) = listen().await;
         tokio::spawn(Arc::clone(&kubernetes).serve(listener, stand_ins.clone()));
-        let slack = Arc::new(SlackStandIn::new(SLACK_TOKEN, &[CHANNEL]));
+        let slack = Arc::new(SlackStandIn::new(SLACK_TOKEN, &[CHANNEL, "#data", "#shop-critical"]));
         let (listener, slack_url) = listen().await;
         tokio::spawn(Arc::clone(&slack).serve(listener, stand_ins.clone()));
         let mut settings = Settings::default();

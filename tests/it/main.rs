@@ -36,6 +36,7 @@ mod reconcile;
 mod recorded;
 mod redaction;
 mod restart;
+mod routes;
 mod signatures;
 mod slack;
 mod storm;

@@ -5,10 +5,19 @@ use serde_json::{Value, json};
 use super::*;
 
 /// Lossless, and readable aloud.
-fn shown(message: &Message) -> String {
+pub(super) fn shown(message: &Message) -> String {
     let mut out = vec![format!("text: {}", message.text)];
     for block in &message.blocks {
         let mut block = block.clone();
+        if block["type"] == "actions" {
+            let elements = block["elements"].as_array().unwrap();
+            out.extend(
+                elements
+                    .iter()
+                    .map(|one| format!("  [{}] {}", one["text"]["text"].as_str().unwrap(), one["action_id"])),
+            );
+            continue;
+        }
         let path = if block["type"] == "context" { "/elements/0/text" } else { "/text/text" };
         let text = block.pointer_mut(path).map(Value::take).unwrap_or(json!("no text"));
         out.push(block.to_string());
@@ -19,7 +28,7 @@ fn shown(message: &Message) -> String {
 
 #[test]
 fn a_found_cause_is_told_verdict_first() {
-    insta::assert_snapshot!(shown(&blocks::summary(&workload(), &found(), Some(URL))), @r#"
+    insta::assert_snapshot!(shown(&blocks::summary(telling(Some(URL)), &workload(), &found())), @r#"
     text: Cause found: Deployment prod-api/user-service. Both pods of user-service cannot start: a Secret that they need is missing. Why: Secret prod-api/db-credentials does not exist; container user reads DATABASE_URL from it. Next: Look whether the Secret has another name.
     {"text":{"emoji":false,"text":null,"type":"plain_text"},"type":"header"}
       | Cause found: Deployment prod-api/user-service
@@ -65,14 +74,14 @@ fn a_found_cause_is_told_verdict_first() {
     {"elements":[{"text":null,"type":"mrkdwn","verbatim":true}],"type":"context"}
       | Runbook pod-not-starting at 1f2e3d4c5b6a, a general one: nothing is written for this alert yet.
       | Investigated in 0.8 s, no model asked, $0.00.
-      | <https://whodunit.example/api/v1/investigations/019aa000-0000-7000-8000-000000000001|Full report>
+      | <https://whodunit.example/investigations/019aa000-0000-7000-8000-000000000001|Full report>
     "#);
 }
 
 #[test]
 fn inconclusive_says_what_was_found_ruled_out_and_missing() {
     let checkout = Workload::new("lab", "shop", "Deployment", "checkout");
-    insta::assert_snapshot!(shown(&blocks::summary(&checkout, &inconclusive(), None)), @r#"
+    insta::assert_snapshot!(shown(&blocks::summary(telling(None), &checkout, &inconclusive())), @r#"
     text: No cause found yet: Deployment shop/checkout. Latency of checkout rose at 10:05; its pods are healthy and nothing was rolled out. Next: Ask the owners of payments whether they saw it too.
     {"text":{"emoji":false,"text":null,"type":"plain_text"},"type":"header"}
       | No cause found yet: Deployment shop/checkout
@@ -108,7 +117,7 @@ fn the_head_of_the_thread_moves_on_with_the_incident() {
     let names = vec!["KubeDeploymentRolloutStuck".to_owned(), "KubePodNotReady".to_owned()];
     let (workload, report) = (workload(), found());
     let view = view(&workload, &names);
-    insta::assert_snapshot!(shown(&blocks::parent(&view, Standing::Investigating)), @r#"
+    insta::assert_snapshot!(shown(&blocks::parent(telling(None), &view, Standing::Investigating)), @r#"
     text: [critical] Investigating: Deployment prod-api/user-service. Deployment user-service has been stuck for 10 minutes
     {"text":{"emoji":false,"text":null,"type":"plain_text"},"type":"header"}
       | [critical] Investigating: Deployment prod-api/user-service
@@ -120,8 +129,8 @@ fn the_head_of_the_thread_moves_on_with_the_incident() {
       | *Cluster:* `lab`
     "#);
     let at = at("2026-11-21T10:30:20Z");
-    let view = IncidentView { url: Some(URL), ..view };
-    insta::assert_snapshot!(shown(&blocks::parent(&view, Standing::Resolved { at, report: Some(&report) })), @r#"
+    let telling = telling(Some(URL));
+    insta::assert_snapshot!(shown(&blocks::parent(telling, &view, Standing::Resolved { at, report: Some(&report) })), @r#"
     text: Resolved (was critical): Deployment prod-api/user-service. Deployment user-service has been stuck for 10 minutes
     {"text":{"emoji":false,"text":null,"type":"plain_text"},"type":"header"}
       | Resolved (was critical): Deployment prod-api/user-service
@@ -133,9 +142,9 @@ fn the_head_of_the_thread_moves_on_with_the_incident() {
       | *Since:* 2026-11-21 10:12:20 UTC (3 alerts so far)
       | *Cluster:* `lab`
     {"elements":[{"text":null,"type":"mrkdwn","verbatim":true}],"type":"context"}
-      | <https://whodunit.example/api/v1/investigations/019aa000-0000-7000-8000-000000000001|Full report>
+      | <https://whodunit.example/investigations/019aa000-0000-7000-8000-000000000001|Full report>
     "#);
-    insta::assert_snapshot!(shown(&blocks::resolved(&view, at)), @r#"
+    insta::assert_snapshot!(shown(&blocks::resolved(telling.words, &view, at)), @r#"
     text: Resolved: Deployment prod-api/user-service, at 2026-11-21 10:30:20 UTC, after 18 min.
     {"text":{"text":null,"type":"mrkdwn","verbatim":true},"type":"section"}
       | *Resolved* at 2026-11-21 10:30:20 UTC, after 18 min.
@@ -144,8 +153,43 @@ fn the_head_of_the_thread_moves_on_with_the_incident() {
 }
 
 #[test]
+fn a_cause_that_a_model_found_is_told_with_what_was_before() {
+    let last = before(found());
+    insta::assert_snapshot!(shown(&blocks::summary(full(&last), &workload(), &by_a_model())), @"");
+    let names = vec!["KubeDeploymentRolloutStuck".to_owned()];
+    let (workload, telling) = (workload(), telling(None));
+    let view = view(&workload, &names);
+    let again = blocks::parent(telling, &view, Standing::FiringAgain(Some(&last)));
+    insta::assert_snapshot!(shown(&again), @"");
+    let since = chrono::TimeDelta::seconds(41);
+    let tools = ["kubernetes_logs".to_owned(), "prometheus_query".to_owned()];
+    let work = Standing::AtWork(Progress { step: 3, tools: &tools, since });
+    insta::assert_snapshot!(shown(&blocks::parent(telling, &view, work)), @"");
+}
+
+#[test]
+fn what_is_well_says_what_was_checked() {
+    insta::assert_snapshot!(shown(&blocks::summary(telling(Some(URL)), &workload(), &nothing_broken())), @"");
+}
+
+#[test]
+fn a_storm_names_each_cause_and_whom_it_struck() {
+    let shop = Workload::new("lab", "", "Namespace", "shop");
+    insta::assert_snapshot!(shown(&blocks::summary(telling(Some(URL)), &shop, &storm())), @"");
+    let names = vec!["KubePodCrashLooping".to_owned()];
+    let (one, telling) = (workload(), telling(None));
+    let view = view(&one, &names);
+    insta::assert_snapshot!(shown(&blocks::parent(telling, &view, Standing::Folded(&shop))), @"");
+    insta::assert_snapshot!(shown(&blocks::parent(telling, &view, Standing::Joined(&shop))), @"");
+    insta::assert_snapshot!(shown(&blocks::joined(telling.words, &one, &shop)), @"");
+    insta::assert_snapshot!(shown(&blocks::taken_in(telling.words, &one, &names)), @"");
+    let same = blocks::unchanged(telling, &one, &found(), "the severity rose");
+    insta::assert_snapshot!(shown(&same), @"");
+}
+
+#[test]
 fn an_investigation_that_gave_up_says_so() {
-    insta::assert_snapshot!(shown(&blocks::gave_up(&workload(), "the database was gone <3 times>", None)), @r#"
+    insta::assert_snapshot!(shown(&blocks::gave_up(telling(None), &workload(), "the database was gone <3 times>")), @r#"
     text: Could not investigate: Deployment prod-api/user-service. the database was gone &lt;3 times&gt;
     {"text":{"emoji":false,"text":null,"type":"plain_text"},"type":"header"}
       | Could not investigate: Deployment prod-api/user-service
@@ -197,10 +241,21 @@ fn plain_text_reads_like_the_thread() {
 }
 
 #[test]
+fn the_time_of_a_quote_is_told_where_the_timeline_has_its_words() {
+    let payload = serde_json::to_string(&blocks::summary(telling(None), &workload(), &found())).unwrap();
+    assert!(payload.contains("E3 from kubernetes, 2026-11-21 10:02:14 UTC: "), "{payload}");
+    assert!(payload.contains("E2 from kubernetes: "), "its words stand at no time: {payload}");
+    let mut report = found();
+    report.timeline[1].evidence = "E1".to_owned();
+    let payload = serde_json::to_string(&blocks::summary(telling(None), &workload(), &report)).unwrap();
+    assert!(payload.contains("E3 from kubernetes: "), "another observation's time: {payload}");
+}
+
+#[test]
 fn a_command_too_long_to_show_whole_is_not_shown_at_all() {
     let mut report = found();
     report.next_steps[0].command = format!("kubectl delete pod {}", "x".repeat(2_000));
-    let payload = serde_json::to_string(&blocks::summary(&workload(), &report, None)).unwrap();
+    let payload = serde_json::to_string(&blocks::summary(telling(None), &workload(), &report)).unwrap();
     assert!(!payload.contains("kubectl delete pod"), "half a command is worse than none");
     assert!(payload.contains("too long for Slack"));
     assert!(payload.contains("kubectl -n prod-api rollout undo"), "the next step is still there");
@@ -210,7 +265,7 @@ fn a_command_too_long_to_show_whole_is_not_shown_at_all() {
 fn a_suspicion_is_not_told_as_a_cause() {
     let mut report = inconclusive();
     report.cause = found().cause;
-    let payload = serde_json::to_string(&blocks::summary(&workload(), &report, None)).unwrap();
+    let payload = serde_json::to_string(&blocks::summary(telling(None), &workload(), &report)).unwrap();
     assert!(payload.contains("*Suspected, not proven:*") && !payload.contains("*Why:*"), "{payload}");
 }
 
@@ -218,7 +273,7 @@ fn a_suspicion_is_not_told_as_a_cause() {
 fn only_a_plain_address_of_our_own_becomes_a_link() {
     let id = uuid::Uuid::nil();
     let url = blocks::investigation_url("https://whodunit.example/", id).unwrap();
-    assert_eq!(url, format!("https://whodunit.example/api/v1/investigations/{id}"));
+    assert_eq!(url, format!("https://whodunit.example/investigations/{id}"));
     for bad in ["", "javascript:alert(1)", "https://a|b", "https://a>b", "https://a b", "ftp://a"] {
         assert_eq!(blocks::investigation_url(bad, id), None, "{bad}");
     }
