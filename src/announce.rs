@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::feedback::store as feedback;
 use crate::incident::store::{self, Record};
 use crate::investigation::queue::Claim;
 use crate::investigation::store as investigations;
@@ -113,7 +114,9 @@ impl Audience {
             let workload = &incident.workload;
             let (summary, standing) = match ending {
                 Ending::Reported { report, previous, reason } => {
-                    let summary = if previous.is_some_and(|previous| report.agrees_with(previous)) {
+                    let summary = if let Some(muted) = &report.muted {
+                        blocks::muted(telling, workload, report, muted)
+                    } else if previous.is_some_and(|previous| report.agrees_with(previous)) {
                         blocks::unchanged(telling, workload, report, reason)
                     } else {
                         blocks::summary(telling, workload, report)
@@ -232,12 +235,15 @@ impl Audience {
         incident: &Record,
         except: Option<Uuid>,
     ) -> Result<Option<Before>, sqlx::Error> {
-        let last = investigations::last_time(transaction, &incident.workload.key(), except).await?;
-        Ok(last.map(|last| Before {
+        let key = incident.workload.key();
+        let Some(last) = investigations::last_time(&mut *transaction, &key, except).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Before {
             at: last.at,
             report: last.report,
             lasted: last.lasted,
-            note: None,
+            note: feedback::note(&mut *transaction, last.id).await?,
             url: blocks::investigation_url(&self.public_url, last.id),
         }))
     }

@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 
 use crate::announce::Audience;
-use crate::api::{self, ApiState, Ready};
+use crate::api::{self, ApiState, Ready, Tokens};
 use crate::incident::decide::Rules;
 use crate::incident::resolve::Resolver;
 use crate::intake::{self, Desk, Intake};
+use crate::interact::{self, Interact};
 use crate::investigator::Investigator;
 use crate::postgres::{self, Database};
 use crate::reconcile::Reconciler;
@@ -32,7 +33,7 @@ use crate::telemetry;
 use crate::webhook::Guard;
 use crate::worker::Worker;
 
-use build::{api_tokens, language, peers, routes, runbooks, slack_client, thread_wait};
+use build::{WaysBack, language, peers, routes, runbooks, slack_client, thread_wait};
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
 pub use check::check;
 
@@ -73,7 +74,7 @@ impl App {
         let resolver = resolver(&settings, &sources);
         let (catalogue, pulled, repository) = runbooks(&settings).await?;
         let slack = slack_client(&settings.slack, &http)?;
-        let tokens = api_tokens(&settings.api)?;
+        let tokens = Arc::new(Tokens::new(&settings.api)?);
         let peers = peers(&settings, &http)?;
         let database = Database::open(&settings.database).await?;
         let pool = &database.pool;
@@ -82,13 +83,14 @@ impl App {
         let investigator = Arc::new(Investigator::new(sources, catalogue, reasoner));
         let routes = Arc::new(routes(&settings.slack)?);
         let words = Words::of(language(&settings.report)?);
+        let ways_back = WaysBack::new(&settings.slack)?;
         let audience = slack.as_ref().map(|_| Audience {
             routes,
             runbooks: investigator.runbooks(),
             public_url: settings.server.public_url.clone(),
             thread_wait: thread_wait(&settings.slack),
             words,
-            has_buttons: false,
+            has_buttons: ways_back.is_any(),
         });
         let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
         let pool = &shared.database.pool;
@@ -98,7 +100,7 @@ impl App {
         let shutdown = CancellationToken::new();
         let state = ApiState {
             pool: pool.clone(),
-            tokens: tokens.into(),
+            tokens,
             ready: ready(&shutdown, &investigator, slack.as_ref()),
             metrics: metrics.clone(),
             wake: Arc::clone(&shared.wake),
@@ -107,6 +109,14 @@ impl App {
         let mut router = api::router(state);
         if role.takes_in() {
             router = admitted(intake::router(intake), settings.server.max_in_flight).merge(router);
+        }
+        let people = slack.as_ref().map(|client| {
+            let to = (words, settings.server.public_url.clone());
+            let wake = Arc::clone(&shared.wake);
+            Arc::new(Interact::new((pool.clone(), client.clone()), Arc::clone(&investigator), to, wake))
+        });
+        if let (Some(people), Some(secret)) = (&people, ways_back.signing_secret) {
+            router = router.merge(interact::router(Arc::clone(people), secret));
         }
         let address = listener.local_addr()?;
         let mut tasks = vec![
@@ -125,6 +135,9 @@ impl App {
         }
         if let Some(repository) = repository {
             tasks.push(tokio::spawn(repository.keep_pulling(shutdown.clone())));
+        }
+        if let (Some(people), Some(token), true) = (people, ways_back.app_token, role.works()) {
+            tasks.push(tokio::spawn(interact::run_socket(people, token, shutdown.clone())));
         }
         if let Some(client) = slack.filter(|_| role.works()) {
             let wake = Arc::clone(&shared.wake);

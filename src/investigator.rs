@@ -85,6 +85,11 @@ impl Investigator {
         Arc::clone(&self.catalogue.borrow())
     }
 
+    /// What asks the models; None without one.
+    pub fn reasoner(&self) -> Option<&Reasoner> {
+        self.reasoner.as_ref()
+    }
+
     /// The runbooks in force, for those who need the choice alone.
     pub fn runbooks(&self) -> watch::Receiver<Arc<Catalogue>> {
         self.catalogue.subscribe()

@@ -47,7 +47,11 @@ pub mod announce;
 pub mod investigator;
 pub mod worker;
 
-// 7. The alert's thread.
+// What people say about a report, and ask for.
+pub mod feedback;
+
+// 7. The alert's thread, and what people ask for in it.
+pub mod interact;
 pub mod slack;
 
 // 8. The reading side.

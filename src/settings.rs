@@ -2,6 +2,7 @@
 //! Parsed and checked here, resolved into clients by `app`, then gone. An unknown key is an error that
 //! names the key and its line.
 
+mod api;
 mod git;
 mod load;
 mod mcp;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+pub use self::api::{Api, ApiToken, DescribedToken, Scope};
 pub use self::git::Git;
 pub use self::mcp::McpServer;
 pub use self::report::Report;
@@ -392,14 +394,6 @@ impl Default for Agent {
     fn default() -> Self {
         Self { steps: 12, seconds: 180, tokens: 120_000, usd: 0.5, usd_per_day: 20.0, tool_secs: 10 }
     }
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Api {
-    /// Bearer tokens that may read. Empty: the API is open to everybody who can reach the port.
-    pub tokens: Vec<SecretString>,
-    pub tokens_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -50,6 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "evidence",
         ],
     ),
+    ("feedback", &["settings", "telemetry", "incident", "investigation"]),
     (
         "slack",
         &[
@@ -62,6 +63,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "runbook",
             "evidence",
             "investigation",
+            "feedback",
         ],
     ),
     (
@@ -76,11 +78,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "runbook",
             "evidence",
             "investigation",
+            "feedback",
             "slack",
         ],
     ),
     // Conductors.
-    ("announce", &["incident", "runbook", "investigation", "slack"]),
+    ("announce", &["incident", "runbook", "investigation", "feedback", "slack"]),
     ("intake", &["telemetry", "postgres", "webhook", "incident", "investigation", "announce"]),
     (
         "investigator",
@@ -105,14 +108,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "postgres",
             "incident",
             "investigation",
+            "feedback",
             "slack",
             "announce",
             "investigator",
         ],
     ),
+    ("interact", &["telemetry", "postgres", "llm", "investigation", "feedback", "slack", "investigator"]),
     (
         "app",
         &[
+            "interact",
             "settings",
             "telemetry",
             "postgres",
@@ -124,6 +130,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "runbook",
             "evidence",
             "investigation",
+            "feedback",
             "slack",
             "api",
             "announce",
@@ -186,6 +193,8 @@ const PURE: &[&str] = &[
     "src/investigation/prompt.rs",
     "src/investigation/verify.rs",
     "src/slack/blocks",
+    "src/slack/interaction/payload.rs",
+    "src/slack/interaction/signature.rs",
     "src/slack/route.rs",
     "src/slack/words",
     "src/slack/thread/message.rs",

@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -19,7 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
 use super::problem::{Problem, read};
-use super::{ApiState, Parameters, investigation_id, pairs};
+use super::{ApiState, Caller, Parameters, investigation_id, pairs};
 use progress::Progress;
 
 /// Streams at once, in this process.
@@ -55,6 +56,7 @@ impl Streams {
 
 pub(super) async fn stream(
     State(Streams { api, permits }): State<Streams>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<Uuid>, PathRejection>,
     parameters: Parameters,
     headers: HeaderMap,
@@ -65,6 +67,7 @@ pub(super) async fn stream(
     let id = investigation_id(id)?;
     let after = last_event_id(&headers)?;
     let found = read(store::known(&api.pool, id)).await?;
+    let found = found.filter(|known| caller.reach().sees(&known.cluster, &known.namespace));
     let known = found.ok_or(Problem::NotFound("There is no investigation with this id."))?;
     if known.is_over() && progress::is_last(&known, after) {
         // What ends a browser's reconnecting.

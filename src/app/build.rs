@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use tokio::sync::watch;
 
@@ -144,17 +144,9 @@ pub(super) fn slack_client(
     settings: &settings::Slack,
     http: &reqwest::Client,
 ) -> anyhow::Result<Option<slack::Client>> {
-    let token = match (&settings.token, &settings.token_file) {
-        (Some(token), _) => token.clone(),
-        (None, Some(file)) => {
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("slack.token_file: cannot read {}", file.display()))?;
-            SecretString::from(text.trim().to_owned())
-        }
-        (None, None) => {
-            tracing::info!("no slack.token: summaries go to the log and the API only");
-            return Ok(None);
-        }
+    let Some(token) = secret("slack.token", &settings.token, settings.token_file.as_deref())? else {
+        tracing::info!("no slack.token: summaries go to the log and the API only");
+        return Ok(None);
     };
     let timeout = Duration::from_secs(settings.timeout_secs);
     let client = slack::Client::new(http.clone(), &settings.api_url, token, timeout);
@@ -183,21 +175,55 @@ pub(super) fn routes(settings: &settings::Slack) -> anyhow::Result<slack::Routes
     Ok(slack::Routes::new(settings)?)
 }
 
+/// Slack's way back to us.
+pub(super) struct WaysBack {
+    pub(super) signing_secret: Option<SecretString>,
+    pub(super) app_token: Option<SecretString>,
+}
+
+impl WaysBack {
+    /// # Errors
+    /// A file that cannot be read, a token of another kind.
+    pub(super) fn new(settings: &settings::Slack) -> anyhow::Result<Self> {
+        let file = settings.signing_secret_file.as_deref();
+        let signing_secret = secret("slack.signing_secret", &settings.signing_secret, file)?;
+        let app_token = secret("slack.app_token", &settings.app_token, settings.app_token_file.as_deref())?;
+        let is_app = |token: &SecretString| token.expose_secret().starts_with("xapp-");
+        anyhow::ensure!(
+            app_token.as_ref().is_none_or(is_app),
+            "slack.app_token: this is no app-level token; they begin with xapp-"
+        );
+        Ok(Self { signing_secret, app_token })
+    }
+
+    pub(super) fn is_any(&self) -> bool {
+        self.signing_secret.is_some() || self.app_token.is_some()
+    }
+}
+
+/// A secret by itself or by its file; the first wins. An empty one is a mistake.
+fn secret(
+    name: &str,
+    given: &Option<SecretString>,
+    file: Option<&std::path::Path>,
+) -> anyhow::Result<Option<SecretString>> {
+    let found = match (given, file) {
+        (Some(secret), _) => secret.clone(),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("{name}_file: cannot read {}", file.display()))?;
+            SecretString::from(text.trim().to_owned())
+        }
+        (None, None) => return Ok(None),
+    };
+    anyhow::ensure!(!found.expose_secret().is_empty(), "{name}: is empty");
+    Ok(Some(found))
+}
+
 /// How long a bot's message is waited for before an incident's own is posted.
 pub(super) fn thread_wait(settings: &settings::Slack) -> Option<Duration> {
     let wait = Duration::from_secs(settings.thread_wait_secs);
     (settings.thread_match != settings::ThreadMatch::Off).then_some(wait)
-}
-
-pub(super) fn api_tokens(settings: &settings::Api) -> anyhow::Result<Vec<SecretString>> {
-    let mut tokens = settings.tokens.clone();
-    if let Some(file) = &settings.tokens_file {
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("api.tokens_file: cannot read {}", file.display()))?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        tokens.extend(lines.map(|line| SecretString::from(line.to_owned())));
-    }
-    Ok(tokens)
 }
 
 /// The repository that runbooks are pulled from, with what an earlier process left on disk. None is configured: None.

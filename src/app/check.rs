@@ -1,9 +1,10 @@
 //! `whodunit config check`: everything that `serve` would build, from settings to key files and runbooks.
 
 use super::build::{
-    api_tokens, http_client, install_tls, language, mcp_servers, peers, reasoner, repository, routes,
+    WaysBack, http_client, install_tls, language, mcp_servers, peers, reasoner, repository, routes,
     slack_client, sources,
 };
+use crate::api::Tokens;
 use crate::incident::decide::Rules;
 use crate::runbook::Catalogue;
 use crate::settings::Settings;
@@ -26,7 +27,8 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     language(&settings.report)?;
     routes(&settings.slack)?;
     slack_client(&settings.slack, &http)?;
-    api_tokens(&settings.api)?;
+    WaysBack::new(&settings.slack)?;
+    Tokens::new(&settings.api)?;
     Rules::new(&settings.intake)?;
     for guard in [&settings.webhooks.alertmanager, &settings.webhooks.robusta, &settings.webhooks.grafana] {
         Guard::new(guard)?;

@@ -26,6 +26,12 @@ pub struct Slack {
     pub thread_match: ThreadMatch,
     /// How long their message is waited for before we post our own.
     pub thread_wait_secs: u64,
+    /// Of the app: what Slack signs its requests with. Set: buttons, served at `/slack/interactions` and `/slack/events`.
+    pub signing_secret: Option<SecretString>,
+    pub signing_secret_file: Option<PathBuf>,
+    /// Of the app (`xapp-…`). Set: buttons without an address of ours, over Socket Mode.
+    pub app_token: Option<SecretString>,
+    pub app_token_file: Option<PathBuf>,
 }
 
 impl Default for Slack {
@@ -40,6 +46,10 @@ impl Default for Slack {
             pace_ms: 1000,
             thread_match: ThreadMatch::Off,
             thread_wait_secs: 30,
+            signing_secret: None,
+            signing_secret_file: None,
+            app_token: None,
+            app_token_file: None,
         }
     }
 }

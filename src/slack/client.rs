@@ -230,6 +230,42 @@ impl Client {
         Ok(Identity { scopes, ..identity })
     }
 
+    /// Shows a message below a thread's first one to one person alone, until they reload.
+    pub async fn whisper(
+        &self,
+        (channel, thread_ts): (&str, &str),
+        user: &str,
+        message: &Message,
+    ) -> Result<(), Fault> {
+        let body = json!({
+            "channel": channel, "thread_ts": thread_ts, "user": user,
+            "text": message.text, "blocks": message.blocks,
+        });
+        let request = self.http.post(self.address("chat.postEphemeral"));
+        self.call("chat.postEphemeral", request.json(&body)).await.map(|_| ())
+    }
+
+    /// Opens a dialogue for whoever just pressed a button.
+    pub async fn open_view(&self, trigger: &str, view: &Value) -> Result<(), Fault> {
+        let request = self.http.post(self.address("views.open"));
+        let body = json!({"trigger_id": trigger, "view": view});
+        self.call("views.open", request.json(&body)).await.map(|_| ())
+    }
+
+    /// The address of a new connection of Socket Mode; `app_token` is the app's own (`xapp-…`).
+    pub async fn open_socket(&self, app_token: &SecretString) -> Result<String, Fault> {
+        let method = "apps.connections.open";
+        let app = Self { token: app_token.clone(), ..self.clone() };
+        let (answer, _) = app.call(method, app.http.post(app.address(method)).json(&json!({}))).await?;
+        let address = answer["url"].as_str().unwrap_or_default();
+        // Without TLS only where Slack itself is spoken to without.
+        let plain = self.api_url.starts_with("http://") && address.starts_with("ws://");
+        if address.starts_with("wss://") || plain {
+            return Ok(address.to_owned());
+        }
+        Err(Fault::Transient(format!("{method}: the answer lacks an address")))
+    }
+
     /// A method that only reads. Slack takes JSON for writing only, so parameters stand in the address.
     pub(super) async fn read(&self, method: &str, parameters: &[(&str, &str)]) -> Result<Value, Fault> {
         let request = self.http.get(self.address(method)).query(parameters);

@@ -4,13 +4,15 @@
 //! `blocks` makes the payloads (pure), `outbox` keeps them in Postgres, `post` takes from it what is due, `deliver`
 //! posts it, `look` finds what may stand in Slack already,
 //! `thread` finds the message of another bot under which an incident goes on, `client` speaks to Slack and `fault` tells what it meant,
-//! `access` keeps what the token may not do, `route` names an incident's channel (pure), `text` is the same report for terminals and logs.
+//! `access` keeps what the token may not do, `route` names an incident's channel (pure), `interaction` reads what
+//! people ask for in return, `words` says it in their language, `text` is the same report for terminals and logs.
 
 pub mod access;
 pub mod blocks;
 pub mod client;
 mod deliver;
 mod fault;
+pub mod interaction;
 mod look;
 pub mod outbox;
 mod post;

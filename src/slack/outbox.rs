@@ -68,6 +68,23 @@ pub async fn held(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Held>> {
     .await
 }
 
+/// The incident that a thread is about.
+pub async fn incident_of(
+    db: impl PgExecutor<'_>,
+    channel_id: &str,
+    thread_ts: &str,
+) -> sqlx::Result<Option<uuid::Uuid>> {
+    sqlx::query_scalar!(
+        "select incident_id from announcements
+         where kind = 'parent' and channel_id = $1 and message_ts = $2 and state = 'posted'
+         order by posted_at desc limit 1",
+        channel_id,
+        thread_ts
+    )
+    .fetch_optional(db)
+    .await
+}
+
 /// How many announcements are still to be said.
 pub async fn unsaid(db: impl PgExecutor<'_>) -> sqlx::Result<i64> {
     sqlx::query_scalar!(

@@ -14,7 +14,7 @@ mod table;
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub(in crate::slack) use self::choice::{evidence_order, is_victim, is_wide, said_at, timeline};
-pub(in crate::slack) use self::fill::fill;
+pub use self::fill::fill;
 pub use self::table::Words;
 use crate::report::{
     Affected, Category, Confidence, Cost, Coverage, Outcome, Radius, Report, Risk, RunbookUse, TimelineEntry,
@@ -169,7 +169,7 @@ impl Words {
     }
 
     /// "45 s", "18 min", "2 h 5 min", "3 d 4 h"; never negative, clocks may differ.
-    pub(super) fn span(&self, span: TimeDelta) -> String {
+    pub fn span(&self, span: TimeDelta) -> String {
         let seconds = span.num_seconds().max(0);
         let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
         let (n, m, h, d) =

@@ -24,7 +24,7 @@ fn examples() -> String {
         let lines = text[start..].lines().map_while(|line| line.strip_prefix('#'));
         lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
     };
-    example("# alertmanagers:\n") + &example("# models:\n") + &example("# slack:\n")
+    ["alertmanagers", "models", "slack", "api"].map(|list| example(&format!("# {list}:\n"))).concat()
 }
 
 #[test]
@@ -60,6 +60,7 @@ fn every_setting_is_documented() {
         "settings/git.rs",
         "settings/report.rs",
         "settings/slack.rs",
+        "settings/api.rs",
     ];
     let source: String = parts.iter().map(|part| read(&format!("src/{part}"))).collect();
     let keys: Vec<&str> = source

@@ -66,6 +66,7 @@ async fn the_case_file_of_every_recorded_workload_fits_and_can_be_quoted() {
         let found = signature::find(&facts, &catalogue.signatures(&alerts, &workload));
         let choice = catalogue.choose(&alerts, &workload);
         let case = Case {
+            language: "en",
             alerts: &alerts,
             facts: &facts,
             findings: &found.findings,

@@ -5,14 +5,18 @@ mod before;
 mod buttons;
 mod escape;
 mod incident;
+mod muted;
 mod plain;
+mod reply;
 mod summary;
 
 pub use before::Before;
 pub use buttons::Action;
 pub(in crate::slack) use escape::clean;
 pub use incident::{IncidentView, Progress, Standing, joined, parent, resolved, taken_in};
+pub use muted::muted;
 pub(in crate::slack) use plain::plain;
+pub use reply::{Answered, REASON_FIELD, REASON_VIEW, answer, evidence, note, reason_view};
 pub use summary::{gave_up, summary, unchanged};
 
 use chrono::{DateTime, Utc};

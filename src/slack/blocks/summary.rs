@@ -204,9 +204,13 @@ fn causes(words: &Words, report: &Report) -> Vec<String> {
         let object = code(&finding.object.short(), MAX_NAME);
         let on: Vec<String> =
             finding.workloads.iter().filter(|name| **name != finding.object.short()).cloned().collect();
-        let on = if on.is_empty() { String::new() } else { format!(" ({})", words.listed(&on)) };
+        let on = if on.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", inline(&words.listed(&on), MAX_NAME))
+        };
         let statement = inline(&finding.statement, MAX_SENTENCE);
-        lines.push(format!("{}. {object}{}: {statement}", at + 1, inline(&on, MAX_NAME)));
+        lines.push(format!("{}. {object}{on}: {statement}", at + 1));
     }
     more(words, &mut lines, causes.len(), MAX_CAUSES);
     lines

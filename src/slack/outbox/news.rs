@@ -66,6 +66,11 @@ impl News {
         Self::new(incident, "resolved", format!("resolved:{incident}:{turn}"), message)
     }
 
+    /// A question's answer, below everything that was said before it.
+    pub fn answer(incident: Uuid, request: &str, message: Message) -> Self {
+        Self::new(incident, "resolved", format!("answer:{request}"), message)
+    }
+
     fn new(incident: Uuid, kind: &'static str, dedup_key: String, message: Message) -> Self {
         let (investigation, thread_wait, in_thread, to) = (None, None, false, None);
         Self { incident, investigation, kind, dedup_key, message, thread_wait, in_thread, to }

@@ -2,7 +2,7 @@
 //! that a name with braces stays a name. Pure.
 
 /// `{name}` becomes the value of that name; what has no value stays.
-pub(in crate::slack) fn fill(template: &str, values: &[(&str, &str)]) -> String {
+pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut out = String::with_capacity(template.len() + 32);
     let mut rest = template;
     while let Some((before, tail)) = rest.split_once('{') {

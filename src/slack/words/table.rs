@@ -6,7 +6,7 @@ macro_rules! table {
     ($($(#[$about:meta])* $name:ident,)*) => {
         #[derive(Debug)]
         pub struct Words {
-            $($(#[$about])* pub(in crate::slack) $name: &'static str,)*
+            $($(#[$about])* pub $name: &'static str,)*
         }
 
         impl Words {
@@ -101,7 +101,6 @@ table! {
 
     // What happened before.
     seen_before,
-    last_time,
     last_time_same,
     last_time_other,
     last_time_nothing,
@@ -143,6 +142,8 @@ table! {
     joined_note_end,
     taken_in,
     taken_in_line,
+    muted,
+    muted_line,
 
     // Buttons and what follows from them.
     button_helpful,

@@ -289,12 +289,21 @@ impl Channel {
         self.say(seconds, message)
     }
 
-    /// What looks like it and is something else, before and after.
-    fn noise(&mut self, draw: &mut Draw, ours: (&Alert, &str), form: Form, seconds: i64, ways: &Ways) {
+    /// What looks like it and is something else, before and after. Returns what is about the same alert of the same
+    /// object in another container: an incident is a workload's, so its thread is as good as the alert's own.
+    fn noise(
+        &mut self,
+        draw: &mut Draw,
+        ours: (&Alert, &str),
+        form: Form,
+        seconds: i64,
+        ways: &Ways,
+    ) -> Option<String> {
         let (alert, cluster) = ours;
         let near = |draw: &mut Draw| seconds + draw.seconds(-40, 40);
         let mut other = alert.clone();
-        match draw.below(4) {
+        let way = draw.below(4);
+        match way {
             0 => other.labels.insert("namespace".to_owned(), "elsewhere".to_owned()),
             1 => other.labels.insert("alertname".to_owned(), "KubePodNotScheduled".to_owned()),
             2 => other.labels.insert("pod".to_owned(), format!("checkout-{}-{}", draw.hash(9), draw.hash(5))),
@@ -305,7 +314,7 @@ impl Channel {
             .annotations
             .insert("description".to_owned(), format!("Something of {} is wrong.", draw.hash(12)));
         let at = near(draw);
-        self.tell(draw.of(&ways.forms), &other, cluster, &draw.hash(12), at);
+        let said = self.tell(draw.of(&ways.forms), &other, cluster, &draw.hash(12), at);
         if ways.labelled && draw.often(50) {
             let elsewhere = ways.clusters.iter().find(|name| **name != cluster).copied().unwrap_or("lab");
             let mut moved = alert.clone();
@@ -339,6 +348,7 @@ impl Channel {
         }
         let at = near(draw);
         self.say(at, json!({"bot_id": "B0CI", "text": format!("build {} passed", draw.below(9_999))}));
+        Some(said).filter(|_| way == 3)
     }
 }
 
@@ -350,6 +360,8 @@ struct Case {
     wanted: Wanted,
     /// Where its own messages stand; none where nobody posted about it.
     right: BTreeSet<String>,
+    /// As good as right, and not counted.
+    as_good: Option<String>,
     /// Words without labels and without an object tell nobody which of several alerts they are about.
     decidable: bool,
 }
@@ -386,16 +398,19 @@ fn history(seed: u64, recorded: &[Alert]) -> (Channel, Vec<Case>) {
                 right.insert(channel.tell(form, &sent, &cluster, &finding, at + draw.seconds(300, 600)));
             }
         }
-        channel.noise(&mut draw, (&sent, &cluster), form, opened, &ways);
+        let as_good = channel.noise(&mut draw, (&sent, &cluster), form, opened, &ways);
         let worded = form == Form::RobustaPlain || (form == Form::RobustaSaas && !ways.through_robusta);
         let decidable = !worded || is_told_by_words(&sent, form);
         let mut ours = sent.clone();
         if ways.through_robusta {
+            // To the alert's labels Robusta adds those of the object that it found: a pod's has its own.
             ours = from_robusta(&sent, &finding);
-            ours.labels.insert("cluster".to_owned(), cluster.clone());
-            if let Some(node) = sent.labels.get("node") {
-                ours.labels.insert("node".to_owned(), node.clone());
+            if sent.label("pod").is_none() {
+                ours.labels.clone_from(&sent.labels);
+            } else if let Some(node) = sent.label("node") {
+                ours.labels.insert("node".to_owned(), node.to_owned());
             }
+            ours.labels.insert("cluster".to_owned(), cluster.clone());
         }
         let opened_at = start() + TimeDelta::seconds(opened);
         cases.push(Case {
@@ -404,6 +419,7 @@ fn history(seed: u64, recorded: &[Alert]) -> (Channel, Vec<Case>) {
             opened,
             wanted: Wanted { cluster, opened_at, alerts: vec![ours] },
             right,
+            as_good,
             decidable,
         });
     }
@@ -455,6 +471,10 @@ fn in_channels_of_every_kind_nearly_all_are_found_and_none_is_mistaken() {
                     tally.matched += 1;
                     taken.insert(ts);
                 }
+                (Choice::Match { ts, .. }, _) if case.as_good.as_ref() == Some(&ts) => {
+                    tally.undecidable += 1;
+                    taken.insert(ts);
+                }
                 (choice @ Choice::Match { .. }, _) => wrong.push(format!("{}: {choice:?}", case.what)),
                 (Choice::Nothing { .. }, true) => tally.own += 1,
                 (Choice::Nothing { .. }, false) if !case.decidable => tally.undecidable += 1,
@@ -469,7 +489,7 @@ fn in_channels_of_every_kind_nearly_all_are_found_and_none_is_mistaken() {
     let all = |part: fn(&Tally) -> usize| tallies.values().map(part).sum::<usize>();
     for (form, tally) in &tallies {
         println!(
-            "{:20} matched {:4}  missed {:3}  no message of its own {:3}  names nothing {:3}",
+            "{:20} matched {:4}  missed {:3}  no message of its own {:3}  undecidable {:3}",
             format!("{form:?}"),
             tally.matched,
             tally.missed,
@@ -479,6 +499,7 @@ fn in_channels_of_every_kind_nearly_all_are_found_and_none_is_mistaken() {
     }
     let (matched, lost) = (all(|tally| tally.matched), all(|tally| tally.missed));
     let rest = all(|tally| tally.own) + all(|tally| tally.undecidable);
+    missed.iter().for_each(|one| println!("missed {one}"));
     println!("matched {matched} of {}, own parent {}, wrong {}", matched + lost, rest + lost, wrong.len());
     assert!(messages >= 300 && matched >= 300);
     assert_eq!(tallies.len(), FORMS.len(), "each form was drawn");
