@@ -3,6 +3,7 @@
 
 mod build;
 mod check;
+mod people;
 
 use std::future::IntoFuture;
 use std::net::SocketAddr;
@@ -23,19 +24,19 @@ use crate::api::{self, ApiState, Ready, Tokens};
 use crate::incident::decide::Rules;
 use crate::incident::resolve::Resolver;
 use crate::intake::{self, Desk, Intake};
-use crate::interact::{self, Interact};
 use crate::investigator::Investigator;
 use crate::postgres::{self, Database};
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
-use crate::slack::{self, words::Words};
+use crate::slack;
 use crate::telemetry;
 use crate::webhook::Guard;
 use crate::worker::Worker;
 
-use build::{WaysBack, language, peers, routes, runbooks, slack_client, thread_wait};
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
+use build::{peers, runbooks, slack_client};
 pub use check::check;
+use people::{Doors, audience};
 
 /// Part of the drain that open HTTP requests get.
 const HTTP_DRAIN: Duration = Duration::from_secs(5);
@@ -81,17 +82,7 @@ impl App {
         let reasoner = reasoner(&settings, &sources, &http, Some(pool))?;
         let mcp = reasoner.as_ref().map(|reasoner| Arc::clone(&reasoner.mcp)).unwrap_or_default();
         let investigator = Arc::new(Investigator::new(sources, catalogue, reasoner));
-        let routes = Arc::new(routes(&settings.slack)?);
-        let words = Words::of(language(&settings.report)?);
-        let ways_back = WaysBack::new(&settings.slack)?;
-        let audience = slack.as_ref().map(|_| Audience {
-            routes,
-            runbooks: investigator.runbooks(),
-            public_url: settings.server.public_url.clone(),
-            thread_wait: thread_wait(&settings.slack),
-            words,
-            has_buttons: ways_back.is_any(),
-        });
+        let audience = slack.as_ref().map(|_| audience(&settings, &investigator)).transpose()?;
         let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
         let pool = &shared.database.pool;
         let intake = shared.intake(&settings)?;
@@ -110,14 +101,8 @@ impl App {
         if role.takes_in() {
             router = admitted(intake::router(intake), settings.server.max_in_flight).merge(router);
         }
-        let people = slack.as_ref().map(|client| {
-            let to = (words, settings.server.public_url.clone());
-            let wake = Arc::clone(&shared.wake);
-            Arc::new(Interact::new((pool.clone(), client.clone()), Arc::clone(&investigator), to, wake))
-        });
-        if let (Some(people), Some(secret)) = (&people, ways_back.signing_secret) {
-            router = router.merge(interact::router(Arc::clone(people), secret));
-        }
+        let doors = Doors::new(&settings, slack.as_ref(), pool, &investigator, &shared.wake)?;
+        router = router.merge(doors.router());
         let address = listener.local_addr()?;
         let mut tasks = vec![
             tokio::spawn(serve(listener, router, shutdown.clone())),
@@ -132,12 +117,10 @@ impl App {
             let drain = Duration::from_secs(settings.server.drain_secs);
             tasks.push(tokio::spawn(worker.run(shutdown.clone(), drain)));
             tasks.push(tokio::spawn(mcp.keep_fresh(shutdown.clone())));
+            tasks.extend(doors.socket(&shutdown));
         }
         if let Some(repository) = repository {
             tasks.push(tokio::spawn(repository.keep_pulling(shutdown.clone())));
-        }
-        if let (Some(people), Some(token), true) = (people, ways_back.app_token, role.works()) {
-            tasks.push(tokio::spawn(interact::run_socket(people, token, shutdown.clone())));
         }
         if let Some(client) = slack.filter(|_| role.works()) {
             let wake = Arc::clone(&shared.wake);

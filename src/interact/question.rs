@@ -33,9 +33,8 @@ impl Interact {
         let observations = store::observations(&self.pool, subject.investigation).await?;
         let known = Known { report: &subject.report, observations: &observations };
         let question = redact(&mention.question).into_owned();
-        let Some((answer, (tokens, usd))) =
-            self.answer(reasoner, &known, mention, &subject, &question).await?
-        else {
+        let about = (subject.investigation, question.as_str());
+        let Some((answer, (tokens, usd))) = self.answer(reasoner, &known, mention, about).await? else {
             return Ok(());
         };
         if answer.text.is_empty() {
@@ -56,8 +55,7 @@ impl Interact {
         reasoner: &Reasoner,
         known: &Known<'_>,
         mention: &Mention,
-        subject: &store::Subject,
-        question: &str,
+        (investigation, question): (uuid::Uuid, &str),
     ) -> anyhow::Result<Option<(answer::Answer, (u64, f64))>> {
         let word = uuid::Uuid::now_v7().simple().to_string();
         let fence = Fence::new(&word[word.len() - 16..]);
@@ -66,7 +64,7 @@ impl Interact {
         let mut transaction = self.pool.begin().await?;
         let said = (mention.user.id.as_str(), question);
         let money = (most, reasoner.settings.usd_per_day);
-        let begun = store::begin(&mut transaction, subject.investigation, said, money).await?;
+        let begun = store::begin(&mut transaction, investigation, said, money).await?;
         transaction.commit().await?;
         let Some(entry) = begun else {
             self.shrug(mention, self.words.ask_budget).await?;

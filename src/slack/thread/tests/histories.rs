@@ -105,6 +105,7 @@ impl Ways {
 }
 
 /// What breaks: labels, summary and description, as kube-prometheus and teams write them.
+#[expect(clippy::too_many_lines, reason = "a list of troubles, one after the other")]
 fn trouble(draw: &mut Draw, ways: &Ways) -> (Labels, &'static str, String) {
     let namespace = draw.of(&["shop", "pay", "web", "db-eu", "kube-system"]);
     let app = draw.of(&["checkout", "cart", "api", "api-gateway", "worker", "auth", "billing"]);
@@ -253,7 +254,7 @@ impl Channel {
     }
 
     /// The bot's message about an alert, in this form.
-    fn tell(&mut self, form: Form, alert: &Alert, cluster: &str, finding: &str, seconds: i64) -> String {
+    fn tell(&mut self, form: Form, alert: &Alert, (cluster, finding): (&str, &str), seconds: i64) -> String {
         let message = match form {
             Form::Robusta => robusta(alert, cluster, seconds),
             Form::RobustaPlain => robusta_plain(alert, cluster, seconds),
@@ -295,8 +296,7 @@ impl Channel {
         &mut self,
         draw: &mut Draw,
         ours: (&Alert, &str),
-        form: Form,
-        seconds: i64,
+        (form, seconds): (Form, i64),
         ways: &Ways,
     ) -> Option<String> {
         let (alert, cluster) = ours;
@@ -314,14 +314,14 @@ impl Channel {
             .annotations
             .insert("description".to_owned(), format!("Something of {} is wrong.", draw.hash(12)));
         let at = near(draw);
-        let said = self.tell(draw.of(&ways.forms), &other, cluster, &draw.hash(12), at);
+        let said = self.tell(draw.of(&ways.forms), &other, (cluster, &draw.hash(12)), at);
         if ways.labelled && draw.often(50) {
             let elsewhere = ways.clusters.iter().find(|name| **name != cluster).copied().unwrap_or("lab");
             let mut moved = alert.clone();
             moved.labels.insert("cluster".to_owned(), elsewhere.to_owned());
             moved.fingerprint = format!("{:016x}", draw.next());
             let at = near(draw);
-            self.tell(form, &moved, elsewhere, &draw.hash(12), at);
+            self.tell(form, &moved, (elsewhere, &draw.hash(12)), at);
         }
         if draw.often(40) {
             let mut over = robusta(alert, cluster, 0);
@@ -332,7 +332,7 @@ impl Channel {
         if draw.often(30) {
             // The last time it fired, long over.
             let at = seconds - draw.seconds(7_200, 20_000);
-            self.tell(form, alert, cluster, &draw.hash(12), at);
+            self.tell(form, alert, (cluster, &draw.hash(12)), at);
         }
         if draw.often(50) {
             let text = format!("anybody on {} of {cluster}? fp:{}", alert.name(), alert.fingerprint);
@@ -392,13 +392,13 @@ fn history(seed: u64, recorded: &[Alert]) -> (Channel, Vec<Case>) {
         let mut right = BTreeSet::new();
         if draw.often(92) {
             let at = opened + draw.seconds(-20, 25);
-            right.insert(channel.tell(form, &sent, &cluster, &finding, at));
+            right.insert(channel.tell(form, &sent, (&cluster, &finding), at));
             if draw.often(15) {
                 // Repeated, as after a change of its group.
-                right.insert(channel.tell(form, &sent, &cluster, &finding, at + draw.seconds(300, 600)));
+                right.insert(channel.tell(form, &sent, (&cluster, &finding), at + draw.seconds(300, 600)));
             }
         }
-        let as_good = channel.noise(&mut draw, (&sent, &cluster), form, opened, &ways);
+        let as_good = channel.noise(&mut draw, (&sent, &cluster), (form, opened), &ways);
         let worded = form == Form::RobustaPlain || (form == Form::RobustaSaas && !ways.through_robusta);
         let decidable = !worded || is_told_by_words(&sent, form);
         let mut ours = sent.clone();
