@@ -80,9 +80,9 @@ fn page(thread: &[Message]) -> String {
     let (head, replies) = thread.split_first().unwrap();
     let replies: Vec<String> = replies.iter().map(message).collect();
     format!(
-        "<!doctype html><meta charset=utf-8><style>{STYLE}</style>{}<div class=r>{} replies</div>{}",
+        "<!doctype html><meta charset=utf-8><style>{STYLE}</style>{}<div class=r>{}</div>{}",
         message(head),
-        replies.len(),
+        if replies.len() == 1 { "1 reply".to_owned() } else { format!("{} replies", replies.len()) },
         replies.concat()
     )
 }
