@@ -48,8 +48,8 @@ async fn rerun(house: &House, investigation: Uuid) -> (Uuid, Value) {
 }
 
 fn last_words(house: &House) -> String {
-    let replies = house.slack.messages().into_iter().filter(|message| message.thread_ts.is_some());
-    replies.last().map(|message| message.text).unwrap_or_default()
+    let mut replies = house.slack.messages().into_iter().filter(|message| message.thread_ts.is_some());
+    replies.next_back().map(|message| message.text).unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -206,6 +206,11 @@ fn a_cause_that_a_model_found_is_told_with_what_was_before() {
       [Not a problem] "whodunit_not_a_problem"
       [Show evidence] "whodunit_evidence"
     "#);
+}
+
+#[test]
+fn the_head_tells_progress_and_the_last_time() {
+    let last = before(found());
     let names = vec!["KubeDeploymentRolloutStuck".to_owned()];
     let (workload, telling) = (workload(), telling(None));
     let view = view(&workload, &names);
@@ -329,6 +334,11 @@ fn a_storm_names_each_cause_and_whom_it_struck() {
       | Investigated in 0.8 s, no model asked, $0.00.
       | <https://whodunit.example/investigations/019aa000-0000-7000-8000-000000000001|Full report>
     "#);
+}
+
+#[test]
+fn threads_that_others_take_over_say_so() {
+    let shop = Workload::new("lab", "", "Namespace", "shop");
     let names = vec!["KubePodCrashLooping".to_owned()];
     let (one, telling) = (workload(), telling(None));
     let view = view(&one, &names);

@@ -374,7 +374,7 @@ fn history(seed: u64, recorded: &[Alert]) -> (Channel, Vec<Case>) {
     let mut labels_seen = BTreeSet::new();
     for n in 0..INCIDENTS {
         let opened = 20_000 + i64::try_from(n).unwrap() * draw.seconds(90, 110);
-        let sent = match recorded.get(n).filter(|_| seed % 4 == 0) {
+        let sent = match recorded.get(n).filter(|_| seed.is_multiple_of(4)) {
             Some(alert) => {
                 let mut alert = alert.clone();
                 alert.starts_at = start() + TimeDelta::seconds(opened - 20);
