@@ -114,7 +114,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "investigator",
         ],
     ),
-    ("interact", &["telemetry", "postgres", "llm", "investigation", "feedback", "slack", "investigator"]),
+    ("interact", &["postgres", "investigation", "feedback", "slack", "investigator"]),
     (
         "app",
         &[
@@ -185,6 +185,7 @@ const PURE: &[&str] = &[
     "src/runbook/choose.rs",
     "src/signature/",
     "src/investigation/advice.rs",
+    "src/investigation/answer.rs",
     "src/investigation/budget.rs",
     "src/investigation/conclude.rs",
     "src/investigation/concluding.rs",
