@@ -26,9 +26,13 @@ async fn the_head_says_at_which_step_the_model_is() {
         Said::Calls(vec![call("kubernetes_events", &json!({"n": number}))])
     }))
     .await;
-    let language: fn(&mut Settings) = |settings| settings.report.language = "ko".to_owned();
+    let adjust: fn(&mut Settings) = |settings| {
+        settings.report.language = "ko".to_owned();
+        // No signature explains anything: the model is asked.
+        settings.runbooks.without_builtin = true;
+    };
     let options =
-        HouseOptions { models: vec![model.settings()], adjust: Some(language), ..HouseOptions::default() };
+        HouseOptions { models: vec![model.settings()], adjust: Some(adjust), ..HouseOptions::default() };
     let house = House::start(options).await;
     assert_eq!(house.post("/webhooks/alertmanager", fixture(UNEXPLAINED)).await.0, 202);
     house.settle().await;
