@@ -1,27 +1,40 @@
 //! The conductor that puts an incident's news into the outbox, inside the transaction that made the news.
 //! It never talks to Slack; the outbox's own loop does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
 use sqlx::PgConnection;
+use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::feedback::store as feedback;
 use crate::incident::store::{self, Record};
+use crate::investigation::queue::Claim;
 use crate::investigation::store as investigations;
 use crate::report::Report;
-use crate::slack::blocks::{self, IncidentView, Standing};
+use crate::runbook::Catalogue;
+use crate::slack::Routes;
+use crate::slack::blocks::{self, Before, IncidentView, Progress, Standing, Telling};
 use crate::slack::outbox::{self, News};
+use crate::slack::route::{About, Routed};
+use crate::slack::words::Words;
 use crate::workload::Workload;
 
 /// Where incidents are announced, and the address for links.
 #[derive(Debug, Clone)]
 pub struct Audience {
-    pub channel: String,
+    pub routes: Arc<Routes>,
+    /// The runbooks in force: an incident may go to the channel of its runbook's owner.
+    pub runbooks: watch::Receiver<Arc<Catalogue>>,
     /// `server.public_url`, "" leaves links out.
     pub public_url: String,
     /// How long the message of another bot is waited for before an incident gets its own; `None`: not at all.
     pub thread_wait: Option<Duration>,
+    pub words: &'static Words,
+    /// Presses of buttons reach us.
+    pub has_buttons: bool,
 }
 
 /// How an investigation ended.
@@ -49,8 +62,9 @@ impl Audience {
     ) -> Result<(), sqlx::Error> {
         let mut news = Vec::new();
         for incident in store::read(&mut *transaction, incidents).await? {
-            let message = blocks::parent(&view(&incident, None), Standing::Investigating);
-            news.push(News::parent(incident.id, message).after_looking(self.thread_wait));
+            let message = blocks::parent(self.telling(), &view(&incident), Standing::Investigating);
+            let routed = self.route(&mut *transaction, &incident).await?;
+            news.push(News::parent(incident.id, message).after_looking(self.thread_wait).to(routed));
         }
         self.enqueue(transaction, &news).await
     }
@@ -67,7 +81,9 @@ impl Audience {
         let turn = format!("reopened:{}", Utc::now().timestamp_micros());
         let mut news = Vec::new();
         for incident in store::read(&mut *transaction, incidents).await? {
-            let message = blocks::parent(&view(&incident, None), Standing::FiringAgain);
+            let before = self.before(&mut *transaction, &incident, None).await?;
+            let standing = Standing::FiringAgain(before.as_ref());
+            let message = blocks::parent(self.telling(), &view(&incident), standing);
             news.push(News::update(incident.id, &turn, message));
         }
         self.enqueue(transaction, &news).await
@@ -84,32 +100,57 @@ impl Audience {
         investigation: Uuid,
         ending: Ending<'_>,
     ) -> Result<(), sqlx::Error> {
+        outbox::forget_progress(&mut *transaction, incident).await?;
         let url = blocks::investigation_url(&self.public_url, investigation);
         for incident in store::read(&mut *transaction, &[incident]).await? {
+            let before = self.before(&mut *transaction, &incident, Some(incident.id)).await?;
+            let telling = Telling {
+                url: url.as_deref(),
+                read_at: Some(Utc::now()),
+                before: before.as_ref(),
+                buttons: Some(investigation).filter(|_| self.has_buttons),
+                ..self.telling()
+            };
+            let workload = &incident.workload;
             let (summary, standing) = match ending {
                 Ending::Reported { report, previous, reason } => {
-                    let workload = &incident.workload;
                     let summary = if let Some(muted) = &report.muted {
-                        blocks::muted(workload, report, muted, url.as_deref())
+                        blocks::muted(telling, workload, report, muted)
                     } else if previous.is_some_and(|previous| report.agrees_with(previous)) {
-                        blocks::unchanged(workload, report, reason, url.as_deref())
+                        blocks::unchanged(telling, workload, report, reason)
                     } else {
-                        blocks::summary(workload, report, url.as_deref())
+                        blocks::summary(telling, workload, report)
                     };
                     (summary, Standing::Reported(report))
                 }
-                Ending::GaveUp(error) => {
-                    (blocks::gave_up(&incident.workload, error, url.as_deref()), Standing::GaveUp)
-                }
+                Ending::GaveUp(error) => (blocks::gave_up(telling, workload, error), Standing::GaveUp),
             };
             let mut news = vec![News::summary((incident.id, investigation), summary)];
             // An incident that was resolved meanwhile keeps its last word.
             if incident.open {
-                let message = blocks::parent(&view(&incident, url.as_deref()), standing);
+                let message = blocks::parent(telling, &view(&incident), standing);
                 let update = News::update(incident.id, &format!("report:{investigation}"), message);
                 news.push(update.said_in_thread());
             }
             self.enqueue(transaction, &news).await?;
+        }
+        Ok(())
+    }
+
+    /// How far the model has come: the head is replaced, if nothing else is to be said and nothing was said lately.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn at_work(
+        &self,
+        transaction: &mut PgConnection,
+        claim: &Claim,
+        progress: Progress<'_>,
+    ) -> Result<(), sqlx::Error> {
+        for incident in store::read(&mut *transaction, &[claim.incident_id]).await? {
+            let message = blocks::parent(self.telling(), &view(&incident), Standing::AtWork(progress));
+            let of = (claim.id, claim.attempt, progress.step);
+            outbox::progress(&mut *transaction, incident.id, of, &message).await?;
         }
         Ok(())
     }
@@ -126,7 +167,7 @@ impl Audience {
     ) -> Result<(), sqlx::Error> {
         let mut news = Vec::new();
         for incident in store::read(&mut *transaction, incidents).await? {
-            let message = blocks::parent(&view(&incident, None), Standing::Folded(into));
+            let message = blocks::parent(self.telling(), &view(&incident), Standing::Folded(into));
             news.push(News::update(incident.id, &format!("folded:{}", into.key()), message));
         }
         self.enqueue(transaction, &news).await
@@ -143,9 +184,9 @@ impl Audience {
         into: Uuid,
     ) -> Result<(), sqlx::Error> {
         let Some(other) = store::read(&mut *transaction, &[into]).await?.pop() else { return Ok(()) };
-        let note = blocks::joined(&guessed.workload, &other.workload);
-        let parent = blocks::parent(&view(guessed, None), Standing::Joined(&other.workload));
-        let taken_in = blocks::taken_in(&guessed.workload, &guessed.alert_names);
+        let note = blocks::joined(self.words, &guessed.workload, &other.workload);
+        let parent = blocks::parent(self.telling(), &view(guessed), Standing::Joined(&other.workload));
+        let taken_in = blocks::taken_in(self.words, &guessed.workload, &guessed.alert_names);
         let turn = format!("joined:{}", Utc::now().timestamp_micros());
         let news = [
             News::resolved(guessed.id, &turn, note),
@@ -168,22 +209,63 @@ impl Audience {
         let mut news = Vec::new();
         for incident in store::read(&mut *transaction, incidents).await? {
             let at = incident.resolved_at.unwrap_or_else(Utc::now);
-            let view = view(&incident, None);
+            let view = view(&incident);
             let report = reports.remove(&incident.id);
-            let parent = blocks::parent(&view, Standing::Resolved { at, report: report.as_ref() });
+            let parent =
+                blocks::parent(self.telling(), &view, Standing::Resolved { at, report: report.as_ref() });
             let turn = at.timestamp_micros().to_string();
-            news.push(News::resolved(incident.id, &turn, blocks::resolved(&view, at)));
+            news.push(News::resolved(incident.id, &turn, blocks::resolved(self.words, &view, at)));
             news.push(News::update(incident.id, &format!("resolved:{turn}"), parent).said_in_thread());
         }
         self.enqueue(transaction, &news).await
     }
 
     async fn enqueue(&self, transaction: &mut PgConnection, news: &[News]) -> Result<(), sqlx::Error> {
-        outbox::enqueue(transaction, &self.channel, news).await.map(|_| ())
+        outbox::enqueue(transaction, self.routes.default_channel(), news).await.map(|_| ())
+    }
+
+    fn telling(&self) -> Telling<'static> {
+        Telling::new(self.words)
+    }
+
+    /// The last time that the workload was investigated, for `except` in another incident.
+    async fn before(
+        &self,
+        transaction: &mut PgConnection,
+        incident: &Record,
+        except: Option<Uuid>,
+    ) -> Result<Option<Before>, sqlx::Error> {
+        let key = incident.workload.key();
+        let Some(last) = investigations::last_time(&mut *transaction, &key, except).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Before {
+            at: last.at,
+            report: last.report,
+            lasted: last.lasted,
+            note: feedback::note(&mut *transaction, last.id).await?,
+            url: blocks::investigation_url(&self.public_url, last.id),
+        }))
+    }
+
+    /// The channel of an incident, by what is known now. Its runbook is chosen as its investigation will choose it,
+    /// from the alerts that came so far.
+    async fn route(&self, transaction: &mut PgConnection, incident: &Record) -> Result<Routed, sqlx::Error> {
+        let (workload, severity) = (&incident.workload, incident.severity);
+        if self.routes.is_empty() {
+            return Ok(self.routes.choose(About { workload, severity, alerts: &[], owner: "" }));
+        }
+        let alerts = investigations::alerts(transaction, incident.id).await.unwrap_or_else(|error| {
+            tracing::warn!(incident = %incident.id, %error, "an incident is routed without its alerts");
+            Vec::new()
+        });
+        let choice = self.runbooks.borrow().choose(&alerts, workload);
+        let owner = choice.runbook.as_deref().map(|runbook| runbook.owner.as_str()).unwrap_or_default();
+        Ok(self.routes.choose(About { workload, severity, alerts: &alerts, owner }))
     }
 }
 
-fn view<'a>(incident: &'a Record, url: Option<&'a str>) -> IncidentView<'a> {
+fn view(incident: &Record) -> IncidentView<'_> {
     IncidentView {
         workload: &incident.workload,
         severity: incident.severity,
@@ -191,6 +273,5 @@ fn view<'a>(incident: &'a Record, url: Option<&'a str>) -> IncidentView<'a> {
         alert_names: &incident.alert_names,
         alerts: incident.alerts,
         opened_at: incident.opened_at,
-        url,
     }
 }

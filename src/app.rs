@@ -4,6 +4,7 @@
 mod build;
 mod check;
 mod http;
+mod people;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,8 +35,9 @@ use crate::webhook::Guard;
 use crate::worker::Worker;
 
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
-use build::{peers, runbooks, slack_client, thread_wait};
+use build::{peers, runbooks, slack_client};
 pub use check::check;
+use people::{Doors, audience};
 
 /// The running service.
 pub struct App {
@@ -74,16 +76,13 @@ impl App {
         let tokens = Arc::new(Tokens::new(&settings.api)?);
         let peers = peers(&settings, &http)?;
         let database = Database::open(&settings.database).await?;
-        let audience = slack.as_ref().map(|_| Audience {
-            channel: settings.slack.channel.clone(),
-            public_url: settings.server.public_url.clone(),
-            thread_wait: thread_wait(&settings.slack),
-        });
-        let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
-        let pool = &shared.database.pool;
+        let pool = &database.pool;
         let reasoner = reasoner(&settings, &sources, &http, Some(pool))?;
         let mcp = reasoner.as_ref().map(|reasoner| Arc::clone(&reasoner.mcp)).unwrap_or_default();
         let investigator = Arc::new(Investigator::new(sources, catalogue, reasoner));
+        let audience = slack.as_ref().map(|_| audience(&settings, &investigator)).transpose()?;
+        let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
+        let pool = &shared.database.pool;
         let intake = shared.intake(&settings)?;
         let reconciler = Reconciler { pool: pool.clone(), desk: Arc::clone(&intake.desk), peers };
         let worker = shared.worker(&settings, &investigator);
@@ -103,6 +102,8 @@ impl App {
             router = admitted(intake::router(intake), settings.server.max_in_flight).merge(router);
         }
         router = web::around(router, state, &settings.server.public_url);
+        let doors = Doors::new(&settings, slack.as_ref(), pool, &investigator, &shared.wake)?;
+        router = router.merge(doors.router());
         let address = listener.local_addr()?;
         let mut tasks = vec![
             tokio::spawn(http::serve(listener, router, settings.server.max_connections, shutdown.clone())),
@@ -117,6 +118,7 @@ impl App {
             let drain = Duration::from_secs(settings.server.drain_secs);
             tasks.push(tokio::spawn(worker.run(shutdown.clone(), drain)));
             tasks.push(tokio::spawn(mcp.keep_fresh(shutdown.clone())));
+            tasks.extend(doors.socket(&shutdown));
         }
         if let Some(repository) = repository {
             tasks.push(tokio::spawn(repository.keep_pulling(shutdown.clone())));

@@ -49,6 +49,8 @@ pub struct Reasoner {
     /// Their tools are offered where a runbook names the server.
     pub mcp: Arc<mcp::Servers>,
     pub settings: settings::Agent,
+    /// Tag of the language that it writes in.
+    pub language: String,
 }
 
 pub struct Investigator {
@@ -86,6 +88,16 @@ impl Investigator {
     /// The runbooks in force now.
     pub fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&self.catalogue.borrow())
+    }
+
+    /// What asks the models; None without one.
+    pub fn reasoner(&self) -> Option<&Reasoner> {
+        self.reasoner.as_ref()
+    }
+
+    /// The runbooks in force, for those who need the choice alone.
+    pub fn runbooks(&self) -> watch::Receiver<Arc<Catalogue>> {
+        self.catalogue.subscribe()
     }
 
     /// A source that does not answer is a gap in the report, a model that does not answer as well. It ends
@@ -215,6 +227,7 @@ impl Reasoner {
                     gaps: &subject.found.gaps,
                     runbook,
                     readable: &bounds.readable(),
+                    language: &self.language,
                 };
                 let opening = agent::opening(&case, &toolbox, &limits, &fence_word());
                 journal.begin(&opening, subject.facts).await?;

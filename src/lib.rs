@@ -50,7 +50,8 @@ pub mod worker;
 // What people say about a report, and ask for.
 pub mod feedback;
 
-// 7. The alert's thread.
+// 7. The alert's thread, and what people ask for in it.
+pub mod interact;
 pub mod slack;
 
 // 8. The reading side.

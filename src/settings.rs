@@ -6,6 +6,8 @@ mod api;
 mod git;
 mod load;
 mod mcp;
+mod report;
+mod slack;
 mod telemetry;
 mod threads;
 
@@ -19,6 +21,8 @@ use serde::Deserialize;
 pub use self::api::{Api, ApiToken, DescribedToken, Scope};
 pub use self::git::Git;
 pub use self::mcp::McpServer;
+pub use self::report::Report;
+pub use self::slack::{Route, RouteMatch, Slack};
 pub use self::telemetry::{Otlp, Telemetry};
 pub use self::threads::ThreadMatch;
 
@@ -44,6 +48,7 @@ pub struct Settings {
     pub agent: Agent,
     /// Servers of the Model Context Protocol whose read-only tools a model may use as well.
     pub mcp_servers: Vec<McpServer>,
+    pub report: Report,
     pub slack: Slack,
     pub api: Api,
     pub log: Log,
@@ -391,38 +396,6 @@ pub struct Agent {
 impl Default for Agent {
     fn default() -> Self {
         Self { steps: 12, seconds: 180, tokens: 120_000, usd: 0.5, usd_per_day: 20.0, tool_secs: 10 }
-    }
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Slack {
-    /// Bot token (`xoxb-…`). Unset: summaries go to the log and the API only.
-    pub token: Option<SecretString>,
-    pub token_file: Option<PathBuf>,
-    pub channel: String,
-    pub api_url: String,
-    pub timeout_secs: u64,
-    /// Time between two messages to one channel, in milliseconds; Slack takes about one a second.
-    pub pace_ms: u64,
-    /// Whose messages an incident's thread may begin with.
-    pub thread_match: ThreadMatch,
-    /// How long their message is waited for before we post our own.
-    pub thread_wait_secs: u64,
-}
-
-impl Default for Slack {
-    fn default() -> Self {
-        Self {
-            token: None,
-            token_file: None,
-            channel: "#alerts".to_owned(),
-            api_url: "https://slack.com/api".to_owned(),
-            timeout_secs: 10,
-            pace_ms: 1000,
-            thread_match: ThreadMatch::Off,
-            thread_wait_secs: 30,
-        }
     }
 }
 

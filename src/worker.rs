@@ -28,6 +28,7 @@ use crate::workload::Workload;
 
 mod guess;
 mod house;
+mod progress;
 mod storm;
 
 /// NOTIFY and our own intake wake the loop; this is for lost wake-ups and for waits that end.
@@ -133,6 +134,7 @@ impl Worker {
             }),
             () = tokio::time::sleep(deadline) => Some(Err(anyhow::anyhow!("no result within {deadline:?}"))),
             () = self.keep_lease(claim) => Some(Ok(Worked::Lost)),
+            never = self.tell_progress(claim) => match never {},
             () = abort.cancelled() => None,
         };
         task.abort();

@@ -101,7 +101,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     // Conductors.
-    ("announce", &["incident", "investigation", "slack"]),
+    ("announce", &["incident", "runbook", "investigation", "feedback", "slack"]),
     ("intake", &["telemetry", "postgres", "webhook", "incident", "investigation", "feedback", "announce"]),
     (
         "investigator",
@@ -132,9 +132,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "investigator",
         ],
     ),
+    ("interact", &["postgres", "investigation", "feedback", "slack", "investigator"]),
     (
         "app",
         &[
+            "interact",
             "settings",
             "telemetry",
             "postgres",
@@ -202,6 +204,7 @@ const PURE: &[&str] = &[
     "src/runbook/choose.rs",
     "src/signature/",
     "src/investigation/advice.rs",
+    "src/investigation/answer.rs",
     "src/investigation/budget.rs",
     "src/investigation/conclude.rs",
     "src/investigation/concluding.rs",
@@ -210,6 +213,10 @@ const PURE: &[&str] = &[
     "src/investigation/prompt.rs",
     "src/investigation/verify.rs",
     "src/slack/blocks",
+    "src/slack/interaction/payload.rs",
+    "src/slack/interaction/signature.rs",
+    "src/slack/route.rs",
+    "src/slack/words",
     "src/slack/thread/message.rs",
     "src/slack/thread/words.rs",
     "src/slack/thread/score.rs",
@@ -237,6 +244,7 @@ const SQL_FILES: &[&str] = &[
     "queue.rs",
     "outbox.rs",
     "outbox/news.rs",
+    "outbox/progress.rs",
     "incident/listed.rs",
     "incident/tally.rs",
     "retention.rs",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use tokio::sync::watch;
 
@@ -28,6 +28,9 @@ use crate::tool::{self, Tool};
 
 /// A connection that is not done by then is cut: the answer would be for nobody.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest tags of languages that are in use have about half of it.
+const MAX_LANGUAGE_BYTES: usize = 35;
 
 /// One TLS provider for the whole process; a second call finds it installed.
 pub fn install_tls() {
@@ -101,7 +104,8 @@ pub fn reasoner(
         }))));
     }
     let tools = tools.into_iter().map(Arc::from).collect();
-    Ok(Some(Reasoner { ladder, tools, mcp: mcp_servers(settings, http)?, settings: settings.agent.clone() }))
+    let (agent, language) = (settings.agent.clone(), language(&settings.report)?.to_owned());
+    Ok(Some(Reasoner { ladder, tools, mcp: mcp_servers(settings, http)?, settings: agent, language }))
 }
 
 /// The servers of `mcp_servers`, not yet spoken to.
@@ -140,23 +144,80 @@ pub(super) fn slack_client(
     settings: &settings::Slack,
     http: &reqwest::Client,
 ) -> anyhow::Result<Option<slack::Client>> {
-    let token = match (&settings.token, &settings.token_file) {
-        (Some(token), _) => token.clone(),
-        (None, Some(file)) => {
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("slack.token_file: cannot read {}", file.display()))?;
-            SecretString::from(text.trim().to_owned())
-        }
-        (None, None) => {
-            tracing::info!("no slack.token: summaries go to the log and the API only");
-            return Ok(None);
-        }
+    let Some(token) = secret("slack.token", &settings.token, settings.token_file.as_deref())? else {
+        tracing::info!("no slack.token: summaries go to the log and the API only");
+        return Ok(None);
     };
     let timeout = Duration::from_secs(settings.timeout_secs);
     let client = slack::Client::new(http.clone(), &settings.api_url, token, timeout);
     let pace = Duration::from_millis(settings.pace_ms);
-    let client = client.with_pace(pace).with_channel(&settings.channel);
+    let client = client.with_pace(pace).with_channels(routes(settings)?.channels());
     Ok(Some(client.with_thread_match(settings.thread_match)))
+}
+
+/// The language that people read: it stands in what a model is told, so it is a tag and nothing else.
+///
+/// # Errors
+/// What is none.
+pub fn language(settings: &settings::Report) -> anyhow::Result<&str> {
+    let tag = settings.language.as_str();
+    let part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    let is_tag = tag.len() <= MAX_LANGUAGE_BYTES && tag.split('-').all(part);
+    anyhow::ensure!(is_tag, "report.language: `{tag}` is no language's tag; write one as in en, ko or pt-BR");
+    Ok(tag)
+}
+
+/// Which channel an incident goes to.
+///
+/// # Errors
+/// A route that cannot work, by its place.
+pub(super) fn routes(settings: &settings::Slack) -> anyhow::Result<slack::Routes> {
+    Ok(slack::Routes::new(settings)?)
+}
+
+/// Slack's way back to us.
+pub(super) struct WaysBack {
+    pub(super) signing_secret: Option<SecretString>,
+    pub(super) app_token: Option<SecretString>,
+}
+
+impl WaysBack {
+    /// # Errors
+    /// A file that cannot be read, a token of another kind.
+    pub(super) fn new(settings: &settings::Slack) -> anyhow::Result<Self> {
+        let file = settings.signing_secret_file.as_deref();
+        let signing_secret = secret("slack.signing_secret", &settings.signing_secret, file)?;
+        let app_token = secret("slack.app_token", &settings.app_token, settings.app_token_file.as_deref())?;
+        let is_app = |token: &SecretString| token.expose_secret().starts_with("xapp-");
+        anyhow::ensure!(
+            app_token.as_ref().is_none_or(is_app),
+            "slack.app_token: this is no app-level token; they begin with xapp-"
+        );
+        Ok(Self { signing_secret, app_token })
+    }
+
+    pub(super) fn is_any(&self) -> bool {
+        self.signing_secret.is_some() || self.app_token.is_some()
+    }
+}
+
+/// A secret by itself or by its file; the first wins. An empty one is a mistake.
+fn secret(
+    name: &str,
+    given: &Option<SecretString>,
+    file: Option<&std::path::Path>,
+) -> anyhow::Result<Option<SecretString>> {
+    let found = match (given, file) {
+        (Some(secret), _) => secret.clone(),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("{name}_file: cannot read {}", file.display()))?;
+            SecretString::from(text.trim().to_owned())
+        }
+        (None, None) => return Ok(None),
+    };
+    anyhow::ensure!(!found.expose_secret().is_empty(), "{name}: is empty");
+    Ok(Some(found))
 }
 
 /// How long a bot's message is waited for before an incident's own is posted.

@@ -1,7 +1,8 @@
 //! `whodunit config check`: everything that `serve` would build, from settings to key files and runbooks.
 
 use super::build::{
-    http_client, install_tls, mcp_servers, peers, reasoner, repository, slack_client, sources,
+    WaysBack, http_client, install_tls, language, mcp_servers, peers, reasoner, repository, routes,
+    slack_client, sources,
 };
 use crate::api::Tokens;
 use crate::incident::decide::Rules;
@@ -23,7 +24,10 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     reasoner(settings, &sources, &http, None)?;
     mcp_servers(settings, &http)?;
     peers(settings, &http)?;
+    language(&settings.report)?;
+    routes(&settings.slack)?;
     slack_client(&settings.slack, &http)?;
+    WaysBack::new(&settings.slack)?;
     Tokens::new(&settings.api)?;
     Rules::new(&settings.intake)?;
     for guard in [&settings.webhooks.alertmanager, &settings.webhooks.robusta, &settings.webhooks.grafana] {

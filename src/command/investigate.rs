@@ -15,7 +15,9 @@ use crate::investigation::journal::Journal;
 use crate::investigator::Investigator;
 use crate::report::Outcome;
 use crate::settings::Settings;
-use crate::slack::{blocks, text};
+use crate::slack::blocks::{self, Telling};
+use crate::slack::text;
+use crate::slack::words::Words;
 use crate::workload::Workload;
 use crate::{telemetry, webhook};
 
@@ -72,7 +74,9 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
         Output::Text => print!("{}", text::report(&workload, &report)),
         Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
         Output::Slack => {
-            println!("{}", serde_json::to_string_pretty(&blocks::summary(&workload, &report, None).blocks)?);
+            let telling = Telling::new(Words::of(&settings.report.language));
+            let message = blocks::summary(telling, &workload, &report);
+            println!("{}", serde_json::to_string_pretty(&message.blocks)?);
         }
     }
     let inconclusive = report.outcome == Outcome::Inconclusive;

@@ -134,6 +134,19 @@ pub(super) async fn rate(
     .map(|_| ())
 }
 
+/// The newest reason that somebody gave with a report.
+///
+/// # Errors
+/// The database's.
+pub async fn note(db: impl PgExecutor<'_>, investigation: Uuid) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        "select reason from feedback where investigation_id = $1 and reason <> '' order by at desc limit 1",
+        investigation
+    )
+    .fetch_optional(db)
+    .await
+}
+
 pub(super) struct Mute<'a> {
     pub(super) investigation: Uuid,
     pub(super) workload: &'a str,

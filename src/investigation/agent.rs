@@ -319,7 +319,7 @@ pub fn opening(case: &prompt::Case<'_>, toolbox: &Toolbox, limits: &Limits, word
     let mut schemas = toolbox.schemas();
     schemas.push(concluding::schema());
     let case_file = prompt::case_file(case, &fence, prompt::schema_tokens(&schemas));
-    Opening { system: prompt::system(&fence, limits), case_file, fence: word.to_owned() }
+    Opening { system: prompt::system(&fence, limits, case.language), case_file, fence: word.to_owned() }
 }
 
 #[cfg(test)]

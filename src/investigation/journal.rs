@@ -11,6 +11,7 @@ use super::ledger::Step;
 use super::queue::Claim;
 use crate::facts::{Facts, Observation};
 
+pub(super) use store::lock_day;
 pub use store::{Left, usd_of_the_day};
 
 /// Whether the next call may be made.

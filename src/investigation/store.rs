@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
@@ -57,6 +57,77 @@ pub async fn last_reports(
         .into_iter()
         .filter_map(|row| Some((row.incident, serde_json::from_value(row.report).ok()?)))
         .collect())
+}
+
+/// The last time that a workload was investigated.
+#[derive(Debug)]
+pub struct LastTime {
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+    pub report: Report,
+    /// From the incident's first alert to its last resolve, if it is over.
+    pub lasted: Option<TimeDelta>,
+}
+
+/// Incidents of a workload that are looked through for one that was investigated.
+const MAX_EARLIER: i64 = 20;
+
+/// The newest report of a workload, of another incident than `except`.
+///
+/// # Errors
+/// The database's. A report that an older version wrote differently counts as none.
+pub async fn last_time(
+    executor: impl PgExecutor<'_>,
+    workload: &str,
+    except: Option<Uuid>,
+) -> Result<Option<LastTime>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select v.id as "id!", v.finished_at as "at!", v.report as "report!", i.opened_at, i.resolved_at
+           from (select id, opened_at, resolved_at from incidents
+                 where workload = $1 and id is distinct from $2
+                 order by opened_at desc limit $3) i
+           cross join lateral (select id, finished_at, report from investigations
+                               where incident_id = i.id and report is not null and finished_at is not null
+                               order by finished_at desc limit 1) v
+           order by v.finished_at desc limit 1"#,
+        workload,
+        except,
+        MAX_EARLIER
+    )
+    .fetch_optional(executor)
+    .await?;
+    Ok(row.and_then(|row| {
+        let lasted = row.resolved_at.map(|resolved_at| resolved_at - row.opened_at);
+        Some(LastTime { id: row.id, at: row.at, report: serde_json::from_value(row.report).ok()?, lasted })
+    }))
+}
+
+/// How far the agent of an investigation has come.
+#[derive(Debug)]
+pub struct Turns {
+    pub count: i32,
+    /// Tools that the last turn called.
+    pub tools: Vec<String>,
+    pub seconds: f64,
+}
+
+/// The turns of an investigation that goes on; None before the first.
+///
+/// # Errors
+/// The database's.
+pub async fn turns(executor: impl PgExecutor<'_>, investigation: Uuid) -> Result<Option<Turns>, sqlx::Error> {
+    sqlx::query_as!(
+        Turns,
+        r#"select t.number as "count!",
+                  array(select distinct call ->> 'name' from jsonb_array_elements(coalesce(t.turn -> 'calls', '[]')) call
+                        where call ->> 'name' is not null order by 1) as "tools!",
+                  extract(epoch from now() - coalesce(v.started_at, v.created_at))::float8 as "seconds!"
+           from turns t join investigations v on v.id = t.investigation_id
+           where t.investigation_id = $1 order by t.number desc limit 1"#,
+        investigation
+    )
+    .fetch_optional(executor)
+    .await
 }
 
 /// Finished investigations that fit, newest first, each with the number of all that fit.

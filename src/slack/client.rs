@@ -77,8 +77,8 @@ pub struct Client {
     token: SecretString,
     timeout: Duration,
     pace: Duration,
-    /// The configured channel, for what waits for one that does not work.
-    channel: Option<String>,
+    /// The configured channels, the default first, for what waits for one that does not work.
+    channels: Vec<String>,
     thread_match: ThreadMatch,
     access: Access,
 }
@@ -122,7 +122,7 @@ impl Client {
             token,
             timeout,
             pace: DEFAULT_PACE,
-            channel: None,
+            channels: Vec::new(),
             thread_match: ThreadMatch::Off,
             access,
         }
@@ -134,10 +134,10 @@ impl Client {
         Self { pace, ..self }
     }
 
-    /// Where announcements go now; what waits for another channel that does not work goes there too.
+    /// Where announcements go now; what waits for another channel that does not work goes to the first.
     #[must_use]
-    pub fn with_channel(self, channel: &str) -> Self {
-        Self { channel: Some(channel.to_owned()), ..self }
+    pub fn with_channels(self, channels: Vec<String>) -> Self {
+        Self { channels, ..self }
     }
 
     /// Whose threads incidents may go on in; nobody's when nothing is said.
@@ -150,8 +150,8 @@ impl Client {
         self.thread_match
     }
 
-    pub fn channel(&self) -> Option<&str> {
-        self.channel.as_deref()
+    pub fn channels(&self) -> &[String] {
+        &self.channels
     }
 
     pub fn pace(&self) -> Duration {
@@ -228,6 +228,42 @@ impl Client {
         let identity: Identity = serde_json::from_value(answer)
             .map_err(|error| Fault::Transient(format!("auth.test: the answer lacks a field: {error}")))?;
         Ok(Identity { scopes, ..identity })
+    }
+
+    /// Shows a message below a thread's first one to one person alone, until they reload.
+    pub async fn whisper(
+        &self,
+        (channel, thread_ts): (&str, &str),
+        user: &str,
+        message: &Message,
+    ) -> Result<(), Fault> {
+        let body = json!({
+            "channel": channel, "thread_ts": thread_ts, "user": user,
+            "text": message.text, "blocks": message.blocks,
+        });
+        let request = self.http.post(self.address("chat.postEphemeral"));
+        self.call("chat.postEphemeral", request.json(&body)).await.map(|_| ())
+    }
+
+    /// Opens a dialogue for whoever just pressed a button.
+    pub async fn open_view(&self, trigger: &str, view: &Value) -> Result<(), Fault> {
+        let request = self.http.post(self.address("views.open"));
+        let body = json!({"trigger_id": trigger, "view": view});
+        self.call("views.open", request.json(&body)).await.map(|_| ())
+    }
+
+    /// The address of a new connection of Socket Mode; `app_token` is the app's own (`xapp-…`).
+    pub async fn open_socket(&self, app_token: &SecretString) -> Result<String, Fault> {
+        let method = "apps.connections.open";
+        let app = Self { token: app_token.clone(), ..self.clone() };
+        let (answer, _) = app.call(method, app.http.post(app.address(method)).json(&json!({}))).await?;
+        let address = answer["url"].as_str().unwrap_or_default();
+        // Without TLS only where Slack itself is spoken to without.
+        let plain = self.api_url.starts_with("http://") && address.starts_with("ws://");
+        if address.starts_with("wss://") || plain {
+            return Ok(address.to_owned());
+        }
+        Err(Fault::Transient(format!("{method}: the answer lacks an address")))
     }
 
     /// A method that only reads. Slack takes JSON for writing only, so parameters stand in the address.

@@ -4,25 +4,29 @@
 //! `blocks` makes the payloads (pure), `outbox` keeps them in Postgres, `post` takes from it what is due, `deliver`
 //! posts it, `look` finds what may stand in Slack already,
 //! `thread` finds the message of another bot under which an incident goes on, `client` speaks to Slack and `fault` tells what it meant,
-//! `access` keeps what the token may not do, `text` is the same report for terminals and logs.
+//! `access` keeps what the token may not do, `route` names an incident's channel (pure), `interaction` reads what
+//! people ask for in return, `words` says it in their language, `text` is the same report for terminals and logs.
 
 pub mod access;
 pub mod blocks;
 pub mod client;
 mod deliver;
 mod fault;
+pub mod interaction;
 mod look;
 pub mod outbox;
 mod post;
+pub mod route;
 pub mod text;
 mod thread;
-pub(crate) mod words;
+pub mod words;
 
 pub use access::{Access, Lacks};
 pub use client::{Client, DEFAULT_PACE};
 pub use deliver::{Delivery, deliver_once};
 pub use fault::Fault;
 pub use post::run;
+pub use route::Routes;
 
 use crate::report::Report;
 use crate::workload::Workload;

@@ -3,6 +3,7 @@
 //! time, and stores what became of it. Only `announcements` and `announcement_channels` are written here.
 
 mod news;
+mod progress;
 pub mod queue;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use sqlx::PgExecutor;
 
 pub use news::{News, Standing, enqueue, forget, standing, withdraw};
+pub use progress::{forget_progress, progress};
 
 /// Failures and held channels shown on `/readyz`.
 const MAX_SHOWN: i64 = 20;
@@ -66,6 +68,23 @@ pub async fn held(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Held>> {
     .await
 }
 
+/// The incident that a thread is about.
+pub async fn incident_of(
+    db: impl PgExecutor<'_>,
+    channel_id: &str,
+    thread_ts: &str,
+) -> sqlx::Result<Option<uuid::Uuid>> {
+    sqlx::query_scalar!(
+        "select incident_id from announcements
+         where kind = 'parent' and channel_id = $1 and message_ts = $2 and state = 'posted'
+         order by posted_at desc limit 1",
+        channel_id,
+        thread_ts
+    )
+    .fetch_optional(db)
+    .await
+}
+
 /// How many announcements are still to be said.
 pub async fn unsaid(db: impl PgExecutor<'_>) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
@@ -75,16 +94,17 @@ pub async fn unsaid(db: impl PgExecutor<'_>) -> sqlx::Result<i64> {
     .await
 }
 
-/// A process has started, perhaps with another token or channel: what is held is tried again now, and what waits
-/// for a channel that does not work goes to the configured one. A thread goes on where it began.
-pub async fn try_again(db: impl PgExecutor<'_>, channel: Option<&str>) -> sqlx::Result<u64> {
+/// A process has started, perhaps with another token or other channels: what is held is tried again now, and what
+/// waits for a channel that does not work and that no setting names any more goes to the first of `channels`. A thread
+/// goes on where it began.
+pub async fn try_again(db: impl PgExecutor<'_>, channels: &[String]) -> sqlx::Result<u64> {
     let freed = sqlx::query!(
         "with moved as (
-             update announcements a set channel = $1 from announcement_channels c
-             where $1::text is not null and c.channel = a.channel and c.fault is not null
-               and a.state = 'waiting' and a.channel <> $1)
+             update announcements a set channel = ($1::text[])[1] from announcement_channels c
+             where cardinality($1::text[]) > 0 and c.channel = a.channel and c.fault is not null
+               and a.state = 'waiting' and a.channel <> all($1))
          update announcement_channels set free_at = now() where fault is not null and free_at > now()",
-        channel,
+        channels,
     );
     Ok(freed.execute(db).await?.rows_affected())
 }

@@ -29,7 +29,7 @@ const ACCESS_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Posts what is due until `shutdown`.
 pub async fn run(pool: PgPool, client: Client, wake: Arc<Notify>, shutdown: CancellationToken) {
-    match outbox::try_again(&pool, client.channel()).await {
+    match outbox::try_again(&pool, client.channels()).await {
         Ok(0) => {}
         Ok(channels) => tracing::info!(channels, "channels that were held are tried again"),
         Err(error) => tracing::warn!(%error, "held channels wait out their time"),

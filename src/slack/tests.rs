@@ -2,16 +2,18 @@
 
 use chrono::{DateTime, Utc};
 
-use super::blocks::{self, IncidentView, Message, Standing};
+use super::blocks::{self, Before, IncidentView, Message, Progress, Standing, Telling};
 use super::text;
+use super::words::Words;
 use crate::alert::Severity;
 use crate::report::*;
 use crate::workload::{ObjectRef, Workload};
 
+mod languages;
 mod payloads;
 mod properties;
 
-const URL: &str = "https://whodunit.example/api/v1/investigations/019aa000-0000-7000-8000-000000000001";
+const URL: &str = "https://whodunit.example/investigations/019aa000-0000-7000-8000-000000000001";
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -94,7 +96,10 @@ fn found() -> Report {
         ],
         timeline: vec![
             entry("2026-11-21T10:02:11Z", "revision 7 rolled out: containers[user].env DATABASE_URL"),
-            entry("2026-11-21T10:02:14Z", "first warning: Error: secret \"db-credentials\" not found"),
+            TimelineEntry {
+                evidence: "E3".to_owned(),
+                ..entry("2026-11-21T10:02:14Z", "first warning: Error: secret \"db-credentials\" not found")
+            },
             entry("2026-11-21T10:12:20Z", "alert KubeDeploymentRolloutStuck fired"),
         ],
         evidence: vec![
@@ -163,6 +168,135 @@ fn inconclusive() -> Report {
     }
 }
 
+fn telling(url: Option<&str>) -> Telling<'_> {
+    Telling { url, ..Telling::new(Words::of("en")) }
+}
+
+/// A model found it, after a known failure was seen there the last time.
+fn by_a_model() -> Report {
+    let mut report = found();
+    let statement = "The new image expects TLS on port 5432; the database speaks none.";
+    report.outcome = Outcome::RootCause;
+    report.summary = "user-service cannot open its database since revision 8.".to_owned();
+    report.confidence = Confidence::Medium;
+    report.cause = Some(Cause {
+        id: "tls-expected".to_owned(),
+        category: Category::Code,
+        statement: statement.to_owned(),
+        object: object("Deployment", "user-service"),
+    });
+    report.timeline[0].trigger = true;
+    report.timeline[0].why = "only pods of this revision fail".to_owned();
+    report.findings =
+        vec![finding("tls-expected", Role::Primary, object("Deployment", "user-service"), statement, "E3")];
+    report.ruled_out =
+        vec![RuledOut { statement: "the database is reachable".to_owned(), evidence: vec!["E2".to_owned()] }];
+    report.unproven = vec![Unproven {
+        statement: "the network drops packets".to_owned(),
+        why: "no quote shows it".to_owned(),
+    }];
+    report.evidence[1].verified = false;
+    report.next_steps = vec![step(
+        "Set DATABASE_SSLMODE=disable.",
+        "kubectl -n prod-api edit deployment/user-service",
+        Risk::High,
+    )];
+    report.runbook.coverage = Coverage::Covered;
+    report.cost = Cost {
+        steps: 7,
+        input_tokens: 30_000,
+        output_tokens: 1_200,
+        usd: 0.05,
+        seconds: 38.2,
+        ..Cost::default()
+    };
+    report.gaps.clear();
+    report
+}
+
+fn nothing_broken() -> Report {
+    Report {
+        outcome: Outcome::NotAnIncident,
+        summary: "Deployment user-service is well: 2 of 2 pods are ready, none restarted within the hour."
+            .to_owned(),
+        cause: None,
+        confidence: Confidence::High,
+        affected: Affected {
+            radius: Radius::None,
+            pods: PodCount { unhealthy: 0, total: 2 },
+            ..Affected::default()
+        },
+        findings: vec![],
+        ruled_out: vec![RuledOut {
+            statement: "every pod is ready".to_owned(),
+            evidence: vec!["E1".to_owned()],
+        }],
+        timeline: vec![],
+        next_steps: vec![],
+        gaps: vec![],
+        ..found()
+    }
+}
+
+/// A namespace in trouble: two causes, and one workload that suffers from one of them.
+fn storm() -> Report {
+    let on = |name: &str| vec![format!("Deployment shop/{name}")];
+    let shop = |kind: &str, name: &str| Workload::new("lab", "shop", kind, name).object();
+    let mut image = finding(
+        "image-not-found",
+        Role::Primary,
+        shop("Deployment", "cart"),
+        "the image cart:9 does not exist",
+        "E3",
+    );
+    image.workloads = on("cart");
+    let mut secret = finding(
+        "secret-missing",
+        Role::Primary,
+        shop("Secret", "payments"),
+        "Secret shop/payments does not exist",
+        "E2",
+    );
+    secret.workloads = [on("payments"), on("billing")].concat();
+    let mut victim = finding(
+        "dependency-down",
+        Role::Secondary,
+        shop("Deployment", "checkout"),
+        "it waits for payments",
+        "E2",
+    );
+    victim.workloads = on("checkout");
+    Report {
+        summary:
+            "2 independent causes in Namespace shop: 3 of 9 workloads are struck, one more suffers from them."
+                .to_owned(),
+        affected: Affected {
+            radius: Radius::Namespace,
+            workloads: [on("billing"), on("cart"), on("checkout"), on("payments")].concat(),
+            pods: PodCount { unhealthy: 9, total: 21 },
+            shared_factor: None,
+        },
+        findings: vec![image, secret, victim],
+        ..found()
+    }
+}
+
+/// With everything that may stand beside a report.
+fn full(before: &Before) -> Telling<'_> {
+    let read_at = Some(at("2026-11-21T10:13:02Z"));
+    Telling { read_at, before: Some(before), buttons: Some(uuid::Uuid::nil()), ..telling(Some(URL)) }
+}
+
+fn before(report: Report) -> Before {
+    Before {
+        at: at("2026-11-20T08:00:05Z"),
+        report,
+        lasted: Some(chrono::TimeDelta::minutes(18)),
+        note: Some("We put the Secret back by hand.".to_owned()),
+        url: Some(URL.replace("001", "002")),
+    }
+}
+
 fn view<'a>(workload: &'a Workload, names: &'a [String]) -> IncidentView<'a> {
     IncidentView {
         workload,
@@ -171,6 +305,5 @@ fn view<'a>(workload: &'a Workload, names: &'a [String]) -> IncidentView<'a> {
         alert_names: names,
         alerts: 3,
         opened_at: at("2026-11-21T10:12:20Z"),
-        url: None,
     }
 }

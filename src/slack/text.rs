@@ -2,7 +2,7 @@
 //! Pure; control characters are dropped, because a terminal obeys them.
 
 use super::blocks::clean;
-use super::words;
+use super::words::{self, Words};
 use crate::report::{Gap, NextStep, Outcome, Report, Role};
 use crate::workload::Workload;
 
@@ -13,21 +13,22 @@ const MAX_BLOCKS: usize = 20;
 
 /// The whole report, about 80 columns where the text allows it, ending in a newline.
 pub fn report(workload: &Workload, report: &Report) -> String {
+    let words = Words::of("en");
     let mut out = Vec::new();
-    let verdict = format!("{}: {}", words::verdict(report.outcome), workload.short());
+    let verdict = format!("{}: {}", words.verdict(report.outcome), workload.short());
     out.push(line(&verdict));
     out.push("=".repeat(out[0].chars().count().min(80)));
     out.push(line(&report.summary));
     out.push(String::new());
     let wide = words::is_wide(report);
-    facts(&mut out, report, wide);
+    facts(words, &mut out, report, wide);
     if wide {
-        each_finding(&mut out, report);
+        each_finding(words, &mut out, report);
     }
     findings(&mut out, report, wide);
     part(
         &mut out,
-        words::found_well(report.outcome),
+        words.found_well(report.outcome),
         report.ruled_out.iter().map(|item| line(&item.statement)),
     );
     let unproven = report.unproven.iter().map(|claim| line(&format!("{} ({})", claim.statement, claim.why)));
@@ -37,31 +38,31 @@ pub fn report(workload: &Workload, report: &Report) -> String {
     }
     let entries = words::timeline(report, MAX_TIMELINE).into_iter();
     let entries = entries.map(|entry| {
-        let what = format!("{}{}", entry.what, words::trigger(entry));
-        format!("{}  {}", words::moment(entry.at), line(&what))
+        let what = format!("{}{}", entry.what, words.trigger(entry));
+        format!("{}  {}", words.moment(entry.at), line(&what))
     });
     part(&mut out, "What changed first", entries);
     if !wide {
-        next_steps(&mut out, &report.next_steps);
+        next_steps(words, &mut out, &report.next_steps);
     }
     part(&mut out, "What could not be looked at", report.gaps.iter().map(gap));
-    out.push(line(&words::runbook(&report.runbook)));
-    out.push(line(&format!("Investigated in {}.", words::cost(&report.cost))));
+    out.push(line(&words.runbook(&report.runbook)));
+    out.push(line(&words.investigated_in(&report.cost)));
     out.join("\n") + "\n"
 }
 
-fn facts(out: &mut Vec<String>, report: &Report, wide: bool) {
+fn facts(words: &Words, out: &mut Vec<String>, report: &Report, wide: bool) {
     if let Some(cause) = report.cause.as_ref().filter(|_| !wide) {
         if !report.summary.starts_with(&cause.statement) {
-            out.push(fact(words::why(report.outcome), &cause.statement));
+            out.push(fact(words.why(report.outcome), &cause.statement));
         }
-        let at_fault = format!("{} ({})", cause.object.short(), words::category(cause.category));
-        out.push(fact(words::at_fault(report.outcome), &at_fault));
+        let at_fault = format!("{} ({})", cause.object.short(), words.category(cause.category));
+        out.push(fact(words.at_fault(report.outcome), &at_fault));
         out.push(fact("Cause id", &cause.id));
     }
-    out.push(fact("How far", &words::how_far(&report.affected)));
+    out.push(fact("How far", &words.how_far(&report.affected)));
     if report.outcome != Outcome::Inconclusive {
-        out.push(fact("Confidence", &words::confidence(report)));
+        out.push(fact("Confidence", &words.confidence(report)));
     }
     out.push(String::new());
 }
@@ -71,14 +72,14 @@ fn fact(label: &str, text: &str) -> String {
 }
 
 /// One block a cause: where, what, one line that proves it, the first step.
-fn each_finding(out: &mut Vec<String>, report: &Report) {
+fn each_finding(words: &Words, out: &mut Vec<String>, report: &Report) {
     let primaries: Vec<_> = report.findings.iter().filter(|one| one.role == Role::Primary).collect();
     for (at, finding) in primaries.iter().take(MAX_BLOCKS).enumerate() {
         let at_fault = finding.object.short();
-        let category = words::category(finding.category);
+        let category = words.category(finding.category);
         out.push(line(&format!("{}. {at_fault}: {} ({category})", at + 1, finding.signature)));
         if finding.workloads.iter().any(|workload| *workload != at_fault) {
-            out.push(format!("   On {}", line(&words::listed(&finding.workloads))));
+            out.push(format!("   On {}", line(&words.listed(&finding.workloads))));
         }
         out.push(format!("   {}", line(&finding.statement)));
         let verified = |quote: &&(String, String)| {
@@ -128,14 +129,14 @@ fn evidence(out: &mut Vec<String>, report: &Report) {
     out.push(String::new());
 }
 
-fn next_steps(out: &mut Vec<String>, steps: &[NextStep]) {
+fn next_steps(words: &Words, out: &mut Vec<String>, steps: &[NextStep]) {
     if steps.is_empty() {
         return;
     }
     out.push("What to do next".to_owned());
     for (at, step) in steps.iter().enumerate() {
         let has_command = !step.command.trim().is_empty();
-        let risk = if has_command { format!(" ({})", words::risk(step.risk)) } else { String::new() };
+        let risk = if has_command { format!(" ({})", words.risk(step.risk)) } else { String::new() };
         out.push(format!("  {}. {}{risk}", at + 1, line(&step.text)));
         if has_command {
             out.extend(clean(&step.command, true).trim().lines().map(|command| format!("       {command}")));

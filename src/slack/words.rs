@@ -1,209 +1,215 @@
-//! The words for what a report says in enums and numbers, shared by Slack's blocks and plain text.
-//! Pure; what comes out still holds untrusted names and is escaped by whoever prints it.
+//! The words for what a report says in enums and numbers, in the language of `report.language`, shared by Slack's
+//! blocks and plain text. Pure; what comes out still holds untrusted names and is escaped by whoever prints it.
+//!
+//! `table` names every fixed word, `english`, `korean` and `japanese` say it. What signatures and the model wrote
+//! stays as it is.
+
+mod choice;
+mod english;
+mod fill;
+mod japanese;
+mod korean;
+mod table;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+pub(crate) use self::choice::{evidence_order, timeline};
+pub(in crate::slack) use self::choice::{is_victim, is_wide, said_at};
+pub use self::fill::fill;
+pub use self::table::Words;
 use crate::report::{
-    Affected, Category, Confidence, Cost, Coverage, Finding, Outcome, Radius, Report, Risk, Role, RunbookUse,
-    TimelineEntry,
+    Affected, Category, Confidence, Cost, Coverage, Outcome, Radius, Report, Risk, RunbookUse, TimelineEntry,
 };
 
 /// Workloads named one by one; beyond that they are counted.
 const MAX_NAMED: usize = 5;
 
-pub(crate) fn verdict(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::KnownPattern | Outcome::RootCause => "Cause found",
-        Outcome::Inconclusive => "No cause found yet",
-        Outcome::NotAnIncident => "Nothing is broken",
-    }
-}
-
-/// The label before a cause's statement: what is not proven is not told as if it were.
-pub(crate) fn why(outcome: Outcome) -> &'static str {
-    if outcome == Outcome::Inconclusive { "Suspected, not proven" } else { "Why" }
-}
-
-pub(crate) fn at_fault(outcome: Outcome) -> &'static str {
-    if outcome == Outcome::Inconclusive { "Suspect" } else { "At fault" }
-}
-
-pub(crate) fn category(category: Category) -> &'static str {
-    match category {
-        Category::Code => "the program itself",
-        Category::Configuration => "configuration",
-        Category::Image => "the image",
-        Category::Resources => "resources",
-        Category::Dependency => "a dependency",
-        Category::Platform => "the platform",
-        Category::External => "outside the cluster",
-    }
-}
-
-/// "high, 3 of 3 quotes found word for word" (in what was read).
-pub(crate) fn confidence(report: &Report) -> String {
-    let level = confidence_level(report.confidence);
-    let verified = report.evidence.iter().filter(|evidence| evidence.verified).count();
-    match report.evidence.len() {
-        0 => format!("{level}, nothing to quote"),
-        all => format!("{level}, {verified} of {all} quotes found word for word"),
-    }
-}
-
-pub(crate) fn confidence_level(confidence: Confidence) -> &'static str {
-    match confidence {
-        Confidence::Low => "low",
-        Confidence::Medium => "medium",
-        Confidence::High => "high",
-    }
-}
-
-pub(crate) fn risk(risk: Risk) -> &'static str {
-    match risk {
-        Risk::None => "changes nothing",
-        Risk::Low => "low risk",
-        Risk::High => "high risk, think before you run it",
-    }
-}
-
-/// "this workload only; 2 of 2 pods unhealthy; in common: node node-3 (8 of 8)".
-pub(crate) fn how_far(affected: &Affected) -> String {
-    let mut parts = vec![
-        match affected.radius {
-            Radius::None => "no unhealthy workload was seen",
-            Radius::Pod => "one pod of this workload",
-            Radius::Workload => "this workload only",
-            Radius::Node => "workloads on one node",
-            Radius::Namespace => "several workloads of the namespace",
-            Radius::Namespaces => "workloads in several namespaces",
-            Radius::Cluster => "the whole cluster",
+impl Words {
+    /// The words of a language by its tag (`ko`, `ja-JP`); English where there are none.
+    pub fn of(tag: &str) -> &'static Self {
+        let primary = tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+        match primary.as_str() {
+            "ko" => &korean::WORDS,
+            "ja" => &japanese::WORDS,
+            _ => &english::WORDS,
         }
-        .to_owned(),
-    ];
-    let pods = affected.pods;
-    if pods.total > 0 {
-        parts.push(format!("{} of {} pods unhealthy", pods.unhealthy, pods.total));
     }
-    if affected.workloads.len() > 1 {
-        parts.push(listed(&affected.workloads));
-    }
-    if let Some(factor) = affected.shared_factor.as_deref().filter(|factor| !factor.is_empty()) {
-        parts.push(format!("in common: {factor}"));
-    }
-    parts.join("; ")
-}
 
-/// "a, b, c and 4 more".
-pub(crate) fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(MAX_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(MAX_NAMED) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
+    pub(crate) fn verdict(&self, outcome: Outcome) -> &'static str {
+        match outcome {
+            Outcome::KnownPattern | Outcome::RootCause => self.cause_found,
+            Outcome::Inconclusive => self.no_cause,
+            Outcome::NotAnIncident => self.nothing_broken,
+        }
     }
-}
 
-pub(crate) fn runbook(used: &RunbookUse) -> String {
-    let name = match (used.name.as_str(), used.revision.as_str()) {
-        ("", _) => return "No runbook matched: a page for this alert would help next time.".to_owned(),
-        (name, "") => name.to_owned(),
-        (name, revision) => format!("{name} at {}", revision.chars().take(12).collect::<String>()),
-    };
-    match used.coverage {
-        Coverage::Covered => format!("Runbook {name}, written for this alert."),
-        Coverage::Partial => format!("Runbook {name}, a general one: nothing is written for this alert yet."),
-        Coverage::None => format!("Runbook {name}, which does not cover this alert."),
+    /// The label before a cause's statement: what is not proven is not told as if it were.
+    pub(crate) fn why(&self, outcome: Outcome) -> &'static str {
+        if outcome == Outcome::Inconclusive { self.suspected } else { self.why }
     }
-}
 
-/// "0.8 s, no model asked" or "41 s, 12 steps, 48210 tokens, $0.08".
-pub(crate) fn cost(cost: &Cost) -> String {
-    let seconds = cost.seconds.max(0.0);
-    let took = if seconds < 10.0 { format!("{seconds:.1} s") } else { format!("{seconds:.0} s") };
-    let tokens = cost.input_tokens.saturating_add(cost.output_tokens);
-    if tokens == 0 {
-        return format!("{took}, no model asked, $0.00");
+    pub(crate) fn at_fault(&self, outcome: Outcome) -> &'static str {
+        if outcome == Outcome::Inconclusive { self.suspect } else { self.at_fault }
     }
-    format!("{took}, {} steps, {tokens} tokens, ${:.2}", cost.steps, cost.usd.max(0.0))
+
+    pub(crate) fn category(&self, category: Category) -> &'static str {
+        match category {
+            Category::Code => self.code,
+            Category::Configuration => self.configuration,
+            Category::Image => self.image,
+            Category::Resources => self.resources,
+            Category::Dependency => self.dependency,
+            Category::Platform => self.platform,
+            Category::External => self.external,
+        }
+    }
+
+    /// "high, 3 of 3 quotes found word for word" (in what was read).
+    pub(crate) fn confidence(&self, report: &Report) -> String {
+        let level = self.confidence_level(report.confidence);
+        let verified = report.evidence.iter().filter(|evidence| evidence.verified).count();
+        match report.evidence.len() {
+            0 => fill(self.nothing_to_quote, &[("level", level)]),
+            all => {
+                let (verified, all) = (verified.to_string(), all.to_string());
+                fill(self.quotes_found, &[("level", level), ("verified", &verified), ("all", &all)])
+            }
+        }
+    }
+
+    pub(crate) fn confidence_level(&self, confidence: Confidence) -> &'static str {
+        match confidence {
+            Confidence::Low => self.low,
+            Confidence::Medium => self.medium,
+            Confidence::High => self.high,
+        }
+    }
+
+    pub(crate) fn risk(&self, risk: Risk) -> &'static str {
+        match risk {
+            Risk::None => self.risk_none,
+            Risk::Low => self.risk_low,
+            Risk::High => self.risk_high,
+        }
+    }
+
+    /// "this workload only; 2 of 2 pods unhealthy; in common: node node-3 (8 of 8)".
+    pub(crate) fn how_far(&self, affected: &Affected) -> String {
+        let radius = match affected.radius {
+            Radius::None => self.radius_none,
+            Radius::Pod => self.radius_pod,
+            Radius::Workload => self.radius_workload,
+            Radius::Node => self.radius_node,
+            Radius::Namespace => self.radius_namespace,
+            Radius::Namespaces => self.radius_namespaces,
+            Radius::Cluster => self.radius_cluster,
+        };
+        let mut parts = vec![radius.to_owned()];
+        let pods = affected.pods;
+        if pods.total > 0 {
+            let (unhealthy, total) = (pods.unhealthy.to_string(), pods.total.to_string());
+            parts.push(fill(self.pods_unhealthy, &[("unhealthy", &unhealthy), ("total", &total)]));
+        }
+        if affected.workloads.len() > 1 {
+            parts.push(self.listed(&affected.workloads));
+        }
+        if let Some(factor) = affected.shared_factor.as_deref().filter(|factor| !factor.is_empty()) {
+            parts.push(fill(self.in_common, &[("what", factor)]));
+        }
+        parts.join("; ")
+    }
+
+    /// "a, b, c and 4 more".
+    pub(crate) fn listed(&self, names: &[String]) -> String {
+        let shown = names.iter().take(MAX_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        self.and_more(shown, names.len().saturating_sub(MAX_NAMED))
+    }
+
+    pub(crate) fn and_more(&self, shown: String, more: usize) -> String {
+        match more {
+            0 => shown,
+            more => fill(self.and_more, &[("list", &shown), ("more", &more.to_string())]),
+        }
+    }
+
+    pub(crate) fn runbook(&self, used: &RunbookUse) -> String {
+        let name = match (used.name.as_str(), used.revision.as_str()) {
+            ("", _) => return self.runbook_none.to_owned(),
+            (name, "") => name.to_owned(),
+            (name, revision) => {
+                let revision: String = revision.chars().take(12).collect();
+                fill(self.runbook_at, &[("name", name), ("revision", &revision)])
+            }
+        };
+        let said = match used.coverage {
+            Coverage::Covered => self.runbook_covered,
+            Coverage::Partial => self.runbook_partial,
+            Coverage::None => self.runbook_not_covering,
+        };
+        fill(said, &[("name", &name)])
+    }
+
+    /// "Investigated in 0.8 s, no model asked." or "Investigated in 41 s, 12 steps, 48210 tokens, $0.08."
+    pub(crate) fn investigated_in(&self, cost: &Cost) -> String {
+        fill(self.investigated_in, &[("cost", &self.cost(cost))])
+    }
+
+    /// "0.8 s, no model asked" or "41 s, 12 steps, 48210 tokens, $0.08".
+    pub(crate) fn cost(&self, cost: &Cost) -> String {
+        let seconds = cost.seconds.max(0.0);
+        let seconds = if seconds < 10.0 { format!("{seconds:.1}") } else { format!("{seconds:.0}") };
+        let tokens = cost.input_tokens.saturating_add(cost.output_tokens);
+        if tokens == 0 {
+            fill(self.cost_without_model, &[("seconds", &seconds)])
+        } else {
+            let (steps, tokens, usd) =
+                (cost.steps.to_string(), tokens.to_string(), format!("{:.2}", cost.usd.max(0.0)));
+            let all = [("seconds", seconds.as_str()), ("steps", &steps), ("tokens", &tokens), ("usd", &usd)];
+            fill(self.cost_with_model, &all)
+        }
+    }
+
+    pub(crate) fn moment(&self, at: DateTime<Utc>) -> String {
+        at.format(self.moment).to_string()
+    }
+
+    /// "45 s", "18 min", "2 h 5 min", "3 d 4 h"; never negative, clocks may differ.
+    pub fn span(&self, span: TimeDelta) -> String {
+        let seconds = span.num_seconds().max(0);
+        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+        let (n, m, h, d) =
+            (seconds.to_string(), (minutes % 60).to_string(), (hours % 24).to_string(), days.to_string());
+        match (days, hours, minutes) {
+            (0, 0, 0) => fill(self.seconds, &[("n", &n)]),
+            (0, 0, _) => fill(self.minutes, &[("n", &m)]),
+            (0, _, _) => fill(self.hours, &[("h", &h), ("m", &m)]),
+            _ => fill(self.days, &[("d", &d), ("h", &h)]),
+        }
+    }
+
+    /// What the list of things that were looked at and found well is called.
+    pub(crate) fn found_well(&self, outcome: Outcome) -> &'static str {
+        if outcome == Outcome::NotAnIncident { self.checked_and_well } else { self.what_it_is_not }
+    }
+
+    /// " (likeliest trigger: only pods of this revision fail)", or nothing.
+    pub(crate) fn trigger(&self, entry: &TimelineEntry) -> String {
+        match (entry.trigger, entry.why.as_str()) {
+            (false, _) => String::new(),
+            (true, "") => format!(" ({})", self.trigger),
+            (true, why) => format!(" ({})", fill(self.trigger_because, &[("why", why)])),
+        }
+    }
 }
 
 /// With a full stop at its end.
 pub(crate) fn sentence(text: &str) -> String {
     let text = text.trim();
-    if text.is_empty() || text.ends_with(['.', '!', '?', '…']) {
+    if text.is_empty() || text.ends_with(['.', '!', '?', '…', '。']) {
         text.to_owned()
     } else {
         format!("{text}.")
     }
-}
-
-pub(crate) fn moment(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
-}
-
-/// "45 s", "18 min", "2 h 5 min", "3 d 4 h"; never negative, clocks may differ.
-pub(crate) fn span(span: TimeDelta) -> String {
-    let seconds = span.num_seconds().max(0);
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min"),
-        (0, _, _) => format!("{hours} h {} min", minutes % 60),
-        _ => format!("{days} d {} h", hours % 24),
-    }
-}
-
-/// What the list of things that were looked at and found well is called.
-pub(crate) fn found_well(outcome: Outcome) -> &'static str {
-    if outcome == Outcome::NotAnIncident { "What was checked and is well" } else { "What it is not" }
-}
-
-/// What to show of a timeline: the first entries, and what most likely set the trouble off among them.
-pub(crate) fn timeline(report: &Report, most: usize) -> Vec<&TimelineEntry> {
-    let mut entries: Vec<&TimelineEntry> = report.timeline.iter().collect();
-    entries.sort_by_key(|entry| entry.at);
-    let trigger = entries.iter().copied().find(|entry| entry.trigger);
-    entries.truncate(most);
-    if let Some(trigger) = trigger.filter(|one| !entries.iter().any(|entry| std::ptr::eq(*entry, *one))) {
-        entries.pop();
-        entries.push(trigger);
-        entries.sort_by_key(|entry| entry.at);
-    }
-    entries
-}
-
-/// " (likeliest trigger: only pods of this revision fail)", or nothing.
-pub(crate) fn trigger(entry: &TimelineEntry) -> String {
-    match (entry.trigger, entry.why.as_str()) {
-        (false, _) => String::new(),
-        (true, "") => " (likeliest trigger)".to_owned(),
-        (true, why) => format!(" (likeliest trigger: {why})"),
-    }
-}
-
-/// Many workloads were looked at: each cause is told by itself.
-pub(crate) fn is_wide(report: &Report) -> bool {
-    report.findings.iter().any(|finding| !finding.workloads.is_empty())
-}
-
-/// A consequence on a workload that has no cause of its own; the rest of a workload's symptoms are not told.
-pub(crate) fn is_victim(report: &Report, finding: &Finding) -> bool {
-    let mut causes = report.findings.iter().filter(|one| one.role == Role::Primary);
-    let elsewhere = !causes.any(|one| one.workloads.iter().any(|name| finding.workloads.contains(name)));
-    finding.role == Role::Secondary && elsewhere
-}
-
-/// Evidence ids in the order in which they prove the report: the primary finding's first, then the rest.
-pub(crate) fn evidence_order(report: &Report) -> Vec<usize> {
-    let proves = |id: &str| {
-        report
-            .findings
-            .iter()
-            .position(|finding| finding.evidence.iter().any(|proof| proof == id))
-            .unwrap_or(usize::MAX)
-    };
-    let mut order: Vec<usize> = (0..report.evidence.len()).collect();
-    order.sort_by_key(|&at| (!report.evidence[at].verified, proves(&report.evidence[at].id), at));
-    order
 }
 
 #[cfg(test)]
@@ -216,8 +222,13 @@ mod tests {
         for (seconds, words) in
             [(-5, "0 s"), (45, "45 s"), (1080, "18 min"), (7500, "2 h 5 min"), (273_600, "3 d 4 h")]
         {
-            assert_eq!(span(TimeDelta::seconds(seconds)), words);
+            assert_eq!(Words::of("en").span(TimeDelta::seconds(seconds)), words);
         }
+        assert_eq!(Words::of("ko-KR").span(TimeDelta::seconds(7500)), "2시간 5분");
+        assert_eq!(Words::of("ja").span(TimeDelta::seconds(273_600)), "3日4時間");
+        let at = "2026-11-21T10:02:11Z".parse().unwrap();
+        assert_eq!(Words::of("ja").moment(at), "2026年11月21日 10:02:11 UTC");
+        assert_eq!(Words::of("de").moment(at), "2026-11-21 10:02:11 UTC", "English where there are no words");
     }
 
     #[test]
@@ -228,11 +239,41 @@ mod tests {
             pods: PodCount { unhealthy: 8, total: 9 },
             shared_factor: Some("node node-3 (8 of 8)".to_owned()),
         };
-        let words = how_far(&affected);
+        let words = Words::of("").how_far(&affected);
         assert!(
             words.starts_with("workloads on one node; 8 of 9 pods unhealthy; Deployment shop/w1, "),
             "{words}"
         );
         assert!(words.ends_with("w5 and 2 more; in common: node node-3 (8 of 8)"), "{words}");
+    }
+
+    /// `{name}`s of a text, sorted.
+    fn places(text: &str) -> Vec<&str> {
+        let mut found: Vec<&str> =
+            text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect();
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn each_language_says_everything_and_leaves_nothing_out() {
+        let english = Words::of("en").entries();
+        for tag in ["ko", "ja"] {
+            for ((name, ours), (_, theirs)) in english.iter().zip(Words::of(tag).entries()) {
+                assert_eq!(places(ours), places(theirs), "{tag}: {name}");
+                assert!(!theirs.is_empty(), "{tag}: {name}");
+                // Words are printed as they are: nothing in them may mean something to Slack.
+                assert!(!theirs.contains(['<', '>', '&', '*', '_', '~', '`', '@']), "{tag}: {name}");
+                let same =
+                    *ours == theirs && ours.chars().any(|c| c.is_ascii_lowercase()) && !ours.contains('{');
+                assert!(!same, "{tag}: {name} is English");
+            }
+        }
+        assert!(
+            english
+                .iter()
+                .all(|(name, text)| !text.contains(['<', '>', '&', '*', '_', '~', '`', '@'])
+                    || name.is_empty())
+        );
     }
 }

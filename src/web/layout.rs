@@ -6,7 +6,12 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::door::Reader;
-use crate::slack::words;
+use crate::slack::words::Words;
+
+/// What the pages say in fixed words.
+pub(super) fn words() -> &'static Words {
+    Words::of("en")
+}
 
 /// Which entry of the navigation a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,9 +111,9 @@ pub(super) fn time(at: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
 fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let passed = now - at;
     match passed.num_seconds() {
-        ..-1 => format!("in {}", words::span(-passed)),
+        ..-1 => format!("in {}", words().span(-passed)),
         -1..10 => "just now".to_owned(),
-        _ => format!("{} ago", words::span(passed)),
+        _ => format!("{} ago", words().span(passed)),
     }
 }
 

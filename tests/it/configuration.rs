@@ -24,7 +24,7 @@ fn examples() -> String {
         let lines = text[start..].lines().map_while(|line| line.strip_prefix('#'));
         lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
     };
-    example("# alertmanagers:\n") + &example("# models:\n") + &example("# api:\n")
+    ["alertmanagers", "models", "slack", "api"].map(|list| example(&format!("# {list}:\n"))).concat()
 }
 
 #[test]
@@ -45,16 +45,28 @@ fn the_commented_example_of_models_can_be_read_and_names_each_provider() {
 }
 
 #[test]
+fn the_commented_example_of_routes_works() {
+    let settings: Settings = serde_saphyr::from_str(&examples()).unwrap();
+    assert_eq!(settings.slack.routes.len(), 1);
+    whodunit::slack::Routes::new(&settings.slack).unwrap();
+}
+
+#[test]
 fn every_setting_is_documented() {
     let documented = read("config/whodunit.yaml") + &examples();
-    let source =
-        ["src/settings.rs", "src/settings/telemetry.rs", "src/settings/git.rs", "src/settings/api.rs"]
-            .map(read)
-            .concat();
+    let parts = [
+        "settings.rs",
+        "settings/telemetry.rs",
+        "settings/git.rs",
+        "settings/report.rs",
+        "settings/slack.rs",
+        "settings/api.rs",
+    ];
+    let source: String = parts.iter().map(|part| read(&format!("src/{part}"))).collect();
     let keys: Vec<&str> = source
         .lines()
         .filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "))
-        .map(|(key, _)| key)
+        .map(|(key, _)| if key == "matches" { "match" } else { key })
         .filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
         .collect();
     assert!(keys.len() > 40, "found only {} keys in src/settings.rs", keys.len());

@@ -68,7 +68,7 @@ async fn a_muted_cause_gets_one_short_line_until_the_mute_is_over() {
     assert!(report["cause"]["id"].is_string(), "the report says what it is all the same");
     assert!(!report.to_string().contains("hunter2"));
     assert_eq!(house.slack.messages().len(), said + 1, "one line");
-    assert!(last_words(&house).contains("is muted until"), "{}", last_words(&house));
+    assert!(last_words(&house).contains("Muted until"), "{}", last_words(&house));
 
     // By the database's clock.
     sqlx::query("update mutes set until = now() - interval '1 second'").execute(&house.pool).await.unwrap();

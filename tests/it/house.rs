@@ -131,7 +131,7 @@ impl House {
         let kubernetes = Arc::new(KubernetesStandIn::new(recording).unwrap());
         let (listener, kubernetes_url) = listen().await;
         tokio::spawn(Arc::clone(&kubernetes).serve(listener, stand_ins.clone()));
-        let slack = Arc::new(SlackStandIn::new(SLACK_TOKEN, &[CHANNEL]));
+        let slack = Arc::new(SlackStandIn::new(SLACK_TOKEN, &[CHANNEL, "#data", "#shop-critical"]));
         let (listener, slack_url) = listen().await;
         tokio::spawn(Arc::clone(&slack).serve(listener, stand_ins.clone()));
         let mut settings = Settings::default();
@@ -231,10 +231,31 @@ impl House {
             .await
             .unwrap();
             if busy == 0 {
+                self.said_harmlessly();
                 return;
             }
             assert!(Instant::now() < until, "{busy} investigations or announcements are still under way");
             tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Whatever a test let the cluster say: nothing that was posted makes Slack do anything but show it, and no block
+    /// was refused (the stand-in holds Slack's limits).
+    fn said_harmlessly(&self) {
+        let ours = |message: &&whodunit::demo::slack::Message| message.bot_id == "B0WHODUNIT";
+        let link = format!("<{}/investigations/", self.settings.server.public_url);
+        for message in self.slack.messages().iter().filter(ours) {
+            assert!(
+                message.blocks.as_array().is_some_and(|blocks| !blocks.is_empty()),
+                "refused: {message:?}"
+            );
+            for text in texts(&message.blocks).into_iter().chain([message.text.as_str()]) {
+                let foreign = text.match_indices('<').find(|(at, _)| !text[*at..].starts_with(&link));
+                assert!(foreign.is_none(), "a link or mention that is not ours: {text}");
+                let lower = text.to_lowercase();
+                assert!(!["@here", "@channel", "@everyone"].iter().any(|one| lower.contains(one)), "{text}");
+                assert_eq!(text.matches("```").count() % 2, 0, "an open code block: {text}");
+            }
         }
     }
 
@@ -263,6 +284,18 @@ impl House {
         if let Some(app) = self.app.take() {
             app.stop().await;
         }
+    }
+}
+
+/// Every text of a payload.
+fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Object(object) => {
+            let own = object.get("text").and_then(Value::as_str);
+            own.into_iter().chain(object.values().flat_map(texts)).collect()
+        }
+        Value::Array(array) => array.iter().flat_map(texts).collect(),
+        _ => Vec::new(),
     }
 }
 

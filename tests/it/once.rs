@@ -482,7 +482,7 @@ async fn after_the_channel_s_name_is_corrected_what_waited_goes_there() {
     room.say_in("#gone", Kind::Summary, incident, "summary").await;
     let held = room.turn(&room.client()).await;
     assert!(matches!(&held, Delivery::Held { reason, .. } if reason == "channel_not_found"), "{held:?}");
-    let client = room.client().with_channel(OTHER);
+    let client = room.client().with_channels(vec![OTHER.to_owned()]);
     let poster =
         tokio::spawn(whodunit::slack::run(room.pool.clone(), client, Arc::default(), room.shutdown.clone()));
     room.quiet().await;

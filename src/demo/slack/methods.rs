@@ -135,6 +135,38 @@ pub(super) fn post_message(slack: &SlackStandIn, parameters: &Value) -> Result<V
     Ok(json!({"channel": channel, "ts": ts, "message": shown}))
 }
 
+/// Slack keeps no such message, so nothing reads it back.
+pub(super) fn whisper(slack: &SlackStandIn, parameters: &Value) -> Result<Value, Value> {
+    let channel = channel_by_id(slack, parameters)?;
+    check(parameters)?;
+    let user = text_of(parameters, "user");
+    if user.is_empty() {
+        return error("user_not_in_channel");
+    }
+    let mut state = slack.lock();
+    if state.is_full() {
+        return error("fatal_error");
+    }
+    let ts = state.next_ts();
+    let message = message(channel, ts.clone(), BOT_ID, parameters);
+    state.whispers.push((user.to_owned(), message));
+    Ok(json!({"message_ts": ts}))
+}
+
+pub(super) fn open_view(slack: &SlackStandIn, parameters: &Value) -> Result<Value, Value> {
+    if text_of(parameters, "trigger_id").is_empty() {
+        return error("invalid_trigger_id");
+    }
+    let view = &parameters["view"];
+    let title = view["title"]["text"].as_str().unwrap_or_default().chars().count();
+    if view["type"] != "modal" || !(1..=24).contains(&title) || !view["blocks"].is_array() {
+        return error("invalid_arguments");
+    }
+    let mut state = slack.lock();
+    state.views.push(view.clone());
+    Ok(json!({"view": view}))
+}
+
 pub(super) fn update(slack: &SlackStandIn, parameters: &Value) -> Result<Value, Value> {
     let channel = channel_by_id(slack, parameters)?;
     let ts = text_of(parameters, "ts");

@@ -29,6 +29,9 @@ use super::serve::serve;
 /// Messages, updates and calls kept of each; beyond it posts are refused and calls forgotten.
 const MAX_KEPT: usize = 50_000;
 
+/// The app's own token, for Socket Mode.
+pub const APP_TOKEN: &str = "xapp-of-the-stand-in";
+
 /// One message of a channel or thread.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
@@ -97,6 +100,11 @@ struct State {
     /// A message stands in no history before this has passed.
     shown_after: Duration,
     scopes: scopes::Scopes,
+    /// Shown to one person alone: whom, and what.
+    whispers: Vec<(String, Message)>,
+    views: Vec<Value>,
+    /// Where Socket Mode is served.
+    socket: Option<String>,
     /// Microseconds since 1970 of the last `ts`.
     last_ts: i64,
 }
@@ -171,6 +179,21 @@ impl SlackStandIn {
         Some(ts)
     }
 
+    /// Socket Mode is served at this address.
+    pub fn socket_at(&self, address: &str) {
+        self.lock().socket = Some(address.to_owned());
+    }
+
+    /// What single people were shown, each with the user's id.
+    pub fn whispers(&self) -> Vec<(String, Message)> {
+        self.lock().whispers.clone()
+    }
+
+    /// The dialogues that were opened.
+    pub fn views(&self) -> Vec<Value> {
+        self.lock().views.clone()
+    }
+
     /// All messages, oldest first.
     pub fn messages(&self) -> Vec<Message> {
         self.lock().messages.clone()
@@ -216,7 +239,7 @@ impl SlackStandIn {
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         match header.strip_prefix("Bearer ") {
             None => Err(json!({"error": "not_authed"})),
-            Some(token) if token == self.token => Ok(()),
+            Some(token) if token == self.token || token == APP_TOKEN => Ok(()),
             Some(_) => Err(json!({"error": "invalid_auth"})),
         }
     }
@@ -242,6 +265,12 @@ impl SlackStandIn {
             })),
             "chat.postMessage" => methods::post_message(self, parameters),
             "chat.update" => methods::update(self, parameters),
+            "chat.postEphemeral" => methods::whisper(self, parameters),
+            "views.open" => methods::open_view(self, parameters),
+            "apps.connections.open" => match &self.lock().socket {
+                Some(address) => Ok(json!({"url": address})),
+                None => Err(json!({"error": "not_allowed_token_type"})),
+            },
             "conversations.history" => history::history(self, parameters),
             "conversations.replies" => history::replies(self, parameters),
             "conversations.list" => history::list(self, parameters),

@@ -29,7 +29,7 @@ impl Scopes {
     pub(super) fn check(&self, method: &str, parameters: &Value) -> Result<(), Value> {
         let lists = |kind: &str| parameters["types"].as_str().unwrap_or("public_channel").contains(kind);
         let needed: &[&str] = match method {
-            "chat.postMessage" | "chat.update" => &["chat:write"],
+            "chat.postMessage" | "chat.update" | "chat.postEphemeral" => &["chat:write"],
             // All channels here are public.
             "conversations.history" | "conversations.replies" => &["channels:history"],
             "conversations.list" if lists("private_channel") => &["channels:read", "groups:read"],

@@ -54,14 +54,13 @@ pub async fn reserve(
         Some(true) => return Ok(Leave::Resolved),
         Some(false) => {}
     }
-    sqlx::query!("select pg_advisory_xact_lock($1, $2)", LOCK_CLASS, DAY_LOCK)
-        .execute(&mut *transaction)
-        .await?;
+    lock_day(&mut *transaction).await?;
     let done = sqlx::query!(
         "update investigations set usd_reserved = $3
          where id = $1 and attempt = $2 and state = 'running'
            and ($3::float8 = 0
                 or $3 + (select coalesce(sum(usd), 0) from turns where created_at > now() - interval '24 hours')
+                      + (select coalesce(sum(usd), 0) from answers where at > now() - interval '24 hours')
                       + (select coalesce(sum(usd_reserved), 0) from investigations
                          where state = 'running' and id <> $1) <= $4)",
         claim.id,
@@ -74,13 +73,25 @@ pub async fn reserve(
     Ok(if done.rows_affected() == 1 { Leave::Granted } else { Leave::DayIsSpent })
 }
 
-/// Dollars of all turns within the last 24 hours.
+/// Whoever spends the day's money does so one after the other, until the transaction ends.
+///
+/// # Errors
+/// The database's.
+pub async fn lock_day(transaction: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("select pg_advisory_xact_lock($1, $2)", LOCK_CLASS, DAY_LOCK)
+        .execute(transaction)
+        .await
+        .map(|_| ())
+}
+
+/// Dollars of all turns and answers within the last 24 hours.
 ///
 /// # Errors
 /// The database's.
 pub async fn usd_of_the_day(executor: impl PgExecutor<'_>) -> Result<f64, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"select coalesce(sum(usd), 0) as "usd!" from turns where created_at > now() - interval '24 hours'"#
+        r#"select coalesce((select sum(usd) from turns where created_at > now() - interval '24 hours'), 0)
+                + coalesce((select sum(usd) from answers where at > now() - interval '24 hours'), 0) as "usd!""#
     )
     .fetch_one(executor)
     .await

@@ -47,7 +47,7 @@ fn alert(annotation: &str) -> Alert {
 }
 
 fn case<'c>(alerts: &'c [Alert], facts: &'c Facts, runbook: Option<&'c Runbook>) -> Case<'c> {
-    Case { alerts, facts, findings: &[], gaps: &[], runbook, readable: "namespace shop" }
+    Case { alerts, facts, findings: &[], gaps: &[], runbook, readable: "namespace shop", language: "en" }
 }
 
 #[tokio::test]
@@ -66,6 +66,7 @@ async fn the_case_file_of_every_recorded_workload_fits_and_can_be_quoted() {
         let found = signature::find(&facts, &catalogue.signatures(&alerts, &workload));
         let choice = catalogue.choose(&alerts, &workload);
         let case = Case {
+            language: "en",
             alerts: &alerts,
             facts: &facts,
             findings: &found.findings,
@@ -148,7 +149,7 @@ fn hostile_text_stays_inside_the_fence_and_secrets_outside_the_prompt() {
 #[test]
 fn the_instructions_are_short_and_name_the_limits() {
     let limits = Limits { steps: 7, time: std::time::Duration::from_secs(1), tokens: 1, usd: 1.0 };
-    let text = system(&fence(), &limits);
+    let text = system(&fence(), &limits, "en");
     assert!(text.contains("At most 7 turns") && text.contains("<data 5eed5eed5eed5eed>"));
     assert!(estimate(&text) < 450, "{}", estimate(&text));
 }

@@ -1,21 +1,30 @@
 //! Every payload that people read in Slack: an incident or a report goes in, Block Kit within Slack's limits
 //! comes out. Pure. All untrusted text passes `escape`; the only link is our own, the only colour is none.
 
+mod before;
+mod buttons;
 mod escape;
 mod incident;
 mod muted;
 mod plain;
+mod reply;
 mod summary;
 
+pub use before::Before;
+pub use buttons::Action;
 pub(in crate::slack) use escape::clean;
-pub use incident::{IncidentView, Standing, joined, parent, resolved, taken_in};
+pub use incident::{IncidentView, Progress, Standing, joined, parent, resolved, taken_in};
 pub use muted::muted;
 pub(in crate::slack) use plain::plain;
+pub use reply::{Answered, REASON_FIELD, REASON_VIEW, answer, evidence, note, reason_view};
 pub use summary::{gave_up, summary, unchanged};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+use super::words::Words;
 
 /// Slack's limits, counted in UTF-16 units, which are never fewer than characters.
 pub const MAX_BLOCKS: usize = 50;
@@ -33,12 +42,37 @@ pub struct Message {
     pub blocks: Vec<Value>,
 }
 
-/// The address of an investigation under `server.public_url`, or nothing where that is no plain http(s) URL.
+/// The address of an investigation's page under `server.public_url`, or nothing where that is no plain http(s) URL.
 pub fn investigation_url(public_url: &str, investigation: Uuid) -> Option<String> {
     let base = public_url.trim_end_matches('/');
     let known = base.starts_with("https://") || base.starts_with("http://");
     let plain = base.chars().all(|c| c.is_ascii_graphic() && !"<>|&`\"".contains(c));
     (known && plain && base.len() <= MAX_URL).then(|| format!("{base}/investigations/{investigation}"))
+}
+
+/// How something is told, and what stands beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Telling<'a> {
+    pub words: &'a Words,
+    /// From `investigation_url`.
+    pub url: Option<&'a str>,
+    /// When that was read which the quotes stand in.
+    pub read_at: Option<DateTime<Utc>>,
+    /// The last time that this workload was investigated.
+    pub before: Option<&'a Before>,
+    /// The investigation that buttons are about; none: no buttons.
+    pub buttons: Option<Uuid>,
+}
+
+impl<'a> Telling<'a> {
+    /// Words alone.
+    pub fn new(words: &'a Words) -> Self {
+        Self { words, url: None, read_at: None, before: None, buttons: None }
+    }
+
+    fn link(&self, label: &str) -> String {
+        self.url.map(|url| link(url, label)).unwrap_or_default()
+    }
 }
 
 impl Message {

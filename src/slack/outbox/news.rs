@@ -9,6 +9,7 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use crate::slack::blocks::Message;
+use crate::slack::route::Routed;
 use crate::slack::thread::MARGIN;
 
 /// One announcement to be.
@@ -21,6 +22,7 @@ pub struct News {
     message: Message,
     thread_wait: Option<Duration>,
     in_thread: bool,
+    to: Option<Routed>,
 }
 
 impl News {
@@ -53,18 +55,30 @@ impl News {
         Self { in_thread: true, ..self }
     }
 
+    /// Where it goes, if its incident has no thread yet: a thread goes on where it began.
+    #[must_use]
+    pub fn to(self, routed: Routed) -> Self {
+        Self { to: Some(routed), ..self }
+    }
+
     /// The note that the trouble is over. `turn` tells one end of the incident from the next, e.g. `resolved_at`.
     pub fn resolved(incident: Uuid, turn: &str, message: Message) -> Self {
         Self::new(incident, "resolved", format!("resolved:{incident}:{turn}"), message)
     }
 
+    /// A question's answer, below everything that was said before it.
+    pub fn answer(incident: Uuid, request: &str, message: Message) -> Self {
+        Self::new(incident, "resolved", format!("answer:{request}"), message)
+    }
+
     fn new(incident: Uuid, kind: &'static str, dedup_key: String, message: Message) -> Self {
-        let (investigation, thread_wait, in_thread) = (None, None, false);
-        Self { incident, investigation, kind, dedup_key, message, thread_wait, in_thread }
+        let (investigation, thread_wait, in_thread, to) = (None, None, false, None);
+        Self { incident, investigation, kind, dedup_key, message, thread_wait, in_thread, to }
     }
 }
 
-/// Queues what is new of `news` for one channel, in their order, and returns how many that were.
+/// Queues what is new of `news`, in their order, and returns how many that were. What names no channel and has no
+/// thread goes to `channel`.
 ///
 /// # Errors
 /// The database's.
@@ -74,16 +88,18 @@ pub async fn enqueue(db: impl PgExecutor<'_>, channel: &str, news: &[News]) -> s
     }
     let added = sqlx::query!(
         "insert into announcements (id, incident_id, investigation_id, kind, channel, payload, dedup_key, state,
-             in_thread, thread_until, thread_look_at, next_at)
-         select u.id, u.incident, u.investigation, u.kind, $1, u.payload, u.dedup_key, 'waiting',
-             u.in_thread, now() + make_interval(secs => u.thread_wait),
+             route_reason, in_thread, thread_until, thread_look_at, next_at)
+         select u.id, u.incident, u.investigation, u.kind, coalesce(p.channel, u.channel, $1), u.payload, u.dedup_key, 'waiting',
+             case when p.channel is null then u.reason end, u.in_thread, now() + make_interval(secs => u.thread_wait),
              case when u.thread_wait is not null then now() end,
              now() + make_interval(secs => coalesce(u.thread_wait + $10, 0))
-         from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::jsonb[], $7::text[], $8::boolean[], $9::float8[])
-           as u (id, incident, investigation, kind, payload, dedup_key, in_thread, thread_wait)
+         from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::jsonb[], $7::text[], $8::boolean[], $9::float8[],
+                     $11::text[], $12::text[])
+           as u (id, incident, investigation, kind, payload, dedup_key, in_thread, thread_wait, channel, reason)
+         left join lateral (select p.channel from announcements p
+                            where p.incident_id = u.incident and p.kind = 'parent' limit 1) p on true
          -- What changes or ends a thread is said only where there is one.
-         where u.kind in ('parent', 'summary')
-            or exists (select from announcements p where p.incident_id = u.incident and p.kind = 'parent')
+         where u.kind in ('parent', 'summary') or p.channel is not null
          on conflict (dedup_key) do nothing",
         channel,
         &news.iter().map(|_| Uuid::now_v7()).collect::<Vec<Uuid>>(),
@@ -95,8 +111,14 @@ pub async fn enqueue(db: impl PgExecutor<'_>, channel: &str, news: &[News]) -> s
         &news.iter().map(|one| one.in_thread).collect::<Vec<_>>(),
         &news.iter().map(|one| one.thread_wait.map(|wait| wait.as_secs_f64())).collect::<Vec<_>>() as &[Option<f64>],
         MARGIN.as_secs_f64(),
+        &routed(news, |to| &to.channel) as &[Option<&str>],
+        &routed(news, |to| &to.reason) as &[Option<&str>],
     );
     Ok(added.execute(db).await?.rows_affected())
+}
+
+fn routed(news: &[News], part: fn(&Routed) -> &String) -> Vec<Option<&str>> {
+    news.iter().map(|one| one.to.as_ref().map(|to| part(to).as_str())).collect()
 }
 
 /// Takes back what was not said yet about incidents that are told of elsewhere, and returns those of which a thread

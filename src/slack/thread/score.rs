@@ -34,6 +34,9 @@ const OBJECTS: [&str; 10] = [
 /// What tells two alerts of one name apart, beside the objects.
 const PLACES: [&str; 3] = ["alertname", "namespace", "container"];
 
+/// How a link says that there is none.
+const NO_NAMESPACE: [&str; 3] = ["", "None", "[null]"];
+
 /// How well a message fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fit {
@@ -162,7 +165,12 @@ fn words(candidate: &Candidate, alert: &Alert, knows_cluster: bool) -> Option<Fi
         !theirs.is_empty() && ours.is_some_and(|ours| !theirs.iter().any(|one| one == ours))
     };
     let (name, namespace) = (alert.label("alertname")?, alert.label("namespace"));
-    if contradicts("names", Some(name)) || contradicts("namespaces", namespace) {
+    // What has no namespace is not what has one.
+    let names_one = linked("namespaces").iter().any(|one| !NO_NAMESPACE.contains(&one.as_str()));
+    if contradicts("names", Some(name))
+        || contradicts("namespaces", namespace)
+        || (namespace.is_none() && names_one)
+    {
         return None;
     }
     let text = &candidate.text;

@@ -2,6 +2,7 @@
 //! alerts as their webhooks bring them.
 
 mod channel;
+mod histories;
 mod shapes;
 
 use std::collections::HashSet;

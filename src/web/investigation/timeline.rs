@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use crate::report::{Moment, Report, TimelineEntry};
 use crate::slack::words;
-use crate::web::layout::prose;
+use crate::web::layout::{prose, words};
 use crate::web::scale::{LEVELS, WIDTH, scale};
 
 /// Entries that are drawn and told.
@@ -42,7 +42,7 @@ fn told(entry: &TimelineEntry) -> Markup {
         time datetime=(entry.at.format("%Y-%m-%dT%H:%M:%SZ")) { (entry.at.format("%Y-%m-%d %H:%M:%S")) }
         " " span.kind { (kind(entry.kind)) } " "
         (prose(&entry.what))
-        @if entry.trigger { strong { (words::trigger(entry)) } }
+        @if entry.trigger { strong { (words().trigger(entry)) } }
         @if !entry.evidence.is_empty() { " " (super::proof::links(std::slice::from_ref(&entry.evidence))) }
     }
 }
@@ -82,8 +82,8 @@ fn drawing(entries: &[&TimelineEntry]) -> Markup {
             figcaption {
                 @if let (Some(first), Some(last)) = (moments.first(), moments.last()) {
                     span { (first.format("%Y-%m-%d %H:%M:%S UTC")) }
-                    @for gap in &drawn.breaks { span { "// " (words::span(gap.length)) " left out" } }
-                    span { (last.format("%H:%M:%S UTC")) " (" (words::span(*last - *first)) " in all)" }
+                    @for gap in &drawn.breaks { span { "// " (words().span(gap.length)) " left out" } }
+                    span { (last.format("%H:%M:%S UTC")) " (" (words().span(*last - *first)) " in all)" }
                 }
             }
         }

@@ -5,9 +5,8 @@ use maud::{Markup, html};
 
 use super::{Case, feedback, progress, proof, timeline};
 use crate::report::{Finding, NextStep, Outcome, Report, Risk, Role};
-use crate::slack::words;
 use crate::web::door::Reader;
-use crate::web::layout::{prose, time};
+use crate::web::layout::{prose, time, words};
 use crate::web::runbooks::segment;
 
 const MAX_FINDINGS: usize = 20;
@@ -44,18 +43,18 @@ fn verdict(report: &Report) -> Markup {
     let cause = report.cause.as_ref();
     html! {
         section class={ "verdict-block " (report.outcome.as_str()) } aria-labelledby="verdict" {
-            h2 id="verdict" { (words::verdict(report.outcome)) }
+            h2 id="verdict" { (words().verdict(report.outcome)) }
             p.lead { (prose(&report.summary)) }
             dl.facts {
                 @if let Some(cause) = cause {
                     @if !report.summary.contains(&cause.statement) {
-                        dt { (words::why(report.outcome)) } dd { (prose(&cause.statement)) }
+                        dt { (words().why(report.outcome)) } dd { (prose(&cause.statement)) }
                     }
-                    dt { (words::at_fault(report.outcome)) }
-                    dd { code { (cause.object.short()) } " (" (words::category(cause.category)) ", " code { (cause.id) } ")" }
+                    dt { (words().at_fault(report.outcome)) }
+                    dd { code { (cause.object.short()) } " (" (words().category(cause.category)) ", " code { (cause.id) } ")" }
                 }
-                dt { "How far" } dd { (words::how_far(&report.affected)) }
-                @if report.outcome != Outcome::Inconclusive { dt { "Confidence" } dd { (words::confidence(report)) } }
+                dt { "How far" } dd { (words().how_far(&report.affected)) }
+                @if report.outcome != Outcome::Inconclusive { dt { "Confidence" } dd { (words().confidence(report)) } }
             }
         }
     }
@@ -87,7 +86,7 @@ fn risk(risk: Risk) -> Markup {
         Risk::Low => "low",
         Risk::High => "high",
     };
-    html! { span class={ "risk " (class) } { (words::risk(risk)) } }
+    html! { span class={ "risk " (class) } { (words().risk(risk)) } }
 }
 
 /// What is told beside the cause: in a report with a cause, not the cause again.
@@ -108,7 +107,7 @@ fn findings(report: &Report, title: &str) -> Markup {
                                 @if one.role == Role::Primary { strong { (prose(&one.statement)) } } @else { (prose(&one.statement)) }
                                 " " (proof::links(&one.evidence))
                             }
-                            @if !one.workloads.is_empty() { p.muted.small { "on " (words::listed(&one.workloads)) } }
+                            @if !one.workloads.is_empty() { p.muted.small { "on " (words().listed(&one.workloads)) } }
                             @for step in one.next_steps.iter().filter(|step| !step.command.is_empty()).take(2) {
                                 div.command data-copy { pre tabindex="0" { code { (step.command) } } }
                             }
@@ -125,7 +124,7 @@ fn ruled_out(report: &Report) -> Markup {
     html! {
         @if !report.ruled_out.is_empty() {
             section aria-labelledby="ruled-out" {
-                h2 id="ruled-out" { (words::found_well(report.outcome)) }
+                h2 id="ruled-out" { (words().found_well(report.outcome)) }
                 ul.plain {
                     @for one in report.ruled_out.iter().take(MAX_LISTED) {
                         li { (prose(&one.statement)) " " (proof::links(&one.evidence)) }
@@ -162,11 +161,11 @@ fn about(case: &Case, report: &Report) -> Markup {
             dl.facts {
                 dt { "Runbook" }
                 dd {
-                    (words::runbook(&report.runbook))
+                    (words().runbook(&report.runbook))
                     @if !name.is_empty() { " " a href={ "/runbooks/" (segment(name)) } { "How it does" } }
                     @if !report.runbook.reason.is_empty() { span.muted.small { " Chosen because " (prose(&report.runbook.reason)) "." } }
                 }
-                dt { "Cost" } dd { (words::cost(&report.cost)) }
+                dt { "Cost" } dd { (words().cost(&report.cost)) }
                 dt { "Looked because" } dd { (case.row.reason) }
                 @if let Some(at) = case.row.finished_at {
                     dt { "Finished" }

@@ -88,14 +88,19 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+/// As Robusta chooses it.
+fn title(alert: &Alert) -> &str {
+    alert.annotation("summary").unwrap_or_else(|| alert.name())
+}
+
 fn robusta_with(alert: &Alert, headline: &str, cluster: &str, seconds: i64, table: bool) -> Value {
-    let title = alert.annotation("summary").unwrap();
+    let title = title(alert);
     let rows = alert.labels.iter().map(|(name, value)| format!("● {name} `{}`", escaped(value)));
     let labels = format!("*Alert labels* \n{}", rows.collect::<Vec<_>>().join("\n"));
     let mut blocks = vec![
         section(&format!("🔥 `Prometheus Alert Firing` 🔥 🟡 *Low*\n{headline}")),
         section(&format!("*Source:* `{cluster}`")),
-        section(&format!("🚨 *Alert:* {}", escaped(alert.annotation("description").unwrap()))),
+        section(&format!("🚨 *Alert:* {}", escaped(alert.annotation("description").unwrap_or_default()))),
         json!({"type": "divider"}),
     ];
     blocks.retain(|block| !cluster.is_empty() || !block["text"]["text"].to_string().contains("Source"));
@@ -115,21 +120,21 @@ fn robusta_with(alert: &Alert, headline: &str, cluster: &str, seconds: i64, tabl
 
 /// Without its SaaS.
 pub(super) fn robusta(alert: &Alert, cluster: &str, seconds: i64) -> Value {
-    robusta_with(alert, alert.annotation("summary").unwrap(), cluster, seconds, true)
+    robusta_with(alert, title(alert), cluster, seconds, true)
 }
 
 /// `minimal_default_enricher`: no table.
 pub(super) fn robusta_plain(alert: &Alert, cluster: &str, seconds: i64) -> Value {
-    robusta_with(alert, alert.annotation("summary").unwrap(), cluster, seconds, false)
+    robusta_with(alert, title(alert), cluster, seconds, false)
 }
 
 /// With its SaaS, without a table.
 pub(super) fn robusta_saas(alert: &Alert, cluster: &str, finding: &str, seconds: i64) -> Value {
-    let title = alert.annotation("summary").unwrap();
+    let title = title(alert);
     let query = format!(
         "account=a1&amp;clusters=%5B%22{cluster}%22%5D&amp;namespaces=%5B%22{}%22%5D&amp;kind=Pod&amp;name={}&amp;\
          names=%5B%22{}%22%5D&amp;finding={finding}",
-        alert.labels["namespace"],
+        alert.labels.get("namespace").map_or("", String::as_str),
         alert.labels.get("pod").map_or("", String::as_str),
         alert.name(),
     );
