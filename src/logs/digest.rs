@@ -19,6 +19,8 @@ const MAX_JUDGED_OF_KIND: usize = 200;
 const MAX_HIDDEN: usize = 6;
 /// What is seen so many times less often than its kind is rare in it.
 const RARE: usize = 10;
+/// What was said less often than this is not missed.
+const MIN_GONE: usize = 3;
 /// Words that tell texts of one kind apart, and bytes of a record that are looked at for them.
 const MAX_WORDS: usize = 40;
 const MAX_WORDS_BYTES: usize = 2_000;
@@ -172,7 +174,7 @@ fn kind(
     let before = since.map_or(0, |since| times.filter(|at| *at < since).count());
     let mark = match since {
         Some(_) if before == 0 && first.is_some() => Mark::New,
-        Some(_) if before == own.len() => Mark::Gone,
+        Some(_) if before == own.len() && before >= MIN_GONE => Mark::Gone,
         _ => Mark::Known,
     };
     // The newest; of several at one time the greatest text, so that the order of lines does not matter.

@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 
 use super::digest::{Judge, Line, condense};
+use super::group::masked;
 use super::told::{Page, classes, clock, cut, told};
 
 /// A log this short is shown as it is, unless it repeats itself.
@@ -36,8 +37,10 @@ pub fn screen(lines: &[Line], since: Option<DateTime<Utc>>, judge: Judge, max_by
         Some(*sum)
     });
     let last = &last[..fits.take_while(|sum| *sum <= max_bytes - room).count().max(1)];
+    let mut kinds: Vec<String> = lines.iter().rev().take(last.len()).map(|line| masked(&line.text)).collect();
+    kinds.dedup();
     // Of one kind, they were told above.
-    if digest.kinds.len() > 1 {
+    if kinds.len() > 1 {
         text.push_str(&format!("the last {} lines:\n", last.len()));
         text.extend(last.iter().rev().flat_map(|line| [line.as_str(), "\n"]));
     }
