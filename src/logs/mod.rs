@@ -3,6 +3,7 @@
 //! here reads, waits or fails.
 
 pub mod digest;
+mod enclosed;
 pub mod group;
 mod header;
 mod json;

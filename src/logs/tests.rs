@@ -145,8 +145,8 @@ fn stack_traces_are_one_record_with_the_line_above() {
 #[test]
 fn a_rare_error_stands_first_and_what_is_new_or_gone_is_marked() {
     let mut texts: Vec<String> = (0..400).map(|n| format!("GET /items/{n} took {n}ms")).collect();
-    for n in 7..10 {
-        texts[n] = format!("cache warmed with {n} entries");
+    for (n, text) in texts.iter_mut().enumerate().take(10).skip(7) {
+        *text = format!("cache warmed with {n} entries");
     }
     texts[250] = "FATAL: relation \"products\" does not exist".to_owned();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();

@@ -2,6 +2,7 @@
 //! (numbers, ids, addresses, paths, quoted strings, values after `=`, lists). Neighbouring stars are one, so
 //! that lists of any length look alike. One pass over the bytes; nothing is copied.
 
+use super::enclosed::{address, closing_bracket, closing_quote};
 use super::shape;
 
 /// What of a message decides its template.
@@ -11,8 +12,6 @@ const MAX_TOKENS: usize = 80;
 const COUNT_BITS: u32 = 10;
 /// Of what is folded when it stands there twice.
 const MAX_REPEATED_TOKENS: usize = 3;
-/// How far a quote or a bracket may reach.
-const MAX_ENCLOSED_BYTES: usize = 600;
 
 /// What stays of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -378,74 +377,10 @@ impl Scan<'_> {
     }
 }
 
-/// The end of a hardware address or one of IPv6: groups of hex digits between colons.
-fn address(bytes: &[u8], start: usize) -> Option<usize> {
-    const MIN_COLONS: usize = 3;
-    const MIN_FULL_COLONS: usize = 5;
-    const MAX_BYTES: usize = 48;
-    let (mut at, mut group, mut colons, mut doubled) = (start, 0, 0, 0);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b':' => {
-                doubled += usize::from(bytes.get(at + 1) == Some(&b':'));
-                (colons, group) = (colons + 1, 0);
-            }
-            byte if byte.is_ascii_hexdigit() => group += 1,
-            _ => break,
-        }
-        if group > 4 || at - start > MAX_BYTES {
-            return None;
-        }
-        at += 1;
-    }
-    let is_over = !bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
-    // The colon after an address is the sentence's.
-    let is_address = is_over && colons >= MIN_COLONS && (colons >= MIN_FULL_COLONS || doubled > 0);
-    is_address.then(|| if bytes[at - 1] == b':' { at - 1 } else { at })
-}
-
 /// Without the punctuation of the sentence.
 fn trimmed(bytes: &[u8], start: usize, mut end: usize) -> usize {
     while end > start && !bytes[end - 1].is_ascii_alphanumeric() && bytes[end - 1] < 0x80 {
         end -= 1;
     }
     end
-}
-
-fn closing_quote(bytes: &[u8], open: usize) -> Option<usize> {
-    let quote = bytes[open];
-    let limit = bytes.len().min(open + MAX_ENCLOSED_BYTES);
-    let mut at = open + 1;
-    while at < limit {
-        match bytes[at] {
-            b'\\' => at += 1,
-            byte if byte == quote => {
-                let next = bytes.get(at + 1).copied().unwrap_or(b' ');
-                if quote != b'\'' || !next.is_ascii_alphanumeric() {
-                    return Some(at);
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    None
-}
-
-fn closing_bracket(bytes: &[u8], open: usize) -> Option<usize> {
-    let limit = bytes.len().min(open + MAX_ENCLOSED_BYTES);
-    let mut depth = 0_usize;
-    for (at, byte) in bytes.iter().enumerate().take(limit).skip(open) {
-        match byte {
-            b'[' | b'{' | b'(' => depth += 1,
-            b']' | b'}' | b')' => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(at);
-                }
-            }
-            _ => {}
-        }
-    }
-    None
 }
