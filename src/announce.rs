@@ -89,7 +89,9 @@ impl Audience {
             let (summary, standing) = match ending {
                 Ending::Reported { report, previous, reason } => {
                     let workload = &incident.workload;
-                    let summary = if previous.is_some_and(|previous| report.agrees_with(previous)) {
+                    let summary = if let Some(muted) = &report.muted {
+                        blocks::muted(workload, report, muted, url.as_deref())
+                    } else if previous.is_some_and(|previous| report.agrees_with(previous)) {
                         blocks::unchanged(workload, report, reason, url.as_deref())
                     } else {
                         blocks::summary(workload, report, url.as_deref())

@@ -3,8 +3,8 @@
 
 mod build;
 mod check;
+mod http;
 
-use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 
 use crate::announce::Audience;
-use crate::api::{self, ApiState, Ready};
+use crate::api::{self, ApiState, Ready, Tokens};
 use crate::incident::decide::Rules;
 use crate::incident::resolve::Resolver;
 use crate::intake::{self, Desk, Intake};
@@ -29,15 +29,13 @@ use crate::reconcile::Reconciler;
 use crate::settings::Settings;
 use crate::slack;
 use crate::telemetry;
+use crate::web;
 use crate::webhook::Guard;
 use crate::worker::Worker;
 
-use build::{api_tokens, peers, runbooks, slack_client, thread_wait};
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
+use build::{peers, runbooks, slack_client, thread_wait};
 pub use check::check;
-
-/// Part of the drain that open HTTP requests get.
-const HTTP_DRAIN: Duration = Duration::from_secs(5);
 
 /// The running service.
 pub struct App {
@@ -73,7 +71,7 @@ impl App {
         let resolver = resolver(&settings, &sources);
         let (catalogue, pulled, repository) = runbooks(&settings).await?;
         let slack = slack_client(&settings.slack, &http)?;
-        let tokens = api_tokens(&settings.api)?;
+        let tokens = Arc::new(Tokens::new(&settings.api)?);
         let peers = peers(&settings, &http)?;
         let database = Database::open(&settings.database).await?;
         let audience = slack.as_ref().map(|_| Audience {
@@ -92,19 +90,20 @@ impl App {
         let shutdown = CancellationToken::new();
         let state = ApiState {
             pool: pool.clone(),
-            tokens: tokens.into(),
+            tokens,
             ready: ready(&shutdown, &investigator, slack.as_ref()),
             metrics: metrics.clone(),
             wake: Arc::clone(&shared.wake),
         };
         let role = settings.server.role;
-        let mut router = api::router(state);
+        let mut router = api::router(state.clone());
         if role.takes_in() {
             router = admitted(intake::router(intake), settings.server.max_in_flight).merge(router);
         }
+        router = web::around(router, state, &settings.server.public_url);
         let address = listener.local_addr()?;
         let mut tasks = vec![
-            tokio::spawn(serve(listener, router, shutdown.clone())),
+            tokio::spawn(http::serve(listener, router, settings.server.max_connections, shutdown.clone())),
             tokio::spawn(postgres::listen(pool.clone(), Arc::clone(&shared.wake), shutdown.clone())),
             tokio::spawn(investigator.keep_runbooks_fresh(pulled, shutdown.clone())),
             tokio::spawn(telemetry::upkeep(metrics, shutdown.clone())),
@@ -146,8 +145,9 @@ impl App {
 impl Shared {
     fn intake(&self, settings: &Settings) -> anyhow::Result<Arc<Intake>> {
         let resolve_deadline = Duration::from_millis(settings.intake.resolve_ms);
+        // A storm's investigations and messages must not delay the next 202.
         let desk = Desk::new(
-            &self.database.pool,
+            &postgres::apart(&self.database.pool),
             Rules::new(&settings.intake)?,
             (self.resolver.clone(), resolve_deadline),
             self.audience.clone(),
@@ -187,22 +187,6 @@ fn admitted(router: Router, max_in_flight: usize) -> Router {
             .load_shed()
             .concurrency_limit(max_in_flight.max(1)),
     )
-}
-
-async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let stop = shutdown.clone();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
-    let cut = async {
-        shutdown.cancelled().await;
-        // A half-open connection must not hold the drain.
-        tokio::time::sleep(HTTP_DRAIN).await;
-    };
-    tokio::select! {
-        ended = server.into_future() => if let Err(error) = ended {
-            tracing::error!(%error, "the HTTP server ended");
-        },
-        () = cut => {}
-    }
 }
 
 fn ready(shutdown: &CancellationToken, investigator: &Investigator, slack: Option<&slack::Client>) -> Ready {

@@ -48,11 +48,15 @@ pub mod announce;
 pub mod investigator;
 pub mod worker;
 
+// What people say about a report, and ask for.
+pub mod feedback;
+
 // 7. The alert's thread.
 pub mod slack;
 
 // 8. The reading side.
 pub mod api;
+pub mod web;
 
 // The recorded cluster, served over HTTP.
 pub mod demo;

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::workload::ObjectRef;
 
@@ -77,6 +78,19 @@ pub struct Report {
     /// What the agent claimed and could not prove: no part of the result, and not hidden either.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unproven: Vec<Unproven>,
+    /// Somebody said that this cause is no problem on this workload: it was not announced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted: Option<Muted>,
+}
+
+/// Why a report was not announced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Muted {
+    pub mute: Uuid,
+    pub until: DateTime<Utc>,
+    /// Who said so.
+    pub by: String,
+    pub reason: String,
 }
 
 /// A claim without evidence that holds.

@@ -2,6 +2,7 @@
 //! Parsed and checked here, resolved into clients by `app`, then gone. An unknown key is an error that
 //! names the key and its line.
 
+mod api;
 mod git;
 mod load;
 mod mcp;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+pub use self::api::{Api, ApiToken, DescribedToken, Scope};
 pub use self::git::Git;
 pub use self::mcp::McpServer;
 pub use self::telemetry::{Otlp, Telemetry};
@@ -56,6 +58,8 @@ pub struct Server {
     pub public_url: String,
     /// Requests worked on at once; beyond it 503 with Retry-After.
     pub max_in_flight: usize,
+    /// Connections open at once; beyond it 503 with Retry-After.
+    pub max_connections: usize,
     /// How long a drain may take after SIGTERM, in seconds.
     pub drain_secs: u64,
     /// What this process does; several may share the work over one database.
@@ -68,6 +72,7 @@ impl Default for Server {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             public_url: String::new(),
             max_in_flight: 256,
+            max_connections: 1024,
             drain_secs: 25,
             role: Role::All,
         }
@@ -419,14 +424,6 @@ impl Default for Slack {
             thread_wait_secs: 30,
         }
     }
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Api {
-    /// Bearer tokens that may read. Empty: the API is open to everybody who can reach the port.
-    pub tokens: Vec<SecretString>,
-    pub tokens_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -15,6 +15,7 @@ use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::announce::{Audience, Ending};
+use crate::feedback;
 use crate::incident::{resolve, store as incidents};
 use crate::investigation::journal::Journal;
 use crate::investigation::queue::{self, Claim, Failure};
@@ -207,8 +208,10 @@ impl Worker {
         workload: &Workload,
         investigated: &Investigated,
     ) -> anyhow::Result<bool> {
-        let report = &investigated.report;
         let mut transaction = self.pool.begin().await?;
+        let mut report = investigated.report.clone();
+        report.muted = feedback::in_force(&mut transaction, &workload.key(), &report).await?;
+        let report = &report;
         let mut previous = store::last_reports(&mut transaction, &[claim.incident_id]).await?;
         let previous = previous.remove(&claim.incident_id);
         if !store::finish(&mut transaction, claim, report, &investigated.observations).await? {
@@ -219,6 +222,7 @@ impl Worker {
                 let ending = Ending::Reported { report, previous: previous.as_ref(), reason: &claim.reason };
                 audience.ended(&mut transaction, claim.incident_id, claim.id, ending).await?;
             }
+            None if report.muted.is_some() => tracing::info!(%workload, "the cause is muted: no summary"),
             None => slack::log_summary(report, workload),
         }
         transaction.commit().await.context("the report could not be committed")?;

@@ -51,6 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "evidence",
         ],
     ),
+    ("feedback", &["settings", "telemetry", "incident", "investigation"]),
     (
         "slack",
         &[
@@ -63,6 +64,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "runbook",
             "evidence",
             "investigation",
+            "feedback",
         ],
     ),
     (
@@ -77,7 +79,26 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "runbook",
             "evidence",
             "investigation",
+            "feedback",
             "slack",
+        ],
+    ),
+    // The reading side for people shows what the API shows, and asks who may see it as the API does.
+    (
+        "web",
+        &[
+            "settings",
+            "telemetry",
+            "source",
+            "webhook",
+            "incident",
+            "signature",
+            "runbook",
+            "evidence",
+            "investigation",
+            "feedback",
+            "slack",
+            "api",
         ],
     ),
     // Conductors.
@@ -106,6 +127,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "postgres",
             "incident",
             "investigation",
+            "feedback",
             "slack",
             "announce",
             "investigator",
@@ -125,8 +147,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "runbook",
             "evidence",
             "investigation",
+            "feedback",
             "slack",
             "api",
+            "web",
             "announce",
             "intake",
             "reconcile",
@@ -199,6 +223,11 @@ const PURE: &[&str] = &[
     "src/cases/show.rs",
     "src/cases/verdict.rs",
     "src/api/events/progress.rs",
+    "src/web/difference.rs",
+    "src/web/highlight.rs",
+    "src/web/scale.rs",
+    "src/web/session.rs",
+    "src/web/spark.rs",
 ];
 const IMPURE_CRATES: &[&str] =
     &["sqlx::", "reqwest::", "kube::", "tokio::", "Utc::now", "Instant::now", "SystemTime::now"];

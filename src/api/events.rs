@@ -5,21 +5,25 @@
 mod progress;
 mod store;
 
+pub(crate) use progress::Told;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
 use super::problem::{Problem, read};
-use super::{ApiState, Parameters, investigation_id, pairs};
+use super::{ApiState, Caller, Parameters, investigation_id, pairs};
 use progress::Progress;
 
 /// Streams at once, in this process.
@@ -55,6 +59,7 @@ impl Streams {
 
 pub(super) async fn stream(
     State(Streams { api, permits }): State<Streams>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<Uuid>, PathRejection>,
     parameters: Parameters,
     headers: HeaderMap,
@@ -65,6 +70,7 @@ pub(super) async fn stream(
     let id = investigation_id(id)?;
     let after = last_event_id(&headers)?;
     let found = read(store::known(&api.pool, id)).await?;
+    let found = found.filter(|known| caller.reach().sees(&known.cluster, &known.namespace));
     let known = found.ok_or(Problem::NotFound("There is no investigation with this id."))?;
     if known.is_over() && progress::is_last(&known, after) {
         // What ends a browser's reconnecting.
@@ -133,12 +139,18 @@ async fn tell(state: &ApiState, id: Uuid, after: Option<i64>, to: &Sender) {
     }
 }
 
+/// Everything that a stream would tell now, for a page that is rendered at once.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn told(pool: &PgPool, id: Uuid) -> sqlx::Result<Vec<Told>> {
+    let Some(known) = store::known(pool, id).await? else { return Ok(Vec::new()) };
+    let turns = store::turns(pool, id, (0, 0)).await?;
+    Ok(Progress::after(None).take(known, turns))
+}
+
 /// What is new. None: the investigation is gone.
-async fn look(
-    state: &ApiState,
-    id: Uuid,
-    progress: &mut Progress,
-) -> sqlx::Result<Option<Vec<progress::Told>>> {
+async fn look(state: &ApiState, id: Uuid, progress: &mut Progress) -> sqlx::Result<Option<Vec<Told>>> {
     // First the state, then the turns: a claim fences the turns of the one before it, so that none of the
     // turns up to this state can come later.
     let Some(known) = store::known(&state.pool, id).await? else { return Ok(None) };

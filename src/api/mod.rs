@@ -1,7 +1,8 @@
 //! Step 8, the reading side: `GET` requests in, JSON out, over every incident and investigation there ever was.
 //! Errors are RFC 9457 problems. It writes nothing and shows only what was redacted before it was stored.
 
-mod events;
+pub mod access;
+pub(crate) mod events;
 mod filter;
 mod health;
 mod problem;
@@ -10,24 +11,22 @@ mod store;
 use std::sync::Arc;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::middleware;
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
-use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
-use subtle::{Choice, ConstantTimeEq};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tower_http::set_header::SetResponseHeaderLayer;
 use uuid::Uuid;
 
 use crate::runbook::Standing;
+pub use access::{Caller, Scope, Tokens, Writer, authorize};
 use filter::{Incidents, Investigations, Pairs};
 use problem::{Problem, read};
 use store::{Incident, Investigation, Observation};
@@ -38,8 +37,8 @@ use crate::slack::Access;
 #[derive(Clone)]
 pub struct ApiState {
     pub pool: PgPool,
-    /// Bearer tokens that may read `/api/**`. Empty: open.
-    pub tokens: Arc<[SecretString]>,
+    /// Who may read `/api/**`, and act through it.
+    pub tokens: Arc<Tokens>,
     pub ready: Ready,
     pub metrics: PrometheusHandle,
     /// Something was queued or finished here or elsewhere: streams of events look at once.
@@ -88,35 +87,10 @@ pub fn router(state: ApiState) -> Router {
         .route("/metrics", get(health::metrics))
         .fallback(|| async { Problem::NotFound("There is nothing at this path.") })
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
-        .layer(middleware::from_fn_with_state(state.clone(), authorize))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state.tokens), authorize))
         .layer(SetResponseHeaderLayer::overriding(nosniff.0, nosniff.1))
         .layer(SetResponseHeaderLayer::if_not_present(no_store.0, no_store.1))
         .with_state(state)
-}
-
-/// Everything under `/api/` needs a token, unknown paths too: a stranger learns nothing.
-async fn authorize(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    if !request.uri().path().starts_with("/api/") || state.tokens.is_empty() {
-        return next.run(request).await;
-    }
-    let sent = request.headers().get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-    if sent.is_some_and(|sent| is_known(sent, &state.tokens)) {
-        return next.run(request).await;
-    }
-    Problem::Unauthorized.into_response()
-}
-
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
-}
-
-/// Takes the same time whichever token it is, or at which byte none is.
-fn is_known(sent: &[u8], tokens: &[SecretString]) -> bool {
-    let compare = |token: &SecretString| sent.ct_eq(token.expose_secret().as_bytes());
-    // An empty token in the settings must not open the door to an empty one in a request.
-    !sent.is_empty()
-        && tokens.iter().map(compare).fold(Choice::from(0), |known, this| known | this).unwrap_u8() == 1
 }
 
 type Parameters = Result<Query<Pairs>, QueryRejection>;
@@ -128,24 +102,27 @@ fn pairs(parameters: Parameters) -> Result<Pairs, Problem> {
 
 async fn investigations(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     parameters: Parameters,
 ) -> Result<Json<List<Investigation>>, Problem> {
     let filter = Investigations::parse(&pairs(parameters)?)?;
-    let items = read(store::investigations(&state.pool, &filter)).await?;
+    let items = read(store::investigations(&state.pool, &filter, caller.reach())).await?;
     Ok(Json(page(items, filter.page.limit, |item| item.cursor().encode())))
 }
 
 async fn incidents(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     parameters: Parameters,
 ) -> Result<Json<List<Incident>>, Problem> {
     let filter = Incidents::parse(&pairs(parameters)?)?;
-    let items = read(store::incidents(&state.pool, &filter)).await?;
+    let items = read(store::incidents(&state.pool, &filter, caller.reach())).await?;
     Ok(Json(page(items, filter.page.limit, |item| item.cursor().encode())))
 }
 
 async fn investigation(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<Uuid>, PathRejection>,
     parameters: Parameters,
 ) -> Result<Json<Detail>, Problem> {
@@ -153,7 +130,7 @@ async fn investigation(
         return Err(Problem::parameter(key, "an investigation takes no parameters"));
     }
     let id = investigation_id(id)?;
-    let found = read(store::investigation(&state.pool, id)).await?;
+    let found = read(store::investigation(&state.pool, id, caller.reach())).await?;
     let investigation = found.ok_or(Problem::NotFound("There is no investigation with this id."))?;
     let report = read(store::report(&state.pool, id)).await?;
     let observations = read(store::observations(&state.pool, id)).await?;
@@ -172,26 +149,4 @@ fn page<T>(mut items: Vec<T>, limit: i64, cursor: impl Fn(&T) -> String) -> List
     items.truncate(limit);
     let next = if more { items.last().map(cursor) } else { None };
     List { items, next }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_known_by_its_whole_text_only() {
-        let tokens: Vec<SecretString> = vec!["first".into(), "second".into(), "".into()];
-        assert!(is_known(b"first", &tokens) && is_known(b"second", &tokens));
-        for wrong in [&b"firs"[..], b"first2", b"", b"FIRST"] {
-            assert!(!is_known(wrong, &tokens), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn only_the_bearer_scheme_is_read() {
-        assert_eq!(bearer(b"Bearer abc"), Some(&b"abc"[..]));
-        assert_eq!(bearer(b"bearer abc "), Some(&b"abc"[..]));
-        assert_eq!(bearer(b"Basic abc"), None);
-        assert_eq!(bearer(b"Bear"), None);
-    }
 }

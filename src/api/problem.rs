@@ -7,6 +7,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::settings::Scope;
+
 /// When a caller may try again after 503.
 const RETRY_AFTER_SECONDS: &str = "5";
 /// A read that takes longer is given up.
@@ -23,6 +25,10 @@ pub(super) enum Problem {
         hint: String,
     },
     Unauthorized,
+    /// The caller lacks this scope.
+    MayNot(Scope),
+    /// Sent by a page of another site.
+    ForeignOrigin,
     /// What was asked for, in words.
     NotFound(&'static str),
     MethodNotAllowed,
@@ -50,6 +56,7 @@ impl Problem {
         match self {
             Self::BadParameter { .. } => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::MayNot(_) | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unavailable | Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
@@ -61,6 +68,7 @@ impl Problem {
         match self {
             Self::BadParameter { .. } => "Bad parameter",
             Self::Unauthorized => "Unauthorized",
+            Self::MayNot(_) | Self::ForeignOrigin => "Forbidden",
             Self::NotFound(_) => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::Unavailable | Self::TooManyStreams => "Unavailable",
@@ -72,6 +80,14 @@ impl Problem {
         match self {
             Self::BadParameter { hint, .. } => hint,
             Self::Unauthorized => "Send `Authorization: Bearer TOKEN` with one of the configured api.tokens.",
+            Self::MayNot(Scope::Admin) => {
+                "This needs a token with the scope `admin`; tokens and their scopes stand under api.tokens in the settings."
+            }
+            Self::MayNot(_) => {
+                "This needs a token with the scope `write`: give one `scopes: [write]` under api.tokens in the settings. \
+                 Where there are no tokens at all, `api.open_writes: true` lets everybody act."
+            }
+            Self::ForeignOrigin => "A page of another site may not act here.",
             Self::NotFound(what) => what,
             Self::MethodNotAllowed => "This path does not take this method.",
             Self::Unavailable => "The database does not answer. Try again.",

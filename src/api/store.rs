@@ -6,6 +6,7 @@ use serde_json::Value;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
+use super::access::Reach;
 use super::filter::{Cursor, Incidents, Investigations};
 
 /// An item of `GET /api/v1/investigations`.
@@ -90,6 +91,7 @@ impl Incident {
 pub(super) async fn investigations(
     db: impl PgExecutor<'_>,
     filter: &Investigations,
+    reach: &Reach,
 ) -> sqlx::Result<Vec<Investigation>> {
     sqlx::query_as!(
         Investigation,
@@ -109,6 +111,8 @@ pub(super) async fn investigations(
              and ($9::timestamptz is null or created_at < $9)
              and ($10::text is null or search @@ websearch_to_tsquery('english', $10))
              and ($11::timestamptz is null or (created_at, id) < ($11, $12::uuid))
+             and (cardinality($14::text[]) = 0 or cluster ~ any($14))
+             and (cardinality($15::text[]) = 0 or namespace ~ any($15))
            order by created_at desc, id desc
            limit $13::bigint + 1"#,
         filter.cluster,
@@ -124,20 +128,30 @@ pub(super) async fn investigations(
         filter.page.after.map(|after| after.at),
         filter.page.after.map(|after| after.id),
         filter.page.limit,
+        &reach.clusters,
+        &reach.namespaces,
     )
     .fetch_all(db)
     .await
 }
 
-pub(super) async fn investigation(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Investigation>> {
+pub(super) async fn investigation(
+    db: impl PgExecutor<'_>,
+    id: Uuid,
+    reach: &Reach,
+) -> sqlx::Result<Option<Investigation>> {
     sqlx::query_as!(
         Investigation,
         r#"select id, incident_id, workload, cluster, namespace, state, outcome, cause_id, summary, alert_name,
                   runbook, created_at, started_at, finished_at,
                   extract(epoch from finished_at - started_at)::float8 as seconds,
                   input_tokens, cached_tokens, output_tokens, usd, attempt, error
-           from investigations where id = $1"#,
+           from investigations
+           where id = $1 and (cardinality($2::text[]) = 0 or cluster ~ any($2))
+             and (cardinality($3::text[]) = 0 or namespace ~ any($3))"#,
         id,
+        &reach.clusters,
+        &reach.namespaces,
     )
     .fetch_optional(db)
     .await
@@ -165,7 +179,11 @@ pub(super) async fn observations(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Res
     .await
 }
 
-pub(super) async fn incidents(db: impl PgExecutor<'_>, filter: &Incidents) -> sqlx::Result<Vec<Incident>> {
+pub(super) async fn incidents(
+    db: impl PgExecutor<'_>,
+    filter: &Incidents,
+    reach: &Reach,
+) -> sqlx::Result<Vec<Incident>> {
     sqlx::query_as!(
         Incident,
         r#"select i.id, i.workload, i.cluster, i.namespace, i.kind, i.name, i.state, i.severity, i.title,
@@ -181,6 +199,8 @@ pub(super) async fn incidents(db: impl PgExecutor<'_>, filter: &Incidents) -> sq
              and ($3::text is null or i.namespace = $3)
              and ($4::text is null or i.workload = $4)
              and ($5::timestamptz is null or (i.opened_at, i.id) < ($5, $6::uuid))
+             and (cardinality($8::text[]) = 0 or i.cluster ~ any($8))
+             and (cardinality($9::text[]) = 0 or i.namespace ~ any($9))
            order by i.opened_at desc, i.id desc
            limit $7::bigint + 1"#,
         filter.state,
@@ -190,6 +210,8 @@ pub(super) async fn incidents(db: impl PgExecutor<'_>, filter: &Incidents) -> sq
         filter.page.after.map(|after| after.at),
         filter.page.after.map(|after| after.id),
         filter.page.limit,
+        &reach.clusters,
+        &reach.namespaces,
     )
     .fetch_all(db)
     .await

@@ -165,17 +165,6 @@ pub(super) fn thread_wait(settings: &settings::Slack) -> Option<Duration> {
     (settings.thread_match != settings::ThreadMatch::Off).then_some(wait)
 }
 
-pub(super) fn api_tokens(settings: &settings::Api) -> anyhow::Result<Vec<SecretString>> {
-    let mut tokens = settings.tokens.clone();
-    if let Some(file) = &settings.tokens_file {
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("api.tokens_file: cannot read {}", file.display()))?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        tokens.extend(lines.map(|line| SecretString::from(line.to_owned())));
-    }
-    Ok(tokens)
-}
-
 /// The repository that runbooks are pulled from, with what an earlier process left on disk. None is configured: None.
 ///
 /// # Errors

@@ -1,8 +1,9 @@
 //! `whodunit config check`: everything that `serve` would build, from settings to key files and runbooks.
 
 use super::build::{
-    api_tokens, http_client, install_tls, mcp_servers, peers, reasoner, repository, slack_client, sources,
+    http_client, install_tls, mcp_servers, peers, reasoner, repository, slack_client, sources,
 };
+use crate::api::Tokens;
 use crate::incident::decide::Rules;
 use crate::runbook::Catalogue;
 use crate::settings::Settings;
@@ -23,7 +24,7 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     mcp_servers(settings, &http)?;
     peers(settings, &http)?;
     slack_client(&settings.slack, &http)?;
-    api_tokens(&settings.api)?;
+    Tokens::new(&settings.api)?;
     Rules::new(&settings.intake)?;
     for guard in [&settings.webhooks.alertmanager, &settings.webhooks.robusta, &settings.webhooks.grafana] {
         Guard::new(guard)?;

@@ -67,6 +67,7 @@ pub fn conclude(facts: &Facts, judgement: Judgement) -> Report {
         cost: Cost { seconds, ..Cost::default() },
         gaps,
         unproven: Vec::new(),
+        muted: None,
         cause,
         findings,
     }
@@ -91,6 +92,7 @@ fn calm(facts: &Facts, healthy: Healthy, judgement: Judgement) -> Report {
         cost: Cost { seconds: judgement.seconds, ..Cost::default() },
         gaps: judgement.gaps,
         unproven: Vec::new(),
+        muted: None,
     }
 }
 

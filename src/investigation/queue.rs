@@ -76,6 +76,20 @@ pub async fn enqueue(
     Ok(rows.into_iter().map(|row| (row.incident_id, row.id)).collect())
 }
 
+/// The investigation that waits for an incident waits no longer.
+///
+/// # Errors
+/// The database's.
+pub async fn hurry(executor: impl PgExecutor<'_>, incident: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "update investigations set run_at = least(run_at, now()) where incident_id = $1 and state = 'queued'
+         returning id",
+        incident
+    )
+    .fetch_optional(executor)
+    .await
+}
+
 /// Cancels what still waits for incidents that are over.
 ///
 /// # Errors

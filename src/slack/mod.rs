@@ -16,7 +16,7 @@ pub mod outbox;
 mod post;
 pub mod text;
 mod thread;
-mod words;
+pub(crate) mod words;
 
 pub use access::{Access, Lacks};
 pub use client::{Client, DEFAULT_PACE};

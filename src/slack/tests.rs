@@ -115,6 +115,7 @@ fn found() -> Report {
         cost: Cost { seconds: 0.83, ..Cost::default() },
         gaps: vec![gap("loki", "logs of user-service", "not configured")],
         unproven: vec![],
+        muted: None,
     }
 }
 
@@ -158,6 +159,7 @@ fn inconclusive() -> Report {
             why: "no answer within 10 s".to_owned(),
         }],
         unproven: vec![],
+        muted: None,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::report::{
 /// Workloads named one by one; beyond that they are counted.
 const MAX_NAMED: usize = 5;
 
-pub(super) fn verdict(outcome: Outcome) -> &'static str {
+pub(crate) fn verdict(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::KnownPattern | Outcome::RootCause => "Cause found",
         Outcome::Inconclusive => "No cause found yet",
@@ -20,15 +20,15 @@ pub(super) fn verdict(outcome: Outcome) -> &'static str {
 }
 
 /// The label before a cause's statement: what is not proven is not told as if it were.
-pub(super) fn why(outcome: Outcome) -> &'static str {
+pub(crate) fn why(outcome: Outcome) -> &'static str {
     if outcome == Outcome::Inconclusive { "Suspected, not proven" } else { "Why" }
 }
 
-pub(super) fn at_fault(outcome: Outcome) -> &'static str {
+pub(crate) fn at_fault(outcome: Outcome) -> &'static str {
     if outcome == Outcome::Inconclusive { "Suspect" } else { "At fault" }
 }
 
-pub(super) fn category(category: Category) -> &'static str {
+pub(crate) fn category(category: Category) -> &'static str {
     match category {
         Category::Code => "the program itself",
         Category::Configuration => "configuration",
@@ -41,7 +41,7 @@ pub(super) fn category(category: Category) -> &'static str {
 }
 
 /// "high, 3 of 3 quotes found word for word" (in what was read).
-pub(super) fn confidence(report: &Report) -> String {
+pub(crate) fn confidence(report: &Report) -> String {
     let level = confidence_level(report.confidence);
     let verified = report.evidence.iter().filter(|evidence| evidence.verified).count();
     match report.evidence.len() {
@@ -50,7 +50,7 @@ pub(super) fn confidence(report: &Report) -> String {
     }
 }
 
-pub(super) fn confidence_level(confidence: Confidence) -> &'static str {
+pub(crate) fn confidence_level(confidence: Confidence) -> &'static str {
     match confidence {
         Confidence::Low => "low",
         Confidence::Medium => "medium",
@@ -58,7 +58,7 @@ pub(super) fn confidence_level(confidence: Confidence) -> &'static str {
     }
 }
 
-pub(super) fn risk(risk: Risk) -> &'static str {
+pub(crate) fn risk(risk: Risk) -> &'static str {
     match risk {
         Risk::None => "changes nothing",
         Risk::Low => "low risk",
@@ -67,7 +67,7 @@ pub(super) fn risk(risk: Risk) -> &'static str {
 }
 
 /// "this workload only; 2 of 2 pods unhealthy; in common: node node-3 (8 of 8)".
-pub(super) fn how_far(affected: &Affected) -> String {
+pub(crate) fn how_far(affected: &Affected) -> String {
     let mut parts = vec![
         match affected.radius {
             Radius::None => "no unhealthy workload was seen",
@@ -94,7 +94,7 @@ pub(super) fn how_far(affected: &Affected) -> String {
 }
 
 /// "a, b, c and 4 more".
-pub(super) fn listed(names: &[String]) -> String {
+pub(crate) fn listed(names: &[String]) -> String {
     let shown = names.iter().take(MAX_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(MAX_NAMED) {
         0 => shown,
@@ -102,7 +102,7 @@ pub(super) fn listed(names: &[String]) -> String {
     }
 }
 
-pub(super) fn runbook(used: &RunbookUse) -> String {
+pub(crate) fn runbook(used: &RunbookUse) -> String {
     let name = match (used.name.as_str(), used.revision.as_str()) {
         ("", _) => return "No runbook matched: a page for this alert would help next time.".to_owned(),
         (name, "") => name.to_owned(),
@@ -116,7 +116,7 @@ pub(super) fn runbook(used: &RunbookUse) -> String {
 }
 
 /// "0.8 s, no model asked" or "41 s, 12 steps, 48210 tokens, $0.08".
-pub(super) fn cost(cost: &Cost) -> String {
+pub(crate) fn cost(cost: &Cost) -> String {
     let seconds = cost.seconds.max(0.0);
     let took = if seconds < 10.0 { format!("{seconds:.1} s") } else { format!("{seconds:.0} s") };
     let tokens = cost.input_tokens.saturating_add(cost.output_tokens);
@@ -127,7 +127,7 @@ pub(super) fn cost(cost: &Cost) -> String {
 }
 
 /// With a full stop at its end.
-pub(super) fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let text = text.trim();
     if text.is_empty() || text.ends_with(['.', '!', '?', '…']) {
         text.to_owned()
@@ -136,12 +136,12 @@ pub(super) fn sentence(text: &str) -> String {
     }
 }
 
-pub(super) fn moment(at: DateTime<Utc>) -> String {
+pub(crate) fn moment(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// "45 s", "18 min", "2 h 5 min", "3 d 4 h"; never negative, clocks may differ.
-pub(super) fn span(span: TimeDelta) -> String {
+pub(crate) fn span(span: TimeDelta) -> String {
     let seconds = span.num_seconds().max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes) {
@@ -153,12 +153,12 @@ pub(super) fn span(span: TimeDelta) -> String {
 }
 
 /// What the list of things that were looked at and found well is called.
-pub(super) fn found_well(outcome: Outcome) -> &'static str {
+pub(crate) fn found_well(outcome: Outcome) -> &'static str {
     if outcome == Outcome::NotAnIncident { "What was checked and is well" } else { "What it is not" }
 }
 
 /// What to show of a timeline: the first entries, and what most likely set the trouble off among them.
-pub(super) fn timeline(report: &Report, most: usize) -> Vec<&TimelineEntry> {
+pub(crate) fn timeline(report: &Report, most: usize) -> Vec<&TimelineEntry> {
     let mut entries: Vec<&TimelineEntry> = report.timeline.iter().collect();
     entries.sort_by_key(|entry| entry.at);
     let trigger = entries.iter().copied().find(|entry| entry.trigger);
@@ -172,7 +172,7 @@ pub(super) fn timeline(report: &Report, most: usize) -> Vec<&TimelineEntry> {
 }
 
 /// " (likeliest trigger: only pods of this revision fail)", or nothing.
-pub(super) fn trigger(entry: &TimelineEntry) -> String {
+pub(crate) fn trigger(entry: &TimelineEntry) -> String {
     match (entry.trigger, entry.why.as_str()) {
         (false, _) => String::new(),
         (true, "") => " (likeliest trigger)".to_owned(),
@@ -181,19 +181,19 @@ pub(super) fn trigger(entry: &TimelineEntry) -> String {
 }
 
 /// Many workloads were looked at: each cause is told by itself.
-pub(super) fn is_wide(report: &Report) -> bool {
+pub(crate) fn is_wide(report: &Report) -> bool {
     report.findings.iter().any(|finding| !finding.workloads.is_empty())
 }
 
 /// A consequence on a workload that has no cause of its own; the rest of a workload's symptoms are not told.
-pub(super) fn is_victim(report: &Report, finding: &Finding) -> bool {
+pub(crate) fn is_victim(report: &Report, finding: &Finding) -> bool {
     let mut causes = report.findings.iter().filter(|one| one.role == Role::Primary);
     let elsewhere = !causes.any(|one| one.workloads.iter().any(|name| finding.workloads.contains(name)));
     finding.role == Role::Secondary && elsewhere
 }
 
 /// Evidence ids in the order in which they prove the report: the primary finding's first, then the rest.
-pub(super) fn evidence_order(report: &Report) -> Vec<usize> {
+pub(crate) fn evidence_order(report: &Report) -> Vec<usize> {
     let proves = |id: &str| {
         report
             .findings

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Worker;
 use super::guess;
+use crate::feedback::retention as feedback_retention;
 use crate::incident::{retention as incidents_retention, store as incidents, tally};
 use crate::investigation::{queue, retention};
 use crate::postgres::chore;
@@ -98,7 +99,8 @@ impl Worker {
                 batch.1 = incidents_retention::forget_alerts(&self.pool, days, RETENTION_BATCH).await?;
             }
             if let Some(days) = incidents {
-                batch.2 = self.forget_incidents(days).await?;
+                batch.2 = self.forget_incidents(days).await?
+                    + feedback_retention::forget(&self.pool, days, RETENTION_BATCH).await?;
             }
             if batch == (0, 0, 0) {
                 break;

@@ -14,8 +14,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
-use whodunit::api::{ApiState, Ready, router};
+use whodunit::api::{ApiState, Ready, Tokens, router};
 use whodunit::runbook::Standing;
+use whodunit::settings;
 use whodunit::slack::DEFAULT_PACE;
 use whodunit::slack::blocks::Message;
 use whodunit::slack::outbox;
@@ -32,9 +33,14 @@ struct Api {
 
 impl Api {
     fn new(pool: PgPool, tokens: &[&str]) -> Self {
+        let tokens = tokens.iter().map(|token| (*token).into()).collect();
+        Self::with(pool, &settings::Api { tokens, ..Default::default() })
+    }
+
+    fn with(pool: PgPool, settings: &settings::Api) -> Self {
         let (draining, (standing, runbooks)) =
             (CancellationToken::new(), watch::channel(Standing::default()));
-        let tokens: Arc<[_]> = tokens.iter().map(|token| (*token).into()).collect();
+        let tokens = Arc::new(Tokens::new(settings).unwrap());
         let ready = Ready { draining: draining.clone(), runbooks, slack: Default::default() };
         let metrics = telemetry::recorder().unwrap().handle();
         Self {
@@ -301,6 +307,50 @@ async fn only_the_api_needs_a_token_and_unknown_paths_under_it_too() {
     }
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(api.get(path).await.0, StatusCode::OK, "{path}");
+    }
+}
+
+/// Two teams, each with an incident of its own, and a token each.
+async fn two_teams() -> (Api, [Uuid; 2]) {
+    let pool = house::pool().await;
+    let cart = incident(&pool, "lab/shop-eu/Deployment/cart", "open", 0).await;
+    let user = incident(&pool, "lab/api/StatefulSet/user", "open", 1).await;
+    let shop = investigation(&pool, cart, "A", "secret-missing", 0).await;
+    let api = investigation(&pool, user, "A", "unknown", 1).await;
+    let tokens = "tokens:
+      - {name: shop, token: shop-token, namespaces: ['shop-*'], scopes: [write]}
+      - {name: elsewhere, token: elsewhere-token, clusters: ['prod*']}
+      - everything";
+    (Api::with(pool, &serde_saphyr::from_str(tokens).unwrap()), [shop, api])
+}
+
+fn get(path: &str, token: &str) -> Request<Body> {
+    Request::get(path).header("authorization", format!("Bearer {token}")).body(Body::empty()).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_sees_its_namespaces_only_and_what_is_foreign_is_not_there() {
+    let (api, [shop, foreign]) = two_teams().await;
+    for (token, incidents, investigations) in
+        [("shop-token", 1, 1), ("elsewhere-token", 0, 0), ("everything", 2, 2)]
+    {
+        for (list, expected) in [("incidents", incidents), ("investigations", investigations)] {
+            let (status, _, body) = api.send(get(&format!("/api/v1/{list}"), token)).await;
+            assert_eq!(status, StatusCode::OK);
+            assert_eq!(body["items"].as_array().unwrap().len(), expected, "{token} {list}: {body}");
+        }
+    }
+    for suffix in ["", "/events"] {
+        let path = |id: Uuid| format!("/api/v1/investigations/{id}{suffix}");
+        let (status, _, body) = api.send(get(&path(foreign), "shop-token")).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{body}");
+        assert_eq!(
+            body,
+            api.send(get(&path(Uuid::now_v7()), "shop-token")).await.2,
+            "as if it were not there"
+        );
+        assert_eq!(api.send(get(&path(shop), "shop-token")).await.0, StatusCode::OK);
+        assert_eq!(api.send(get(&path(foreign), "everything")).await.0, StatusCode::OK);
     }
 }
 

@@ -24,7 +24,7 @@ fn examples() -> String {
         let lines = text[start..].lines().map_while(|line| line.strip_prefix('#'));
         lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
     };
-    example("# alertmanagers:\n") + &example("# models:\n")
+    example("# alertmanagers:\n") + &example("# models:\n") + &example("# api:\n")
 }
 
 #[test]
@@ -47,7 +47,10 @@ fn the_commented_example_of_models_can_be_read_and_names_each_provider() {
 #[test]
 fn every_setting_is_documented() {
     let documented = read("config/whodunit.yaml") + &examples();
-    let source = read("src/settings.rs") + &read("src/settings/telemetry.rs") + &read("src/settings/git.rs");
+    let source =
+        ["src/settings.rs", "src/settings/telemetry.rs", "src/settings/git.rs", "src/settings/api.rs"]
+            .map(read)
+            .concat();
     let keys: Vec<&str> = source
         .lines()
         .filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "))

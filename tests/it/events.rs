@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use whodunit::api::{ApiState, Ready, router};
+use whodunit::api::{ApiState, Ready, Tokens, router};
 use whodunit::settings::Settings;
 use whodunit::telemetry;
 
@@ -98,7 +98,7 @@ async fn another_process(house: &House) -> String {
     let ready = Ready { draining: CancellationToken::new(), runbooks, slack: Default::default() };
     let state = ApiState {
         pool: house.pool.clone(),
-        tokens: Arc::new([]),
+        tokens: Arc::new(Tokens::new(&Default::default()).unwrap()),
         ready,
         metrics: telemetry::recorder().unwrap().handle(),
         wake: Arc::default(),

@@ -13,6 +13,8 @@ pub(super) struct Known {
     pub steps: i32,
     pub reason: String,
     pub workload: String,
+    pub cluster: String,
+    pub namespace: String,
     pub alert_name: String,
     pub outcome: Option<String>,
     pub cause_id: Option<String>,
@@ -56,7 +58,7 @@ pub(super) struct Turn {
 pub(super) async fn known(db: impl PgExecutor<'_>, id: Uuid) -> sqlx::Result<Option<Known>> {
     sqlx::query_as!(
         Known,
-        r#"select state, attempt, steps, reason, workload, alert_name, outcome, cause_id, summary, error,
+        r#"select state, attempt, steps, reason, workload, cluster, namespace, alert_name, outcome, cause_id, summary, error,
                   input_tokens, cached_tokens, output_tokens, usd,
                   extract(epoch from finished_at - started_at)::float8 as seconds,
                   created_at, started_at, finished_at

@@ -42,6 +42,7 @@ fn base() -> Report {
         cost: Cost::default(),
         gaps: Vec::new(),
         unproven: Vec::new(),
+        muted: None,
     }
 }
 

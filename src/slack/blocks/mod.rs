@@ -3,11 +3,13 @@
 
 mod escape;
 mod incident;
+mod muted;
 mod plain;
 mod summary;
 
 pub(in crate::slack) use escape::clean;
 pub use incident::{IncidentView, Standing, joined, parent, resolved, taken_in};
+pub use muted::muted;
 pub(in crate::slack) use plain::plain;
 pub use summary::{gave_up, summary, unchanged};
 
@@ -36,7 +38,7 @@ pub fn investigation_url(public_url: &str, investigation: Uuid) -> Option<String
     let base = public_url.trim_end_matches('/');
     let known = base.starts_with("https://") || base.starts_with("http://");
     let plain = base.chars().all(|c| c.is_ascii_graphic() && !"<>|&`\"".contains(c));
-    (known && plain && base.len() <= MAX_URL).then(|| format!("{base}/api/v1/investigations/{investigation}"))
+    (known && plain && base.len() <= MAX_URL).then(|| format!("{base}/investigations/{investigation}"))
 }
 
 impl Message {

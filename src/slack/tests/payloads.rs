@@ -218,7 +218,7 @@ fn a_suspicion_is_not_told_as_a_cause() {
 fn only_a_plain_address_of_our_own_becomes_a_link() {
     let id = uuid::Uuid::nil();
     let url = blocks::investigation_url("https://whodunit.example/", id).unwrap();
-    assert_eq!(url, format!("https://whodunit.example/api/v1/investigations/{id}"));
+    assert_eq!(url, format!("https://whodunit.example/investigations/{id}"));
     for bad in ["", "javascript:alert(1)", "https://a|b", "https://a>b", "https://a b", "ftp://a"] {
         assert_eq!(blocks::investigation_url(bad, id), None, "{bad}");
     }

@@ -1,0 +1,320 @@
+//! What people say about an investigation comes in (it helped or not, its cause is no problem here, look again), and
+//! rows, a mute or a queued investigation come out, each action with its line in the audit trail. An action that
+//! comes twice under one id is done once. Texts are redacted and bounded here; who may act is the caller's to decide.
+
+pub mod retention;
+pub mod store;
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::{Connection, PgConnection};
+use unicode_segmentation::UnicodeSegmentation;
+use uuid::Uuid;
+
+use crate::investigation::queue;
+use crate::redact::redact;
+use crate::report::{Muted, Outcome, Report};
+use store::{Begun, Entry};
+
+/// Longer reasons are cut, in graphemes.
+pub const MAX_REASON: usize = 500;
+/// Longer names are cut, in graphemes.
+pub const MAX_NAME: usize = 100;
+/// Bytes of an action's id; a longer one is refused.
+pub const MAX_ACTION_ID_BYTES: usize = 200;
+pub const MIN_MUTE: Duration = Duration::from_secs(60);
+pub const MAX_MUTE: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Where nobody says how long.
+pub const DEFAULT_MUTE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Why an investigation that a person asked for is in the queue.
+pub const RERUN: &str = "rerun";
+/// Of a re-run: above what nobody waits for.
+const PRIORITY: i32 = crate::alert::Severity::Critical as i32;
+/// The waiting investigation may be claimed between two looks.
+const QUEUE_TRIES: usize = 5;
+
+/// The way by which an action came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    Api,
+    Slack,
+    Page,
+}
+
+impl Via {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Slack => "slack",
+            Self::Page => "page",
+        }
+    }
+}
+
+/// Who acts, as far as the way tells: the name of a token, a user of Slack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    name: String,
+    via: Via,
+}
+
+impl Actor {
+    pub fn new(name: &str, via: Via) -> Self {
+        let name = bounded(name, MAX_NAME);
+        Self { name: if name.is_empty() { "somebody".to_owned() } else { name }, via }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn via(&self) -> Via {
+        self.via
+    }
+}
+
+/// One action of one actor. Where the same may come twice, `id` is what tells.
+#[derive(Debug, Clone, Copy)]
+pub struct Action<'a> {
+    pub by: &'a Actor,
+    pub id: Option<&'a str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Helpful,
+    Unhelpful,
+}
+
+impl Verdict {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Helpful => "helpful",
+            Self::Unhelpful => "unhelpful",
+        }
+    }
+}
+
+/// A new look at an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rerun {
+    pub investigation: Uuid,
+    /// It was waiting already.
+    pub joined: bool,
+}
+
+/// Why an action was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    #[error("there is no such investigation")]
+    NoInvestigation,
+    #[error("there is no such mute in force")]
+    NoMute,
+    #[error("the report names no cause, so there is nothing to mute")]
+    NoCause,
+    #[error("a mute lasts from one minute to 90 days")]
+    BadDuration,
+    #[error("an action's id has 1 to 200 bytes")]
+    BadActionId,
+    /// The id was used for something else.
+    #[error("this id was used for another action")]
+    OtherAction,
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Says whether a report helped. A later word of the same author replaces the one before.
+///
+/// # Errors
+/// No such investigation, an id of another action, the database's.
+pub async fn rate(
+    db: &mut PgConnection,
+    action: Action<'_>,
+    investigation: Uuid,
+    verdict: Verdict,
+    reason: &str,
+) -> Result<(), Fault> {
+    let reason = bounded(reason, MAX_REASON);
+    let mut transaction = db.begin().await?;
+    store::subject(&mut *transaction, investigation).await?.ok_or(Fault::NoInvestigation)?;
+    let detail = json!({"verdict": verdict.as_str(), "reason": reason});
+    let entry = Entry { action: "rate", subject: investigation.to_string(), detail };
+    if let Begun::New(audit) = begin(&mut transaction, action, &entry).await? {
+        store::rate(&mut *transaction, action.by, investigation, (verdict, &reason)).await?;
+        store::done(&mut *transaction, audit, &json!({})).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// "Not a problem": the cause of this investigation is not posted again for its workload, for a time. What a
+/// signature names is muted whichever object it is on; what an agent found, for its object only, because agents'
+/// causes share a few ids. Returns the mute's id; a cause that is muted already gets the new end.
+///
+/// # Errors
+/// No such investigation, no cause, a bad duration, an id of another action, the database's.
+pub async fn mute(
+    db: &mut PgConnection,
+    action: Action<'_>,
+    investigation: Uuid,
+    lasting: Duration,
+    reason: &str,
+) -> Result<Uuid, Fault> {
+    if !(MIN_MUTE..=MAX_MUTE).contains(&lasting) {
+        return Err(Fault::BadDuration);
+    }
+    let reason = bounded(reason, MAX_REASON);
+    let mut transaction = db.begin().await?;
+    let subject = store::subject(&mut *transaction, investigation).await?.ok_or(Fault::NoInvestigation)?;
+    let report = subject.report.as_ref().ok_or(Fault::NoCause)?;
+    let (cause, object) = muted_by(report).ok_or(Fault::NoCause)?;
+    let detail = json!({
+        "workload": subject.workload, "cause": cause, "object": object,
+        "seconds": lasting.as_secs(), "reason": reason,
+    });
+    let entry = Entry { action: "mute", subject: investigation.to_string(), detail };
+    let mute = match begin(&mut transaction, action, &entry).await? {
+        Begun::Before(result) => id_of(&result, "mute")?,
+        Begun::New(audit) => {
+            let what =
+                store::Mute { investigation, workload: &subject.workload, cause, object: &object, lasting };
+            let mute = store::mute(&mut *transaction, action.by, &what, &reason).await?;
+            store::done(&mut *transaction, audit, &json!({"mute": mute})).await?;
+            mute
+        }
+    };
+    transaction.commit().await?;
+    Ok(mute)
+}
+
+/// Lifts a mute.
+///
+/// # Errors
+/// No such mute in force, an id of another action, the database's.
+pub async fn unmute(db: &mut PgConnection, action: Action<'_>, mute: Uuid) -> Result<(), Fault> {
+    let mut transaction = db.begin().await?;
+    let entry = Entry { action: "unmute", subject: mute.to_string(), detail: json!({}) };
+    if let Begun::New(audit) = begin(&mut transaction, action, &entry).await? {
+        if !store::lift(&mut *transaction, mute).await? {
+            return Err(Fault::NoMute);
+        }
+        store::done(&mut *transaction, audit, &json!({})).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// Queues a fresh investigation of the same incident, closed or not; one that waits already is joined, and waits no
+/// longer. The caller wakes the workers.
+///
+/// # Errors
+/// No such investigation, an id of another action, the database's.
+pub async fn rerun(db: &mut PgConnection, action: Action<'_>, investigation: Uuid) -> Result<Rerun, Fault> {
+    let mut transaction = db.begin().await?;
+    let subject = store::subject(&mut *transaction, investigation).await?.ok_or(Fault::NoInvestigation)?;
+    let entry = Entry { action: "rerun", subject: investigation.to_string(), detail: json!({}) };
+    let rerun = match begin(&mut transaction, action, &entry).await? {
+        Begun::Before(result) => {
+            Rerun { investigation: id_of(&result, "investigation")?, joined: result["joined"] == json!(true) }
+        }
+        Begun::New(audit) => {
+            let rerun = queue_again(&mut transaction, &subject).await?;
+            let result = json!({"investigation": rerun.investigation, "joined": rerun.joined});
+            store::done(&mut *transaction, audit, &result).await?;
+            rerun
+        }
+    };
+    transaction.commit().await?;
+    Ok(rerun)
+}
+
+/// The mute that holds for this cause on this workload now, by the database's clock.
+///
+/// # Errors
+/// The database's.
+pub async fn in_force(
+    db: &mut PgConnection,
+    workload: &str,
+    report: &Report,
+) -> Result<Option<Muted>, sqlx::Error> {
+    match muted_by(report) {
+        Some((cause, object)) => store::in_force(db, workload, cause, &object).await,
+        None => Ok(None),
+    }
+}
+
+/// The cause's id and the object that a mute of this report is about.
+fn muted_by(report: &Report) -> Option<(&str, String)> {
+    let cause = report.cause.as_ref()?;
+    let named_by_signature = report.outcome == Outcome::KnownPattern;
+    Some((&cause.id, if named_by_signature { String::new() } else { cause.object.short() }))
+}
+
+async fn queue_again(db: &mut PgConnection, subject: &store::Subject) -> Result<Rerun, Fault> {
+    let workload = subject.workload.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    let waiting = queue::Waiting {
+        incident_id: subject.incident_id,
+        workload,
+        alert_name: subject.alert_name.clone(),
+        reason: RERUN.to_owned(),
+        priority: PRIORITY,
+        after: Duration::ZERO,
+    };
+    for _ in 0..QUEUE_TRIES {
+        let queued = queue::enqueue(&mut *db, std::slice::from_ref(&waiting)).await?;
+        if let Some(investigation) = queued.get(&subject.incident_id) {
+            return Ok(Rerun { investigation: *investigation, joined: false });
+        }
+        if let Some(investigation) = queue::hurry(&mut *db, subject.incident_id).await? {
+            return Ok(Rerun { investigation, joined: true });
+        }
+    }
+    Err(Fault::Database(sqlx::Error::RowNotFound))
+}
+
+/// Enters an action into the trail, or finds what was entered under its id.
+async fn begin(db: &mut PgConnection, action: Action<'_>, entry: &Entry) -> Result<Begun, Fault> {
+    if action.id.is_some_and(|id| id.is_empty() || id.len() > MAX_ACTION_ID_BYTES || id.contains('\0')) {
+        return Err(Fault::BadActionId);
+    }
+    store::begin(db, action, entry).await?.ok_or(Fault::OtherAction)
+}
+
+fn id_of(result: &serde_json::Value, key: &str) -> Result<Uuid, Fault> {
+    let id = result[key].as_str().and_then(|id| id.parse().ok());
+    id.ok_or(Fault::Database(sqlx::Error::RowNotFound))
+}
+
+/// Without secrets, NUL and other controls, at most so many graphemes.
+fn bounded(text: &str, graphemes: usize) -> String {
+    let spaced: String = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
+    let redacted = redact(spaced.trim());
+    let mut bytes = 0;
+    // A grapheme has no bound of its own; a bound of bytes keeps one from being a megabyte.
+    let kept = redacted.graphemes(true).take(graphemes).take_while(|grapheme| {
+        bytes += grapheme.len();
+        bytes <= graphemes * 8
+    });
+    kept.collect()
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_write_is_bounded_and_without_secrets() {
+        assert_eq!(bounded(" fine\0\t ", 10), "fine");
+        assert_eq!(bounded(&"é".repeat(600), MAX_REASON).chars().count(), MAX_REASON);
+        assert!(bounded(&format!("e{}", "\u{301}".repeat(100_000)), MAX_REASON).len() <= MAX_REASON * 8);
+        let told = bounded("see postgres://app:hunter2@db/x", MAX_REASON);
+        assert!(!told.contains("hunter2"), "{told}");
+        assert_eq!(Actor::new(" \0", Via::Slack).name(), "somebody");
+    }
+}
