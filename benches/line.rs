@@ -23,6 +23,8 @@ mod pgbench;
 mod queue;
 #[path = "line/report.rs"]
 mod report;
+#[path = "line/series.rs"]
+mod series;
 #[path = "line/service.rs"]
 mod service;
 
@@ -61,6 +63,9 @@ async fn run() -> Result<()> {
     let wanted = |part: &str| only.is_empty() || only.iter().any(|name| name == part);
     if wanted("logs") {
         logs::print(print)?;
+    }
+    if wanted("series") {
+        series::print(print)?;
     }
     if wanted("line") {
         line(&folder).await?;

@@ -3,8 +3,10 @@
 
 use chrono::DateTime;
 use whodunit::alert::{Alert, Source};
+use whodunit::evidence::classify::class_and_weight;
+use whodunit::logs::lines::lines;
+use whodunit::logs::screen::screen;
 use whodunit::redact::redact;
-use whodunit::tool::kubernetes::log_digest as logs;
 use whodunit::{runbook, webhook};
 
 /// A secret that no text around it may save from redaction.
@@ -59,8 +61,9 @@ pub fn redaction(data: &[u8]) {
 /// Digests of logs: bounded, and the same for the same lines.
 pub fn log_digest(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let lines = logs::lines(&text);
-    let digest = logs::digest(&lines, DIGEST_BYTES);
+    let lines = lines(&text);
+    let since = lines.get(lines.len() / 2).and_then(|line| line.at);
+    let digest = screen(&lines, since, class_and_weight, DIGEST_BYTES);
     assert!(digest.len() <= 2 * DIGEST_BYTES, "{} bytes", digest.len());
-    assert_eq!(digest, logs::digest(&lines, DIGEST_BYTES));
+    assert_eq!(digest, screen(&lines, since, class_and_weight, DIGEST_BYTES));
 }

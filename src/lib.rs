@@ -8,6 +8,7 @@ pub mod inert;
 pub mod logs;
 pub mod redact;
 pub mod report;
+pub mod series;
 pub mod workload;
 
 // Settings and the database, needed by the composition root.

@@ -7,7 +7,7 @@ mod source;
 
 use source::{File, Found};
 
-const PAPERS: [&str; 7] = ["alert", "workload", "facts", "inert", "logs", "report", "redact"];
+const PAPERS: [&str; 8] = ["alert", "workload", "facts", "inert", "logs", "report", "redact", "series"];
 
 /// What each room may import, beside the papers, which every room may. A room is a top-level module of `src`.
 /// Steps may import ports and earlier steps; only conductors join them.
@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("logs", &[]),
     ("report", &[]),
     ("redact", &[]),
+    ("series", &[]),
     // What the composition root needs. `telemetry` names every metric, so every step may have it.
     ("settings", &[]),
     ("telemetry", &["settings"]),
@@ -196,6 +197,7 @@ const PURE: &[&str] = &[
     "src/facts",
     "src/inert.rs",
     "src/logs/",
+    "src/series/",
     "src/report.rs",
     "src/redact.rs",
     "src/incident/decide.rs",

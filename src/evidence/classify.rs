@@ -145,6 +145,12 @@ pub fn judge(line: &str) -> Judgement {
     Judgement { class, weight: telling + level }
 }
 
+/// Class and weight, as `logs` asks for them.
+pub fn class_and_weight(line: &str) -> (&'static str, i32) {
+    let judgement = judge(line);
+    (judgement.class, judgement.weight)
+}
+
 /// Classes in which a line tells of a peer.
 pub fn names_a_peer(class: &str) -> bool {
     matches!(class, "refused" | "dns" | "timeout" | "auth" | "certificate")

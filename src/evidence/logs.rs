@@ -227,4 +227,75 @@ mod tests {
         assert_eq!((row.log_class.as_str(), row.log_line.as_str()), ("", "two"));
         assert_eq!(best("waiting", 3, vec![log(false, "\n")]).log_evidence, "");
     }
+
+    /// Every log of the cases that `runbooks test` knows.
+    fn logs_of_cases() -> Vec<(std::path::PathBuf, String)> {
+        let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("runbooks")];
+        let mut logs = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "log") {
+                    logs.push((path.clone(), std::fs::read_to_string(path).unwrap()));
+                }
+            }
+        }
+        logs
+    }
+
+    /// What a busy program writes beside.
+    fn chatter(count: usize) -> String {
+        let line = |n: usize| match n % 5 {
+            0 => format!("level=info msg=\"GET /items/{n}\" status=200 took={n}ms"),
+            1 => format!("worker {} picked job {n} from queue", n % 16),
+            2 => format!("WARN slow query took {n} ms"),
+            3 => format!("ERROR request {n} failed: upstream returned 502"),
+            _ => format!("cache hit ratio 0.{n}"),
+        };
+        let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let stamped = |n: usize| {
+            let at = at + chrono::TimeDelta::seconds(i64::try_from(n).unwrap());
+            format!("{} {}\n", at.to_rfc3339(), line(n))
+        };
+        (0..count).map(stamped).collect()
+    }
+
+    #[test]
+    fn the_line_that_proves_a_cause_is_kept_in_every_case_also_within_a_flood() {
+        const ROOM: usize = 4_800;
+        const FLOOD: usize = 600;
+        let mut proofs = 0;
+        for (path, text) in logs_of_cases() {
+            let mut ledger = Ledger::default();
+            let digest = store(&LogRead { text: text.clone(), ..log(true, "") }, &mut ledger);
+            let mut row = container();
+            take_best(&mut row, &[digest]);
+            if row.log_class.is_empty() {
+                continue;
+            }
+            proofs += 1;
+            // Where a panic's two lines were joined, both stand in the log.
+            let proof: String = row.log_line.chars().take(100).collect();
+            // The log is now the newest, now the oldest of what was written.
+            let flooded = if proofs % 2 == 0 {
+                format!("{}{text}", chatter(FLOOD))
+            } else {
+                format!("{text}\n{}", chatter(FLOOD))
+            };
+            for log in [text.clone(), flooded] {
+                let lines = crate::logs::lines::lines(&redact(&log));
+                let since = lines.get(lines.len() / 2).and_then(|line| line.at);
+                let screen = crate::logs::screen::screen(&lines, since, classify::class_and_weight, ROOM);
+                let at_its_start = proof.split(": ").next().unwrap_or(&proof);
+                assert!(
+                    screen.contains(&proof) || screen.contains(at_its_start) && proof.contains("panicked at"),
+                    "{}: {proof} is not in\n{screen}",
+                    path.display()
+                );
+            }
+        }
+        assert!(proofs >= 50, "{proofs}");
+    }
 }

@@ -6,7 +6,7 @@ mod batch;
 mod blast_radius;
 mod changes;
 mod claims;
-pub(crate) mod classify;
+pub mod classify;
 mod containers;
 mod control;
 mod dependencies;

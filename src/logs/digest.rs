@@ -1,9 +1,8 @@
-//! Templates on one screen: for each its count and share, first and last time, level, parameters with their top
-//! values, and an exemplar that is whole lines of the log. Beside a window before, what is new and what is gone is
-//! marked. Errors and rare kinds come first; what is left out is said, and how to ask for it.
+//! Lines in, kinds out: for each its template, count, first and last time, streams, parameters with their top values,
+//! an exemplar that is whole lines of the log, and one more for each cause that its template does not show. Against
+//! the time before a moment, what is new and what is gone is marked. Writes no text and drops no kind.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 
@@ -12,27 +11,49 @@ use super::parameters::{self, Parameter};
 use super::record::records;
 use super::structure::Level;
 
-/// Kinds that get a place of their own.
-const MAX_SHOWN: usize = 32;
-/// Of a line that is shown.
-const MAX_LINE_CHARS: usize = 300;
-/// Lines of a stack trace that are shown: the head, and what names the cause.
-const MAX_CAUSES: usize = 2;
+/// Different texts of a window that are judged; the rarest of each kind come first.
+const MAX_JUDGED: usize = 2_000;
+/// Of one kind.
+const MAX_JUDGED_OF_KIND: usize = 200;
+/// Exemplars of one kind beside its own.
+const MAX_HIDDEN: usize = 6;
+/// What is seen so many times less often than its kind is rare in it.
+const RARE: usize = 10;
+/// What was said less often than this is not missed.
+const MIN_GONE: usize = 3;
+/// Words that tell texts of one kind apart, and bytes of a record that are looked at for them.
+const MAX_WORDS: usize = 40;
+const MAX_WORDS_BYTES: usize = 2_000;
 
 /// One line, redacted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     pub at: Option<DateTime<Utc>>,
+    /// Which of the streams that were read together.
+    pub stream: u32,
     pub text: String,
 }
 
-/// What a window has against the window before it.
+/// What a text tells of: a class of failure ("" for none), and how much it says about one.
+pub type Judge = fn(&str) -> (&'static str, i32);
+
+/// What there is of a kind against the time before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
-    /// There is no window before, or it had this too.
+    /// There is no time before, or it had this too.
     Known,
     New,
-    Vanished,
+    /// Not seen any more.
+    Gone,
+}
+
+/// Whole lines of the log: the head of a record, and what names its cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exemplar {
+    pub lines: Vec<Line>,
+    pub class: &'static str,
+    /// Records that say the same but for numbers and ids.
+    pub count: usize,
 }
 
 /// A template in a window.
@@ -40,183 +61,229 @@ pub enum Mark {
 pub struct Kind {
     pub template: Template,
     pub mark: Mark,
-    /// Records in the window, and in the window before.
     pub count: usize,
+    /// Of these, before the moment.
     pub before: usize,
     pub first: Option<DateTime<Utc>>,
     pub last: Option<DateTime<Utc>>,
-    /// Whole lines of the log, the newest of its kind.
-    pub exemplar: Vec<String>,
+    pub streams: BTreeSet<u32>,
+    /// The newest of its kind.
+    pub exemplar: Exemplar,
+    /// Other classes of failure and rare causes that the template hides, the weightiest first.
+    pub hidden: Vec<Exemplar>,
+    /// Causes beyond these.
+    pub hidden_more: usize,
     pub parameters: Vec<Parameter>,
+    /// How much it says about a failure.
+    pub weight: i32,
+}
+
+impl Kind {
+    pub fn is_trouble(&self) -> bool {
+        self.template.level <= Level::Error || !self.classes().is_empty()
+    }
+
+    /// Of failures that its records tell of.
+    pub fn classes(&self) -> BTreeMap<&'static str, usize> {
+        let mut classes = BTreeMap::new();
+        for exemplar in std::iter::once(&self.exemplar).chain(&self.hidden) {
+            if !exemplar.class.is_empty() {
+                *classes.entry(exemplar.class).or_default() += exemplar.count;
+            }
+        }
+        classes
+    }
 }
 
 /// A window condensed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Digest {
+    pub lines: usize,
     pub records: usize,
-    /// The worst first, then the rarest, then by template.
+    /// What says most about a failure first, then the new, then the rare, then by template.
     pub kinds: Vec<Kind>,
     /// Records beyond the bound of a window.
     pub left_out: usize,
 }
 
-/// Condenses a window, beside the lines of the time before it (empty when there are none). Both are grouped as
-/// one, so that a template is the same in both.
-pub fn condense(window: &[Line], before: &[Line]) -> Digest {
-    let mut grouper = Grouper::new();
-    let texts: Vec<&str> = window.iter().map(|line| line.text.as_str()).collect();
-    let own = records(&texts);
-    let mut taken = 0;
-    for record in &own {
-        taken += usize::from(grouper.add(&joined(&texts, record)));
+/// A record: its lines, and when its head was written.
+struct Record<'a> {
+    lines: Vec<&'a Line>,
+}
+
+impl Record<'_> {
+    fn at(&self) -> Option<DateTime<Utc>> {
+        self.lines.first().and_then(|line| line.at)
     }
-    let texts_before: Vec<&str> = before.iter().map(|line| line.text.as_str()).collect();
-    for record in records(&texts_before) {
-        grouper.add(&joined(&texts_before, &record));
+
+    fn text(&self) -> String {
+        self.lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Condenses lines. `since` is the moment before which nothing was wrong yet; without it nothing is marked.
+pub fn condense(lines: &[Line], since: Option<DateTime<Utc>>, judge: Judge) -> Digest {
+    // Streams are read one by one: a stack trace of one is not torn by the lines of another.
+    let mut streams: BTreeMap<u32, Vec<&Line>> = BTreeMap::new();
+    for line in lines {
+        streams.entry(line.stream).or_default().push(line);
+    }
+    let mut all: Vec<Record<'_>> = Vec::new();
+    for own in streams.into_values() {
+        let texts: Vec<&str> = own.iter().map(|line| line.text.as_str()).collect();
+        for range in records(&texts) {
+            all.push(Record { lines: own.get(range).unwrap_or_default().to_vec() });
+        }
+    }
+    let mut grouper = Grouper::new();
+    for record in &all {
+        grouper.add(&record.text());
     }
     let grouping = grouper.finish();
-    let mut members: BTreeMap<usize, Vec<&Range<usize>>> = BTreeMap::new();
-    for (record, template) in own.iter().zip(&grouping.of_record) {
+    let mut members: BTreeMap<usize, Vec<&Record<'_>>> = BTreeMap::new();
+    for (record, template) in all.iter().zip(&grouping.of_record) {
         members.entry(*template).or_default().push(record);
     }
-    let mut counts_before: BTreeMap<usize, usize> = BTreeMap::new();
-    for template in grouping.of_record.iter().skip(taken) {
-        *counts_before.entry(*template).or_default() += 1;
-    }
+    let (earliest, latest) = all.iter().filter_map(Record::at).fold((None, None), |(first, last), at| {
+        (
+            Some(first.map_or(at, |first: DateTime<Utc>| first.min(at))),
+            Some(last.map_or(at, |last: DateTime<Utc>| last.max(at))),
+        )
+    });
+    // Only where there is something on both sides of the moment can anything be new or gone.
+    let since =
+        since.filter(|since| earliest.is_some_and(|at| at < *since) && latest.is_some_and(|at| at >= *since));
+    let mut judged = MAX_JUDGED;
     let mut kinds: Vec<Kind> = Vec::new();
     for (number, template) in grouping.templates.into_iter().enumerate() {
         let own = members.get(&number).map(Vec::as_slice).unwrap_or_default();
-        let count_before = counts_before.get(&number).copied().unwrap_or(0);
-        kinds.push(kind(template, own, window, (count_before, !before.is_empty())));
+        kinds.extend(kind(template, own, since, (judge, &mut judged)));
     }
     kinds.sort_by(|a, b| order(a).cmp(&order(b)));
-    Digest { records: own.len(), kinds, left_out: grouping.left_out }
-}
-
-fn joined(texts: &[&str], record: &Range<usize>) -> String {
-    texts.get(record.clone()).unwrap_or_default().join("\n")
+    Digest { lines: lines.len(), records: all.len(), kinds, left_out: grouping.left_out }
 }
 
 fn kind(
     template: Template,
-    own: &[&Range<usize>],
-    window: &[Line],
-    (before, compared): (usize, bool),
-) -> Kind {
-    let lines_of = |record: &Range<usize>| window.get(record.clone()).unwrap_or_default();
-    let times = own.iter().filter_map(|record| lines_of(record).first().and_then(|line| line.at));
-    let (first, last) = (times.clone().min(), times.max());
-    // The newest; of several at one time the greatest text, so that the order of lines does not matter.
-    let text =
-        |record: &Range<usize>| lines_of(record).iter().map(|line| line.text.as_str()).collect::<Vec<_>>();
-    let newest =
-        own.iter().max_by_key(|record| (lines_of(record).first().and_then(|line| line.at), text(record)));
-    let exemplar = newest.map(|record| exemplar(lines_of(record))).unwrap_or_default();
-    let heads = own.iter().filter_map(|record| lines_of(record).first()).map(|line| line.text.as_str());
-    let mark = match (own.len(), before) {
-        (0, _) => Mark::Vanished,
-        (_, 0) if compared => Mark::New,
+    own: &[&Record<'_>],
+    since: Option<DateTime<Utc>>,
+    (judge, judged): (Judge, &mut usize),
+) -> Option<Kind> {
+    let times = own.iter().filter_map(|record| record.at());
+    let (first, last) = (times.clone().min(), times.clone().max());
+    let before = since.map_or(0, |since| times.filter(|at| *at < since).count());
+    let mark = match since {
+        Some(_) if before == 0 && first.is_some() => Mark::New,
+        Some(_) if before == own.len() && before >= MIN_GONE => Mark::Gone,
         _ => Mark::Known,
     };
-    let parameters = parameters::of(&template, heads);
-    Kind { template, mark, count: own.len(), before, first, last, exemplar, parameters }
-}
-
-/// Trouble first, by its level or by its words; then what is new, then the rare.
-fn order(kind: &Kind) -> (bool, Level, bool, usize, &str) {
-    let level =
-        kind.template.level.min(if kind.template.tells_of_trouble() { Level::Error } else { Level::Unknown });
-    (kind.mark == Mark::Vanished, level, kind.mark != Mark::New, kind.count, &kind.template.text)
-}
-
-/// The head of a record, and the lines that name its cause.
-fn exemplar(lines: &[Line]) -> Vec<String> {
-    let Some((head, rest)) = lines.split_first() else { return Vec::new() };
-    let mut shown = vec![head.text.clone()];
-    let causes: Vec<&Line> = rest
+    // The newest; of several at one time the greatest text, so that the order of lines does not matter.
+    let newest = own.iter().max_by(|a, b| (a.at(), a.text()).cmp(&(b.at(), b.text())))?;
+    let own_words = words(newest);
+    let mut variants: BTreeMap<String, (usize, &Record<'_>)> = BTreeMap::new();
+    for record in own {
+        let place = variants.entry(words(record)).or_insert((0, record));
+        place.0 += 1;
+        if (place.1.at(), place.1.text()) < (record.at(), record.text()) {
+            place.1 = record;
+        }
+    }
+    let mut rarest: Vec<(&String, &(usize, &Record<'_>))> = variants.iter().collect();
+    // The newest is always judged, then the rare: what is frequent shows by itself.
+    rarest.sort_by_key(|(key, (count, _))| (**key != own_words, *count, key.to_string()));
+    let taken = rarest.len().min(MAX_JUDGED_OF_KIND).min((*judged).max(1));
+    *judged = judged.saturating_sub(taken);
+    let mut told: Vec<(Exemplar, i32)> = rarest
         .iter()
-        .filter(|line| {
-            let is_frame = line.text.starts_with([' ', '\t']) || line.text.starts_with("goroutine ");
-            !is_frame && !line.text.starts_with("Traceback (") && !line.text.trim().is_empty()
+        .take(taken)
+        .map(|(_, (count, record))| {
+            let (class, weight) = judge(&record.text());
+            (
+                Exemplar { lines: shown(record), class, count: *count },
+                if class.is_empty() { 0 } else { weight },
+            )
         })
         .collect();
-    let first = causes.first().into_iter().chain(causes.last().filter(|_| causes.len() > 1));
-    shown.extend(first.take(MAX_CAUSES).map(|line| line.text.clone()));
-    shown
+    let weight = told.iter().map(|(_, weight)| *weight).max().unwrap_or(0);
+    let (exemplar, _) = told.remove(0);
+    let (hidden, hidden_more) = hidden(told, &exemplar, own.len());
+    let heads = own.iter().filter_map(|record| record.lines.first()).map(|line| line.text.as_str());
+    let parameters = parameters::of(&template, heads);
+    let streams = own.iter().filter_map(|record| record.lines.first()).map(|line| line.stream).collect();
+    Some(Kind {
+        template,
+        mark,
+        count: own.len(),
+        before,
+        first,
+        last,
+        streams,
+        exemplar,
+        hidden,
+        hidden_more,
+        parameters,
+        weight,
+    })
 }
 
-/// The digest as text of at most about `max_bytes`. Lines of the log stand whole unless they are very long.
-pub fn told(digest: &Digest, max_bytes: usize) -> String {
-    let (gone, here): (Vec<&Kind>, Vec<&Kind>) =
-        digest.kinds.iter().partition(|kind| kind.mark == Mark::Vanished);
-    let mut text = format!("{} records of {} kinds\n", digest.records, here.len());
-    let mut left: Vec<&Kind> = Vec::new();
-    let mut seen = BTreeSet::new();
-    for (number, kind) in here.iter().enumerate() {
-        let one = one(kind, digest.records);
-        if number > 0 && (number >= MAX_SHOWN || text.len() + one.len() > max_bytes) {
-            left.push(kind);
-        } else if seen.insert(one.clone()) {
-            text.push_str(&one);
+/// One of each other class of failure, and the rare among those of the same class.
+fn hidden(mut told: Vec<(Exemplar, i32)>, own: &Exemplar, all: usize) -> (Vec<Exemplar>, usize) {
+    told.retain(|(other, _)| !other.class.is_empty());
+    // Stable: the rarest come first already.
+    told.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
+    let mut classes = BTreeSet::from([own.class]);
+    let (mut first, mut rare) = (Vec::new(), Vec::new());
+    for (other, _) in told {
+        if classes.insert(other.class) {
+            first.push(other);
+        } else if other.count * RARE <= all {
+            rare.push(other);
         }
     }
-    if !gone.is_empty() {
-        let most = gone.iter().max_by_key(|kind| kind.before);
-        let example = most.map_or("", |kind| kind.template.text.as_str());
-        text.push_str(&format!(
-            "vanished since before: {} kinds, most often: {}\n",
-            gone.len(),
-            cut(example)
-        ));
-    }
-    if !left.is_empty() {
-        let count: usize = left.iter().map(|kind| kind.count).sum();
-        let trouble = left.iter().filter(|kind| order(kind).1 <= Level::Error).count();
-        text.push_str(&format!(
-            "left out: {} more kinds in {count} records, {trouble} of them trouble; ask with words to grep for\n",
-            left.len()
-        ));
-    }
-    if digest.left_out > 0 {
-        text.push_str(&format!(
-            "not read: {} records beyond the window; ask for less time\n",
-            digest.left_out
-        ));
-    }
-    text
+    first.append(&mut rare);
+    let more = first.len().saturating_sub(MAX_HIDDEN);
+    first.truncate(MAX_HIDDEN);
+    (first, more)
 }
 
-/// `120× (3 %) 06:59:51–07:05:01 error new [id] ` and the exemplar, then the parameters.
-fn one(kind: &Kind, all: usize) -> String {
-    let mut text = format!("{}×", kind.count);
-    let percent = kind.count * 100 / all.max(1);
-    if percent > 0 {
-        text.push_str(&format!(" {percent} %"));
-    }
-    let clock = |at: DateTime<Utc>| at.format("%H:%M:%S").to_string();
-    match (kind.first, kind.last) {
-        (Some(first), Some(last)) if first != last => {
-            text.push_str(&format!(" {}–{}", clock(first), clock(last)))
+/// What tells texts of one kind apart: their words, without numbers, ids and order of time.
+fn words(record: &Record<'_>) -> String {
+    let mut out = String::new();
+    let mut left = MAX_WORDS_BYTES;
+    let mut count = 0;
+    for line in shown_lines(record) {
+        let end = line.text.floor_char_boundary(left.min(line.text.len()));
+        left -= end;
+        for word in line.text[..end].split(|c: char| !c.is_alphanumeric() && c != '_') {
+            if word.len() > 1 && count < MAX_WORDS && !word.bytes().any(|byte| byte.is_ascii_digit()) {
+                out.push_str(word);
+                out.push(' ');
+                count += 1;
+            }
         }
-        (Some(at), _) => text.push_str(&format!(" {}", clock(at))),
-        _ => {}
     }
-    if kind.mark == Mark::New {
-        text.push_str(" new");
-    }
-    text.push_str(&format!(" {} [{}]\n", kind.template.level.name(), kind.template.id).replace("  ", " "));
-    for line in &kind.exemplar {
-        text.push_str(&format!("  {}\n", cut(line)));
-    }
-    for parameter in &kind.parameters {
-        text.push_str(&format!("    {}\n", parameter.told()));
-    }
-    text
+    out
 }
 
-fn cut(line: &str) -> String {
-    match line.char_indices().nth(MAX_LINE_CHARS) {
-        Some((at, _)) => format!("{} … {} more bytes", &line[..at], line.len() - at),
-        None => line.trim_end().to_owned(),
-    }
+fn shown(record: &Record<'_>) -> Vec<Line> {
+    shown_lines(record).into_iter().cloned().collect()
+}
+
+/// The head of a record, and of the lines that name a cause the first and the last.
+fn shown_lines<'a>(record: &Record<'a>) -> Vec<&'a Line> {
+    let Some((head, rest)) = record.lines.split_first() else { return Vec::new() };
+    let names_cause = |line: &&&Line| {
+        let is_frame = line.text.starts_with([' ', '\t']) || line.text.starts_with("goroutine ");
+        !is_frame && !line.text.starts_with("Traceback (") && !line.text.trim().is_empty()
+    };
+    let causes: Vec<&Line> = rest.iter().filter(names_cause).copied().collect();
+    let mut lines = vec![*head];
+    lines.extend(causes.first().copied());
+    lines.extend(causes.last().filter(|_| causes.len() > 1).copied());
+    lines
+}
+
+fn order(kind: &Kind) -> (std::cmp::Reverse<i32>, Level, bool, usize, &str) {
+    let level = if kind.template.level <= Level::Error { kind.template.level } else { Level::Unknown };
+    (std::cmp::Reverse(kind.weight), level, kind.mark != Mark::New, kind.count, &kind.template.text)
 }

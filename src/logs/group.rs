@@ -2,10 +2,9 @@
 //! Holds the distinct keys of a window, never the records; beyond its bounds records are counted, not kept.
 
 use super::merge;
-use super::shape;
 use super::structure::{self, Level, Parsed};
 use super::tokens::{self, Kind, Token};
-use super::words::{AFTER_COLON, Map, STAR, Words, mix};
+use super::words::{AFTER_COLON, KEY, Map, STAR, Words, mix};
 
 /// Records of a window.
 pub const MAX_RECORDS: usize = 100_000;
@@ -47,13 +46,6 @@ pub struct Template {
     pub text: String,
 }
 
-impl Template {
-    /// By its words, whatever its level says.
-    pub fn tells_of_trouble(&self) -> bool {
-        self.text.split(' ').any(shape::is_trouble)
-    }
-}
-
 impl Grouper {
     pub fn new() -> Self {
         Self::default()
@@ -86,7 +78,7 @@ impl Grouper {
         let mut hash = mix(self.words.seed(), parsed.level as u64);
         for token in &self.scratch {
             let word = self.words.hash(token.decides(&parsed.message).as_bytes());
-            hash = mix(hash, word ^ (token.kind as u64) << 1 ^ u64::from(token.after_colon));
+            hash = mix(hash, word ^ token.form());
         }
         hash
     }
@@ -100,7 +92,8 @@ impl Grouper {
                 Kind::Word => words.number(word),
                 Kind::Stem => words.number(&format!("{word}<*>")),
             };
-            if token.after_colon { number | AFTER_COLON } else { number }
+            let number = if token.after_colon { number | AFTER_COLON } else { number };
+            if token.is_key && token.kind != Kind::Star { number | KEY } else { number }
         };
         Key { level: parsed.level, tokens: self.scratch.iter().map(number).collect() }
     }
@@ -126,6 +119,14 @@ impl Grouper {
             self.of_record.iter().map(|key| of_key.get(*key as usize).copied().unwrap_or_default()).collect();
         Grouping { templates, of_record, left_out: self.left_out }
     }
+}
+
+/// What one text says without its numbers, ids and names: the same for texts that differ in these only.
+pub fn masked(text: &str) -> String {
+    let mut tokens = Vec::new();
+    tokens::scan(text, &mut tokens);
+    let shown = tokens.iter().map(|token| if token.kind == Kind::Star { "<*>" } else { token.decides(text) });
+    shown.collect::<Vec<_>>().join(" ")
 }
 
 /// FNV-1a: fixed for ever, short enough to be said.

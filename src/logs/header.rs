@@ -1,11 +1,14 @@
 //! What stands before a message in a line of text: the container runtime's prefix, times in their many forms,
 //! host and program of syslog, klog's letter, level, thread and logger. Takes only what it is sure of.
 
+use super::shape;
 use super::structure::Level;
 
 /// Parts of a header after its time.
 const MAX_PARTS: usize = 8;
 const MAX_LOGGER_CHARS: usize = 100;
+/// Of a time and the blank behind it.
+const MAX_STAMP_BYTES: usize = 48;
 
 /// Without `2026-11-21T07:00:00.1Z stderr F ` of a container's log.
 pub fn container(line: &str) -> &str {
@@ -13,13 +16,10 @@ pub fn container(line: &str) -> &str {
     if bytes.len() < 30 || bytes[4] != b'-' || bytes[10] != b'T' {
         return line;
     }
-    for stream in [" stdout ", " stderr "] {
-        if let Some(at) =
-            line.get(..bytes.len().min(48)).unwrap_or(line.get(..40).unwrap_or_default()).find(stream)
-        {
-            let rest = line.get(at + stream.len()..).unwrap_or_default();
-            return rest.strip_prefix("F ").or_else(|| rest.strip_prefix("P ")).unwrap_or(rest);
-        }
+    let Some(blank) = bytes.iter().take(MAX_STAMP_BYTES).position(|byte| *byte == b' ') else { return line };
+    let rest = line.get(blank + 1..).unwrap_or_default();
+    if let Some(rest) = rest.strip_prefix("stdout ").or_else(|| rest.strip_prefix("stderr ")) {
+        return rest.strip_prefix("F ").or_else(|| rest.strip_prefix("P ")).unwrap_or(rest);
     }
     line
 }
@@ -127,7 +127,7 @@ fn time(line: &str) -> Option<&str> {
         } else if taken.iter().filter(|b| **b == b':').count() < 2 {
             return None;
         }
-    } else if month(bytes.get(open..open + 3)?) {
+    } else if shape::is_month(bytes.get(open..open + 3)?) {
         // `Nov 21 07:00:00`
         at = run(bytes, open + 3, |b| b.is_ascii_digit() || matches!(b, b' ' | b':' | b'.'));
         at = open + bytes[open..at].trim_ascii_end().len();
@@ -146,24 +146,6 @@ fn time(line: &str) -> Option<&str> {
         at += bytes[at..].iter().take(12).position(|b| *b == b']')? + 1;
     }
     matches!(bytes.get(at), None | Some(b' ' | b'\t' | b'|' | b']' | b':')).then(|| line.get(at..)).flatten()
-}
-
-fn month(word: &[u8]) -> bool {
-    matches!(
-        word,
-        b"Jan"
-            | b"Feb"
-            | b"Mar"
-            | b"Apr"
-            | b"May"
-            | b"Jun"
-            | b"Jul"
-            | b"Aug"
-            | b"Sep"
-            | b"Oct"
-            | b"Nov"
-            | b"Dec"
-    )
 }
 
 fn run(bytes: &[u8], start: usize, goes_on: impl Fn(u8) -> bool) -> usize {

@@ -9,14 +9,15 @@ use std::collections::BTreeMap;
 
 use super::group::Key;
 use super::shape;
-use super::words::{AFTER_COLON, Map, STAR, Words, mix};
+use super::words::{AFTER_COLON, KEY, Map, NUMBER, STAR, Words, mix};
 
 /// Words that must stand in one place before it is a star: of the language, of the first place (often the verb),
 /// in a short message, and where a name is expected.
 const MIN_WORDS: usize = 5;
 const MIN_FIRST_WORDS: usize = 8;
 const MIN_SHORT_WORDS: usize = 10;
-const MIN_NAMES: usize = 2;
+const MIN_INTRODUCED: usize = 2;
+const MIN_NAMES: usize = 4;
 /// A message with fewer words than these besides the star is short.
 const SHORT: usize = 2;
 /// Of two places at once.
@@ -51,7 +52,12 @@ pub fn merge(keys: &[Key], words: &Words) -> Vec<Key> {
 }
 
 fn is_star(token: u32) -> bool {
-    token & !AFTER_COLON == STAR
+    token & NUMBER == STAR
+}
+
+/// What may become a star.
+fn may_vary(token: u32) -> bool {
+    !is_star(token) && token & KEY == 0
 }
 
 fn starred_of(token: u32) -> u32 {
@@ -106,7 +112,7 @@ fn single(keys: &mut [Key], words: &Words) -> bool {
     for key in keys {
         let hash = whole(key, seed);
         let stars: Vec<usize> = (0..key.tokens.len())
-            .filter(|place| !is_star(key.tokens[*place]))
+            .filter(|place| may_vary(key.tokens[*place]))
             .filter(|place| {
                 places.get(&without(key, hash, *place)).is_some_and(|seen| varies(seen, key, *place, words))
             })
@@ -125,14 +131,16 @@ fn varies(seen: &Place, key: &Key, place: usize, words: &Words) -> bool {
     if seen.has_star && rest >= SHORT {
         return true;
     }
-    if count < MIN_NAMES || rest == 0 {
+    if count < MIN_INTRODUCED || rest == 0 {
         return false;
     }
     let names = seen.words.iter().filter(|word| shape::is_name(words.text(**word))).count();
     let before =
         place.checked_sub(1).and_then(|before| key.tokens.get(before)).map_or("", |word| words.text(*word));
     let are_names = names * 2 >= count;
-    let needed = if place > 0 && (are_names || shape::introduces(before)) {
+    let needed = if place > 0 && shape::introduces(before) {
+        MIN_INTRODUCED
+    } else if place > 0 && are_names && rest >= SHORT {
         MIN_NAMES
     } else if rest < SHORT && !are_names {
         MIN_SHORT_WORDS

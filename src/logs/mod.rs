@@ -3,16 +3,20 @@
 //! here reads, waits or fails.
 
 pub mod digest;
+mod enclosed;
 pub mod group;
 mod header;
 mod json;
+pub mod lines;
 mod merge;
 mod pairs;
 pub mod parameters;
 pub mod record;
+pub mod screen;
 mod shape;
 pub mod structure;
 mod tokens;
+pub mod told;
 mod words;
 
 #[cfg(test)]

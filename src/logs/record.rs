@@ -12,7 +12,7 @@ enum Open {
     Nothing,
     /// Python: up to the line that names the exception.
     Traceback,
-    /// Go: up to a line that begins like a record.
+    /// Go: as long as frames follow.
     Panic,
 }
 
@@ -41,7 +41,7 @@ fn continues(line: &str, open: Open) -> bool {
     let is_open = match open {
         Open::Nothing => false,
         Open::Traceback => !begins(line),
-        Open::Panic => !begins(line),
+        Open::Panic => is_go_frame(line),
     };
     is_indented || is_java || is_python || is_open || is_exception(line)
 }
@@ -59,6 +59,14 @@ fn next(line: &str, open: Open, goes_on: bool) -> Open {
         _ if !goes_on => Open::Nothing,
         same => same,
     }
+}
+
+/// What stands under a panic of Go: `goroutine 1 [running]:`, `main.main()`, `[signal SIGSEGV: …]`.
+fn is_go_frame(line: &str) -> bool {
+    let is_call = line.ends_with(')')
+        && line.split('(').next().is_some_and(|call| call.contains('.') && !call.contains(' '));
+    let begins = ["goroutine ", "[signal ", "created by ", "panic: ", "exit status ", "runtime stack:", "\t"];
+    line.trim().is_empty() || is_call || begins.iter().any(|begin| line.starts_with(begin))
 }
 
 /// A time, a level, JSON or a pair at the start: a record of its own.

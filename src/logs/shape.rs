@@ -43,37 +43,34 @@ pub fn is_method(word: &[u8]) -> bool {
     matches!(word, b"GET" | b"POST" | b"PUT" | b"DELETE" | b"PATCH" | b"HEAD" | b"OPTIONS" | b"CONNECT")
 }
 
+/// `Nov`
+pub fn is_month(word: &[u8]) -> bool {
+    const MONTHS: [&[u8]; 12] =
+        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+    MONTHS.contains(&word)
+}
+
 /// Words that only ever stand for a value.
 pub fn is_value(word: &[u8]) -> bool {
     match word.len() {
-        3 => matches!(
-            word,
-            b"nil"
-                | b"NaN"
-                | b"N/A"
-                | b"n/a"
-                | b"Mon"
-                | b"Tue"
-                | b"Wed"
-                | b"Thu"
-                | b"Fri"
-                | b"Sat"
-                | b"Sun"
-                | b"Jan"
-                | b"Feb"
-                | b"Mar"
-                | b"Apr"
-                | b"May"
-                | b"Jun"
-                | b"Jul"
-                | b"Aug"
-                | b"Sep"
-                | b"Oct"
-                | b"Nov"
-                | b"Dec"
-                | b"UTC"
-                | b"GMT"
-        ),
+        3 => {
+            matches!(
+                word,
+                b"nil"
+                    | b"NaN"
+                    | b"N/A"
+                    | b"n/a"
+                    | b"Mon"
+                    | b"Tue"
+                    | b"Wed"
+                    | b"Thu"
+                    | b"Fri"
+                    | b"Sat"
+                    | b"Sun"
+                    | b"UTC"
+                    | b"GMT"
+            ) || is_month(word)
+        }
         4 => matches!(word, b"true" | b"True" | b"TRUE" | b"null" | b"NULL" | b"None"),
         5 => matches!(word, b"false" | b"False" | b"FALSE"),
         _ => false,
@@ -106,6 +103,8 @@ pub fn is_unit(word: &[u8]) -> bool {
             | b"m"
             | b"d"
             | b"B"
+            | b"byte"
+            | b"bytes"
             | b"KB"
             | b"kB"
             | b"MB"
@@ -164,6 +163,13 @@ pub fn introduces(word: &str) -> bool {
             | "partition"
             | "cluster"
             | "resource"
+            | "process"
+            | "program"
+            | "client"
+            | "interface"
+            | "job"
+            | "task"
+            | "module"
     )
 }
 

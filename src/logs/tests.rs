@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
-use super::digest::{Line, Mark, condense, told};
+use super::digest::{Digest, Line, Mark};
 use super::group::{Grouper, Grouping};
 use super::record::records;
+use super::screen::screen;
 use super::structure::{Level, parse};
+use super::told::Page;
 
 #[path = "tests/labelled.rs"]
 mod labelled;
@@ -25,12 +27,40 @@ fn group(records: &[&str]) -> Grouping {
 }
 
 fn lines(texts: &[&str]) -> Vec<Line> {
-    let start: chrono::DateTime<chrono::Utc> = "2026-11-21T07:00:00Z".parse().unwrap();
     let line = |(n, text): (usize, &&str)| Line {
-        at: Some(start + chrono::TimeDelta::seconds(i64::try_from(n).unwrap())),
+        at: Some(second(i64::try_from(n).unwrap())),
+        stream: 0,
         text: (*text).to_owned(),
     };
     texts.iter().enumerate().map(line).collect()
+}
+
+/// Classes as a stranger might see them.
+fn judge(text: &str) -> (&'static str, i32) {
+    let classes = [
+        ("certificate has expired", "certificate", 30),
+        ("refused", "refused", 30),
+        ("ERROR", "error", 20),
+        ("FATAL", "error", 28),
+        ("Exception", "panic", 28),
+    ];
+    classes
+        .into_iter()
+        .find(|(words, ..)| text.contains(words))
+        .map_or(("", 0), |(_, class, weight)| (class, weight))
+}
+
+fn condense(lines: &[Line], since: Option<i64>) -> Digest {
+    super::digest::condense(lines, since.map(second), judge)
+}
+
+fn second(second: i64) -> chrono::DateTime<chrono::Utc> {
+    let start: chrono::DateTime<chrono::Utc> = "2026-11-21T07:00:00Z".parse().unwrap();
+    start + chrono::TimeDelta::seconds(second)
+}
+
+fn told(digest: &Digest, max_bytes: usize) -> String {
+    super::told::told(digest, &Page { max_bytes, max_kinds: 32, streams: &[], how: "grep" })
 }
 
 #[test]
@@ -106,7 +136,7 @@ fn stack_traces_are_one_record_with_the_line_above() {
         "{\"level\":\"info\",\"msg\":\"up\"}",
     ];
     assert_eq!(records(&texts), [0..5, 5..9, 9..10, 10..15, 15..16]);
-    let text = told(&condense(&lines(&texts[..5]), &[]), ROOM);
+    let text = told(&condense(&lines(&texts[..5]), None), ROOM);
     for kept in [texts[0], texts[1], texts[3]] {
         assert!(text.contains(kept), "{text}");
     }
@@ -115,24 +145,114 @@ fn stack_traces_are_one_record_with_the_line_above() {
 #[test]
 fn a_rare_error_stands_first_and_what_is_new_or_gone_is_marked() {
     let mut texts: Vec<String> = (0..400).map(|n| format!("GET /items/{n} took {n}ms")).collect();
+    for (n, text) in texts.iter_mut().enumerate().take(10).skip(7) {
+        *text = format!("cache warmed with {n} entries");
+    }
     texts[250] = "FATAL: relation \"products\" does not exist".to_owned();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let before = lines(&["GET /items/7 took 3ms", "cache warmed with 12 entries"]);
-    let digest = condense(&lines(&texts), &before);
+    let digest = condense(&lines(&texts), Some(200));
     let marks: Vec<(Mark, usize)> = digest.kinds.iter().map(|kind| (kind.mark, kind.count)).collect();
-    assert_eq!(marks, [(Mark::New, 1), (Mark::Known, 399), (Mark::Vanished, 0)]);
-    let text = told(&digest, 120);
-    assert!(text.contains(texts[250]) && text.contains("vanished since before: 1 kinds"), "{text}");
-    assert!(text.contains("left out: 1 more kinds in 399 records, 0 of them trouble"), "{text}");
+    assert_eq!(marks, [(Mark::New, 1), (Mark::Gone, 3), (Mark::Known, 396)]);
+    let text = told(&digest, 60);
+    assert_eq!(
+        text,
+        "07:04:10 new FATAL: relation \"products\" does not exist\n\
+         left out: 2 more kinds of lines (399 lines), 0 of them trouble, 1 no longer seen; grep\n"
+    );
+    // Nothing is new in a log that begins after the moment.
+    assert!(condense(&lines(&texts), Some(-1)).kinds.iter().all(|kind| kind.mark == Mark::Known));
+}
+
+#[test]
+fn a_rare_cause_behind_a_parameter_of_a_frequent_template_keeps_a_line_of_its_own() {
+    let causes = ["connection refused", "peer refused", "socket refused", "backend refused", "refused"];
+    let mut texts: Vec<String> =
+        (0..3_000).map(|n| format!("ERROR request {n} failed: {}", causes[n % 5])).collect();
+    texts[1_234] = "ERROR request 1234 failed: certificate has expired".to_owned();
+    // The same, where the cause is a value by its form.
+    texts.extend(
+        (0..3_000).map(|n| format!("request {n} done result=\"{}\"", if n == 77 { "refused" } else { "ok" })),
+    );
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let digest = condense(&lines(&texts), None);
+    assert_eq!(
+        digest.kinds.len(),
+        2,
+        "{:?}",
+        digest.kinds.iter().map(|kind| &kind.template.text).collect::<Vec<_>>()
+    );
+    let text = told(&digest, ROOM);
+    for kept in [texts[1_234], texts[3_077]] {
+        assert!(text.contains(kept), "{text}");
+    }
+}
+
+#[test]
+fn one_log_is_a_screen_with_its_last_lines() {
+    let short = ["starting", "FATAL: it broke", "  at main"];
+    assert_eq!(
+        screen(&lines(&short), None, judge, ROOM),
+        "07:00:00 starting\n07:00:01 FATAL: it broke\n07:00:02   at main"
+    );
+    assert_eq!(screen(&[], None, judge, ROOM), "");
+    let texts: Vec<String> = (0..100)
+        .map(|n| match n {
+            17 => "config loaded".to_owned(),
+            99 => "going down".to_owned(),
+            n if n % 10 == 3 => format!("dial tcp 10.0.0.{n}:5432: connection refused"),
+            n => format!("served {n}"),
+        })
+        .collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    assert_eq!(
+        screen(&lines(&texts), None, judge, ROOM).lines().collect::<Vec<_>>(),
+        [
+            "failures by class: refused 10",
+            "10× 07:00:03–07:01:33 dial tcp 10.0.0.93:5432: connection refused",
+            "07:00:17 config loaded",
+            "07:01:39 going down",
+            "88× 07:00:00–07:01:38 served 98",
+            "the last 6 lines:",
+            "07:01:34 served 94",
+            "07:01:35 served 95",
+            "07:01:36 served 96",
+            "07:01:37 served 97",
+            "07:01:38 served 98",
+            "07:01:39 going down",
+        ]
+    );
+}
+
+#[test]
+fn the_kubelet_s_lines_come_in_order_of_time() {
+    let text = "2026-11-21T06:59:51.4398Z FATAL: it broke\n  at main\n2026-11-21T06:59:51.4301Z starting\n";
+    let texts: Vec<String> = super::lines::lines(text).into_iter().map(|line| line.text).collect();
+    assert_eq!(texts, ["starting", "FATAL: it broke", "  at main"]);
+}
+
+#[test]
+fn a_panic_of_go_ends_where_its_frames_end() {
+    let texts = [
+        "panic: boom",
+        "",
+        "goroutine 1 [running]:",
+        "main.main()",
+        "\t/app/main.go:3 +0x1",
+        "exit status 2",
+        "listening on port 80",
+    ];
+    assert_eq!(records(&texts), [0..6, 6..7]);
 }
 
 #[test]
 fn parameters_that_repeat_are_told_with_their_counts() {
     let texts: Vec<String> = (0..60)
-        .map(|n| format!("could not reach queue \"{}\" attempt {n}", ["orders", "orders", "emails"][n % 3]))
+        .map(|n| {
+            format!("ERROR could not reach queue \"{}\" attempt {n}", ["orders", "orders", "emails"][n % 3])
+        })
         .collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let text = told(&condense(&lines(&texts), &[]), ROOM);
+    let text = told(&condense(&lines(&texts), None), ROOM);
     assert!(text.contains("queue: orders 40×, emails 20×"), "{text}");
     assert!(!text.contains("attempt:"), "{text}");
 }
@@ -144,7 +264,7 @@ fn a_line_of_ten_megabytes_costs_no_more_than_its_beginning() {
     let json = format!("{{\"msg\":\"{}", "\\".repeat(10_000_000));
     let grouping = group(&[&long, &quoted, &json]);
     assert!(grouping.templates.iter().all(|template| template.text.len() < 4_000));
-    let text = told(&condense(&lines(&[&long]), &[]), ROOM);
+    let text = told(&condense(&lines(&[&long]), None), ROOM);
     assert!(text.len() < 2_000 && text.contains("more bytes"), "{}", text.len());
 }
 
@@ -194,10 +314,10 @@ proptest! {
     #[test]
     fn any_text_is_condensed(texts in proptest::collection::vec("\\PC{0,60}", 0..30)) {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let digest = condense(&lines(&texts), &[]);
+        let digest = condense(&lines(&texts), Some(10));
         prop_assert_eq!(digest.kinds.iter().map(|kind| kind.count).sum::<usize>(), digest.records);
-        for kind in &digest.kinds {
-            prop_assert!(kind.exemplar.iter().all(|line| texts.contains(&line.as_str())));
+        for exemplar in digest.kinds.iter().flat_map(|kind| kind.hidden.iter().chain([&kind.exemplar])) {
+            prop_assert!(exemplar.lines.iter().all(|line| texts.contains(&line.text.as_str())));
         }
     }
 }

@@ -2,13 +2,16 @@
 //! (numbers, ids, addresses, paths, quoted strings, values after `=`, lists). Neighbouring stars are one, so
 //! that lists of any length look alike. One pass over the bytes; nothing is copied.
 
+use super::enclosed::{address, closing_bracket, closing_quote};
 use super::shape;
 
 /// What of a message decides its template.
 const MAX_BYTES: usize = 1_000;
 const MAX_TOKENS: usize = 80;
-/// How far a quote or a bracket may reach.
-const MAX_ENCLOSED_BYTES: usize = 600;
+/// Of a count of bytes in a piece, which has at most `MAX_BYTES`.
+const COUNT_BITS: u32 = 10;
+/// Of what is folded when it stands there twice.
+const MAX_REPEATED_TOKENS: usize = 3;
 
 /// What stays of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub struct Token {
     pub kind: Kind,
     /// Begins what follows a colon and a blank.
     pub after_colon: bool,
+    /// Names what stands behind `=`, or that nothing is there: never a value itself.
+    pub is_key: bool,
 }
 
 impl Token {
@@ -41,6 +46,13 @@ impl Token {
     }
 }
 
+impl Token {
+    /// What decides beside its word.
+    pub fn form(&self) -> u64 {
+        (self.kind as u64) << 2 | u64::from(self.after_colon) << 1 | u64::from(self.is_key)
+    }
+}
+
 /// Replaces what `out` holds with the tokens of this message.
 pub fn scan(text: &str, out: &mut Vec<Token>) {
     out.clear();
@@ -49,9 +61,13 @@ pub fn scan(text: &str, out: &mut Vec<Token>) {
         end -= 1;
     }
     let bytes = &text.as_bytes()[..end];
-    let mut scan = Scan { bytes, out, at: 0 };
+    let mut scan = Scan { bytes, out, at: 0, close: usize::MAX };
     while scan.at < bytes.len() && scan.out.len() < MAX_TOKENS {
+        let before = scan.out.len();
         scan.step();
+        if scan.out.len() > before {
+            scan.fold_repeated();
+        }
     }
 }
 
@@ -59,14 +75,22 @@ struct Scan<'a> {
     bytes: &'a [u8],
     out: &'a mut Vec<Token>,
     at: usize,
+    /// The end of a quote that the message begins with: what stands in it is the message.
+    close: usize,
 }
 
 impl Scan<'_> {
     fn step(&mut self) {
         match self.bytes[self.at] {
+            _ if self.at == self.close => self.at += 1,
             b'"' | b'`' => self.quoted(),
             b'\'' if !self.after_word() => self.quoted(),
+            b'[' if self.after_word() => self.index(),
             b'[' | b'{' => self.list(),
+            b'(' if self.byte(self.at + 1) == b')' => self.nothing(),
+            b'(' if self.byte(self.at + 1) == b' ' => self.spaced(),
+            b'(' if self.follows_star() => self.note(),
+            b' ' if self.is_gap() => self.gap(),
             b'=' if self.after_word() => self.value(),
             byte if shape::divides(byte) => self.at += 1,
             _ => self.piece(),
@@ -83,7 +107,34 @@ impl Scan<'_> {
 
     fn push(&mut self, kind: Kind, start: usize, end: usize) {
         let after_colon = start > 2 && &self.bytes[start - 2..start] == b": ";
-        self.out.push(Token { start: start as u32, end: end as u32, kind, after_colon });
+        let is_key = match self.byte(end) {
+            b'=' => !matches!(self.byte(end + 1), b'=' | b'>'),
+            b' ' => self.byte(end + 1) == b'=' && !matches!(self.byte(end + 2), b'=' | b'>'),
+            _ => false,
+        };
+        self.out.push(Token { start: start as u32, end: end as u32, kind, after_colon, is_key });
+    }
+
+    /// A list of any length says the same: `node-3 0x1f <ok> node-4 0x2f <ok>`.
+    fn fold_repeated(&mut self) {
+        let len = self.out.len();
+        for size in 1..=MAX_REPEATED_TOKENS.min(len / 2) {
+            let (before, last) = self.out[len - 2 * size..].split_at(size);
+            let is_same = before.iter().zip(last).all(|(one, other)| self.is_same(one, other));
+            if is_same && last.iter().any(|token| token.kind != Kind::Word) {
+                self.out.truncate(len - size);
+                return;
+            }
+        }
+    }
+
+    fn is_same(&self, one: &Token, other: &Token) -> bool {
+        let word = |token: &Token| {
+            let word = &self.bytes[token.start as usize..token.end as usize];
+            let letters = word.iter().take_while(|b| b.is_ascii_alphabetic()).count();
+            if token.kind == Kind::Stem { &word[..letters] } else { word }
+        };
+        one.kind == other.kind && (one.kind == Kind::Star || word(one) == word(other))
     }
 
     fn star(&mut self, start: usize, end: usize) {
@@ -107,13 +158,12 @@ impl Scan<'_> {
             self.at += 1;
             return;
         };
-        if self.at == 0 && close + 1 == self.bytes.len() {
-            // All of it is quoted: that says nothing.
-            self.at += 1;
-            return;
-        }
         let content = &self.bytes[start..close];
         let method = content.iter().position(|byte| *byte == b' ').unwrap_or(0);
+        if self.at == 0 && !shape::is_method(&content[..method]) {
+            (self.at, self.close) = (1, close);
+            return;
+        }
         if shape::is_method(&content[..method]) {
             self.push(Kind::Word, start, start + method);
             self.star(start + method + 1, close);
@@ -121,6 +171,74 @@ impl Scan<'_> {
             self.star(start, close);
         }
         self.at = close + 1;
+    }
+
+    /// `sshd[812]`, `WWEN[enabled]`: what stands in it belongs to the word.
+    fn index(&mut self) {
+        match closing_bracket(self.bytes, self.at) {
+            Some(close) => {
+                self.star(self.at, close + 1);
+                self.at = close + 1;
+            }
+            None => self.at += 1,
+        }
+    }
+
+    /// `from 10.0.0.7 ()`: a value that is not there; behind a word it is a call.
+    fn nothing(&mut self) {
+        if !self.after_word() {
+            self.push(Kind::Word, self.at, self.at + 2);
+            self.out.last_mut().into_iter().for_each(|token| token.is_key = true);
+        }
+        self.at += 2;
+    }
+
+    /// A blank behind a star, or nothing.
+    fn follows_star(&self) -> bool {
+        self.at > 1
+            && self.out.last().is_some_and(|last| {
+                last.kind == Kind::Star
+                    && (last.end as usize == self.at - 1 && self.bytes[self.at - 1] == b' ')
+            })
+    }
+
+    /// `10.0.0.7 (mail.shop)`, `process 812 (nginx)`: one word that says what the value before it is.
+    fn note(&mut self) {
+        let start = self.at + 1;
+        let end = self.run(start, |b| !shape::divides(b));
+        if self.byte(end) == b')' && end > start {
+            self.star(start, end);
+            self.at = end + 1;
+        } else {
+            self.at += 1;
+        }
+    }
+
+    /// `( on on off )`
+    fn spaced(&mut self) {
+        match closing_bracket(self.bytes, self.at) {
+            Some(close) if self.bytes[close - 1] == b' ' => {
+                self.star(self.at, close + 1);
+                self.at = close + 1;
+            }
+            _ => self.at += 1,
+        }
+    }
+
+    /// Two blanks between words: `user  from`.
+    fn is_gap(&self) -> bool {
+        self.at > 0
+            && self.bytes[self.at - 1].is_ascii_alphabetic()
+            && self.byte(self.at + 1) == b' '
+            && !matches!(self.byte(self.at + 2), b' ' | b'=')
+            && self.at + 2 < self.bytes.len()
+    }
+
+    /// A value that is empty.
+    fn gap(&mut self) {
+        self.at += 1;
+        self.star(self.at, self.at);
+        self.at += 1;
     }
 
     /// `[a, b]`, `map[a:b]`, `{"a": 1}`
@@ -175,21 +293,28 @@ impl Scan<'_> {
 
     fn piece(&mut self) {
         let start = self.at;
-        let mut digits = 0;
-        let mut letters = 0;
-        let mut slashes = 0;
-        let mut marks = 0;
+        // Counts of all classes in one number, which stays in a register.
+        let mut counts = 0_u64;
         let mut end = start;
-        while let Some(&byte) = self.bytes.get(end) {
-            match shape::CLASS[byte as usize] {
-                shape::DIVIDER => break,
-                shape::DIGIT => digits += 1,
-                shape::LETTER => letters += 1,
-                shape::SLASH => slashes += 1,
-                shape::AT => marks += 1,
-                _ => {}
+        for &byte in &self.bytes[start..] {
+            let class = shape::CLASS[byte as usize];
+            // A line of dots leads to a value.
+            if class == shape::DIVIDER || byte == b'.' && self.byte(end + 1) == b'.' {
+                break;
             }
+            counts += 1 << (u32::from(class) * COUNT_BITS);
             end += 1;
+        }
+        let count =
+            |class: u8| (counts >> (u32::from(class) * COUNT_BITS)) as usize & ((1 << COUNT_BITS) - 1);
+        let (digits, letters) = (count(shape::DIGIT), count(shape::LETTER));
+        let (slashes, marks) = (count(shape::SLASH), count(shape::AT));
+        if self.byte(end) == b':'
+            && let Some(end) = address(self.bytes, start)
+        {
+            self.star(start, end);
+            self.at = end;
+            return;
         }
         let is_url = self.byte(end) == b':' && self.byte(end + 1) == b'/' && self.byte(end + 2) == b'/';
         let is_path = slashes > 0
@@ -209,15 +334,20 @@ impl Scan<'_> {
         self.at = end.max(start + 1);
     }
 
+    fn is_port(&self, start: usize) -> bool {
+        let end = self.run(start, |b| b.is_ascii_digit());
+        (start + 1..=start + 5).contains(&end) && !self.byte(end).is_ascii_alphanumeric()
+    }
+
     fn with_digits(&mut self, start: usize, end: usize, digits: usize, letters: usize) {
         let end = trimmed(self.bytes, start, end);
         let piece = &self.bytes[start..end];
         let prefix = piece.iter().position(|b| !b.is_ascii_alphabetic()).unwrap_or(0);
-        if prefix == letters
-            && prefix >= shape::MIN_PREFIX_CHARS
-            && digits <= shape::MAX_SUFFIX_DIGITS
-            && piece.len() <= prefix + digits + 1
-        {
+        let is_numbered =
+            prefix == letters && digits <= shape::MAX_SUFFIX_DIGITS && piece.len() <= prefix + digits + 1;
+        // `attempt_1445_0020_m_000002_0`
+        let is_prefixed = piece.get(prefix) == Some(&b'_');
+        if prefix >= shape::MIN_PREFIX_CHARS && (is_numbered || is_prefixed) {
             self.push(Kind::Stem, start, end);
         } else {
             self.star(start, end);
@@ -231,13 +361,13 @@ impl Scan<'_> {
         let after_number = self.out.last().is_some_and(|last| {
             last.kind == Kind::Star && last.end > 0 && self.bytes[last.end as usize - 1].is_ascii_digit()
         });
-        let dotted_host = self.byte(end) == b':'
-            && self.byte(end + 1).is_ascii_digit()
-            && word.iter().any(|b| matches!(b, b'.' | b'-'));
+        let dotted_host =
+            self.byte(end) == b':' && self.is_port(end + 1) && word.iter().any(|b| matches!(b, b'.' | b'-'));
         if marks > 0 && word.contains(&b'@')
             || dotted_host
             || self.continues_star(start)
             || shape::is_value(word)
+            || word.len() == 1 && !matches!(word, b"a" | b"A" | b"I")
             || after_number && shape::is_unit(word)
         {
             self.star(first, last);
@@ -253,42 +383,4 @@ fn trimmed(bytes: &[u8], start: usize, mut end: usize) -> usize {
         end -= 1;
     }
     end
-}
-
-fn closing_quote(bytes: &[u8], open: usize) -> Option<usize> {
-    let quote = bytes[open];
-    let limit = bytes.len().min(open + MAX_ENCLOSED_BYTES);
-    let mut at = open + 1;
-    while at < limit {
-        match bytes[at] {
-            b'\\' => at += 1,
-            byte if byte == quote => {
-                let next = bytes.get(at + 1).copied().unwrap_or(b' ');
-                if quote != b'\'' || !next.is_ascii_alphanumeric() {
-                    return Some(at);
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    None
-}
-
-fn closing_bracket(bytes: &[u8], open: usize) -> Option<usize> {
-    let limit = bytes.len().min(open + MAX_ENCLOSED_BYTES);
-    let mut depth = 0_usize;
-    for (at, byte) in bytes.iter().enumerate().take(limit).skip(open) {
-        match byte {
-            b'[' | b'{' | b'(' => depth += 1,
-            b']' | b'}' | b')' => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(at);
-                }
-            }
-            _ => {}
-        }
-    }
-    None
 }

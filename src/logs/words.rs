@@ -10,6 +10,12 @@ pub const STAR: u32 = 0;
 /// Set in the number of a word that stands after a colon.
 pub const AFTER_COLON: u32 = 1 << 31;
 
+/// Set in the number of a word that names what stands behind `=`.
+pub const KEY: u32 = 1 << 30;
+
+/// A number without what is set in it.
+pub const NUMBER: u32 = !(AFTER_COLON | KEY);
+
 /// Takes the hash as it is.
 #[derive(Default)]
 pub struct AsIs(u64);
@@ -65,7 +71,7 @@ impl Words {
     }
 
     pub fn text(&self, number: u32) -> &str {
-        self.all.get((number & !AFTER_COLON) as usize).map_or("", |word| word)
+        self.all.get((number & NUMBER) as usize).map_or("", |word| word)
     }
 
     pub fn seed(&self) -> u64 {

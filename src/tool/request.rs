@@ -36,6 +36,14 @@ fn own_words(message: &str) -> String {
     inner.unwrap_or(message).trim().to_owned()
 }
 
+/// When nothing was wrong yet, for sure: an alert's start may be off by this much.
+const ONSET_SLACK_SECS: i64 = 120;
+
+/// The moment that parts the time before the trouble from the trouble.
+pub fn trouble_begins(bounds: &Bounds) -> DateTime<Utc> {
+    bounds.onset.min(bounds.now) - Duration::seconds(ONSET_SLACK_SECS)
+}
+
 /// A window as it was asked for: some minutes around the onset, or from a start to an end.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Span<'a> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{MIN_PAIR_REST, MIN_PAIR_WORDS, distinct, is_star, part, replace, starred_of, whole};
+use super::{MIN_PAIR_REST, MIN_PAIR_WORDS, distinct, is_star, may_vary, part, replace, starred_of, whole};
 use crate::logs::group::Key;
 use crate::logs::words::{Map, Words, mix};
 
@@ -55,7 +55,7 @@ fn for_pairs(key: &Key, mut each: impl FnMut(usize, usize)) {
     }
     for one in 0..key.tokens.len() {
         for other in one + 1..key.tokens.len() {
-            if !is_star(key.tokens[one]) && !is_star(key.tokens[other]) {
+            if may_vary(key.tokens[one]) && may_vary(key.tokens[other]) {
                 each(one, other);
             }
         }

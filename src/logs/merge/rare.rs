@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{MIN_PAIR_REST, MIN_PAIR_WORDS, SHORT, distinct, is_star, part, prefix, replace, starred_of};
+use super::{
+    MIN_PAIR_REST, MIN_PAIR_WORDS, SHORT, distinct, is_star, may_vary, part, prefix, replace, starred_of,
+};
 use crate::logs::group::Key;
 use crate::logs::structure::Level;
 use crate::logs::words::{Map, Words};
@@ -32,10 +34,14 @@ pub fn rare(keys: &mut [Key], words: &Words) -> bool {
         let is_word = |place: &usize| !is_star(key.tokens[*place]);
         let most = (0..key.tokens.len()).filter(is_word).map(count).max().unwrap_or(0);
         let mut general = (*key).clone();
-        for place in (0..key.tokens.len()).filter(is_word).filter(|place| count(*place) * RARE <= most) {
+        let mut starred = 0;
+        let may_vary = |place: &usize| may_vary(key.tokens[*place]);
+        for place in (0..key.tokens.len()).filter(may_vary).filter(|place| count(*place) * RARE <= most) {
             general.tokens[place] = starred_of(general.tokens[place]);
+            starred += 1;
         }
-        if general != **key {
+        // One place alone is judged where all the rest is equal.
+        if starred > 1 {
             alike.entry(general).or_default().push(key);
         }
     }
@@ -68,9 +74,12 @@ pub fn fitting(keys: &mut [Key]) -> bool {
     for own in alike.values().filter(|own| own.len() <= MAX_FITTING_KEYS) {
         for key in own {
             let said = key.tokens.iter().filter(|word| !is_star(**word)).count();
-            let fits = |other: &&&Key| {
-                other.tokens.iter().zip(&key.tokens).all(|(own, word)| is_star(*own) || own == word)
-            };
+            let fits =
+                |other: &&&Key| {
+                    other.tokens.iter().zip(&key.tokens).all(|(own, word)| {
+                        is_star(*own) && (is_star(*word) || may_vary(*word)) || own == word
+                    })
+                };
             let rest = |other: &Key| other.tokens.iter().filter(|word| !is_star(**word)).count();
             let best = own
                 .iter()

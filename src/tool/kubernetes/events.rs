@@ -9,11 +9,11 @@ use serde::Deserialize;
 
 use super::asked::{Asked, Place, Words};
 use super::family::{Family, family, has_pods};
-use super::log_digest::template;
 use super::reach::{Reach, refusal};
 use super::{found, since};
 use crate::evidence::events::{line, row};
 use crate::facts::EventFact;
+use crate::logs::group::masked;
 use crate::source::kubernetes::ListQuery;
 use crate::tool::bounded::cut;
 use crate::tool::{Found, Refusal};
@@ -137,7 +137,7 @@ async fn read(reach: &Reach<'_>, namespace: &str, query: &ListQuery) -> Result<R
 pub fn digested(rows: &[EventFact], now: DateTime<Utc>, max_lines: usize, max_bytes: usize) -> String {
     let mut groups: BTreeMap<(&str, &str, &str, String), Vec<&EventFact>> = BTreeMap::new();
     for row in rows {
-        let words = template(&row.message.replace(&row.name, "it"));
+        let words = masked(&row.message.replace(&row.name, "it"));
         let key = (row.kind.as_str(), row.level.as_str(), row.reason.as_str(), words);
         groups.entry(key).or_default().push(row);
     }

@@ -8,15 +8,20 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::asked::{Asked, Words};
-use super::log_digest::{self, Line, clock};
 use super::log_pods::{containers, pods, restarts};
 use super::reach::{Reach, refusal};
 use super::table::{name, pod_status};
 use super::{found, since};
+use crate::evidence::classify;
 use crate::inert::inert;
+use crate::logs::digest::Line;
+use crate::logs::lines::lines;
+use crate::logs::screen::screen;
+use crate::logs::told::clock;
 use crate::redact::redact;
 use crate::source::kubernetes::{Error, LogQuery};
-use crate::tool::{Found, Refusal};
+use crate::tool::request::trouble_begins;
+use crate::tool::{Bounds, Found, Refusal};
 
 /// Lines read of one log where nothing else is asked for.
 const TAIL_LINES: i64 = 300;
@@ -118,7 +123,7 @@ pub async fn answer(reach: &Reach<'_>, arguments: Arguments) -> Result<Found, Re
                 let title = title(read.previous);
                 digests.push(format!(
                     "{title}: {}",
-                    section(&read, &choice, DIGEST_BYTES / wanted.len().max(1))
+                    section(&read, &choice, reach.bounds, DIGEST_BYTES / wanted.len().max(1))
                 ));
                 fulls.push(format!("{title}\n{}", full(&read.lines)));
                 queries.push(read.query);
@@ -178,7 +183,7 @@ impl Choice {
     fn lines(&self, text: &str) -> Vec<Line> {
         let text = inert(text);
         let text = redact(&text);
-        let mut lines = log_digest::lines(&text);
+        let mut lines = lines(&text);
         lines.retain(|line| {
             let in_time = line.at.is_none_or(|at| {
                 self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at <= to)
@@ -239,7 +244,7 @@ async fn read(
     Ok(Read { lines, previous: query.previous, query: answer.query, cut })
 }
 
-fn section(read: &Read, choice: &Choice, max_bytes: usize) -> String {
+fn section(read: &Read, choice: &Choice, bounds: &Bounds, max_bytes: usize) -> String {
     let mut text = match (read.lines.first(), read.lines.last()) {
         (Some(first), Some(last)) => {
             let span = first.at.zip(last.at).filter(|(from, to)| from != to);
@@ -263,7 +268,8 @@ fn section(read: &Read, choice: &Choice, max_bytes: usize) -> String {
     if read.lines.is_empty() {
         text
     } else {
-        format!("{text}\n{}", log_digest::digest(&read.lines, max_bytes))
+        let screen = screen(&read.lines, Some(trouble_begins(bounds)), classify::class_and_weight, max_bytes);
+        format!("{text}\n{screen}")
     }
 }
 

@@ -10,7 +10,6 @@ mod family;
 mod fields;
 mod get;
 mod list;
-pub mod log_digest;
 mod log_pods;
 mod logs;
 mod reach;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::arguments::typed;
-use super::super::request::{Span, Window, stamp, window};
+use super::super::request::{Span, Window, stamp, trouble_begins, window};
 use super::super::{Bounds, Found, Refusal, Tool};
 use super::selector::{Ask, logql};
 use super::{GROUP, digest, failed};
@@ -100,7 +100,7 @@ impl Query {
             if answer.lines.len() >= limit {
                 text.push_str(&self.rest(&logql, window, limit, order).await);
             }
-            text.push_str(&digest::digest(&answer));
+            text.push_str(&digest::digest(&answer, trouble_begins(bounds)));
         }
         Ok(Found { source: GROUP.to_owned(), full: digest::full(&answer), query: answer.query, digest: text })
     }

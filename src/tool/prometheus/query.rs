@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::arguments::typed;
-use super::super::request::{Span, Window, stamp, time, window};
+use super::super::request::{Span, Window, stamp, time, trouble_begins, window};
 use super::super::{Bounds, Found, Refusal, Tool};
 use super::{GROUP, cost, failed, scope, series};
 use crate::llm::ToolSchema;
@@ -131,7 +131,7 @@ impl Range {
                 stamp(window.0),
                 stamp(window.1),
                 scoped.note(&bounds.namespaces),
-                series::range(&answer.series, window, step)
+                series::range(&answer.series, window, step, trouble_begins(bounds))
             ),
             full: series::full(&answer.series),
             query: answer.query,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::arguments::typed;
-use super::super::request::{Span, count, stamp, window};
+use super::super::request::{Span, count, stamp, trouble_begins, window};
 use super::super::{Bounds, Found, Refusal, Tool};
 use super::query::{range, usual_step};
 use super::{GROUP, failed, scope, series};
@@ -95,7 +95,7 @@ impl AlertRule {
             stamp(window.0),
             stamp(window.1),
             whole.note(&bounds.namespaces),
-            series::range(&answer.series, window, step)
+            series::range(&answer.series, window, step, trouble_begins(bounds))
         );
         Ok((digest, series::full(&answer.series), answer.query))
     }

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
+
 use super::super::Refusal;
 use super::super::request::{Window, count};
 use super::shape::{self, clock, number};
@@ -114,8 +116,8 @@ pub fn instant(series: &[Series]) -> String {
 
 type Row<'a> = (shape::Moved, &'a Series, &'a str);
 
-/// A range answer: one line a series, the most moved first.
-pub fn range(series: &[Series], window: Window, step_secs: u32) -> String {
+/// A range answer: one line a series; what moved when the trouble began comes first, then what moved most.
+pub fn range(series: &[Series], window: Window, step_secs: u32, onset: DateTime<Utc>) -> String {
     if series.is_empty() {
         return "no series in this window\n".to_owned();
     }
@@ -124,7 +126,7 @@ pub fn range(series: &[Series], window: Window, step_secs: u32) -> String {
     let mut rows: Vec<Row<'_>> = series
         .iter()
         .zip(&names.own)
-        .map(|(one, name)| (shape::moved(one, window, step_secs), one, name.as_str()))
+        .map(|(one, name)| (shape::moved(one, window, step_secs, onset), one, name.as_str()))
         .collect();
     rows.sort_by(|one, other| other.0.order(&one.0).then(one.2.cmp(other.2)));
     let mut text = format!("{}{edges}", heading(series, &names));

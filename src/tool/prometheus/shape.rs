@@ -6,20 +6,15 @@ use std::cmp::Ordering;
 use chrono::{DateTime, Utc};
 
 use super::super::request::Window;
+use crate::series::change::{Change, change_point};
+use crate::series::rank::movement;
+use crate::series::stats::{self, increase, median};
 use crate::source::prometheus::Series;
 
 /// A series with at most this many changes of value is told change by change.
 const MAX_STEPS_TOLD: usize = 5;
-/// Points that a series is thinned to before its change is looked for.
-const MAX_POINTS: usize = 240;
-/// Fewest points on either side of a change.
-const MIN_SIDE: usize = 3;
-/// A change is as many spreads wide at least.
+/// A movement at the onset is as many spreads wide at least.
 const MIN_SPREADS: f64 = 3.0;
-/// A change is this part of the larger level at least: less is noise, however steady the rest.
-const MIN_RELATIVE: f64 = 0.05;
-/// Spread in interquartile ranges, as a normal distribution has it.
-const IQR_PER_SPREAD: f64 = 1.349;
 /// A gap is longer than this many steps.
 const GAP_STEPS: f64 = 1.5;
 /// Gaps and resets told with their times.
@@ -28,6 +23,8 @@ const MAX_GAPS_TOLD: usize = 3;
 /// How far a series moved, for the order of lines.
 #[derive(Debug, Clone, Copy)]
 pub struct Moved {
+    /// By more spreads than chance explains, when the trouble began.
+    at_onset: bool,
     distance: f64,
     /// It begins late, ends early or has gaps.
     broken: bool,
@@ -39,11 +36,12 @@ impl Moved {
     }
 
     pub fn order(&self, other: &Self) -> Ordering {
-        self.distance.total_cmp(&other.distance).then(self.broken.cmp(&other.broken))
+        let by_onset = self.at_onset.cmp(&other.at_onset);
+        by_onset.then(self.distance.total_cmp(&other.distance)).then(self.broken.cmp(&other.broken))
     }
 }
 
-pub fn moved(series: &Series, window: Window, step_secs: u32) -> Moved {
+pub fn moved(series: &Series, window: Window, step_secs: u32, onset: DateTime<Utc>) -> Moved {
     let values = finite(series);
     let distance = if is_counter(series) {
         increase(&values)
@@ -52,7 +50,14 @@ pub fn moved(series: &Series, window: Window, step_secs: u32) -> Moved {
         let high = values.iter().map(|v| v.1).fold(f64::NEG_INFINITY, f64::max);
         (high - low).max(0.0)
     };
-    Moved { distance, broken: !missing(&series.samples, window, step_secs).is_empty() }
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    let onset = onset.timestamp() as f64;
+    for (at, value) in &values {
+        if *at < onset { before.push(*value) } else { after.push(*value) }
+    }
+    let name = series.labels.get("__name__").map_or("", String::as_str);
+    let at_onset = movement(name, &before, &after).is_some_and(|moved| moved.spreads.abs() >= MIN_SPREADS);
+    Moved { at_onset, distance, broken: !missing(&series.samples, window, step_secs).is_empty() }
 }
 
 /// What one series did.
@@ -93,7 +98,7 @@ fn levels(series: &Series, values: &[(f64, f64)]) -> Vec<String> {
         words.extend(counter_words(values));
     } else {
         words.push(summary(values));
-        words.extend(change_point(values).map(|change| change.words()));
+        words.extend(change_point(values).map(changed));
     }
     words
 }
@@ -106,7 +111,7 @@ fn summary(values: &[(f64, f64)]) -> String {
         "min {} ({}) median {} max {} ({}) last {}",
         number(low.1),
         clock(low.0),
-        number(median(values.iter().map(|v| v.1).collect())),
+        number(median(&values.iter().map(|v| v.1).collect::<Vec<_>>())),
         number(high.1),
         clock(high.0),
         number(values.last().map_or(f64::NAN, |v| v.1))
@@ -127,88 +132,20 @@ fn counter_words(values: &[(f64, f64)]) -> Vec<String> {
         .windows(2)
         .map(|pair| (pair[1].0, increase(pair) / (pair[1].0 - pair[0].0).max(1e-3) * 60.0))
         .collect();
-    words.extend(change_point(&rates).map(|change| format!("rate a minute {}", change.words())));
+    words.extend(change_point(&rates).map(|change| format!("rate a minute {}", changed(change))));
     words
 }
 
 fn is_counter(series: &Series) -> bool {
-    let name = series.labels.get("__name__").map(String::as_str).unwrap_or_default();
-    ["_total", "_count", "_sum", "_bucket"].iter().any(|end| name.ends_with(end))
-}
-
-/// The rise of a counter, resets understood.
-fn increase(values: &[(f64, f64)]) -> f64 {
-    values.windows(2).map(|p| if p[1].1 < p[0].1 { p[1].1 } else { p[1].1 - p[0].1 }).sum()
+    series.labels.get("__name__").is_some_and(|name| stats::is_counter(name))
 }
 
 fn finite(series: &Series) -> Vec<(f64, f64)> {
     series.samples.iter().copied().filter(|(_, value)| value.is_finite()).collect()
 }
 
-/// When a series went from one level to another.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Change {
-    pub at: f64,
-    pub from: f64,
-    pub to: f64,
-}
-
-impl Change {
-    fn words(&self) -> String {
-        format!("changed about {}: median {} → {}", clock(self.at), number(self.from), number(self.to))
-    }
-}
-
-/// The split whose two medians leave the least deviation, when they lie further apart than spreads explain.
-pub fn change_point(values: &[(f64, f64)]) -> Option<Change> {
-    let values = thin(values);
-    let side = |part: &[(f64, f64)]| part.iter().map(|v| v.1).collect::<Vec<_>>();
-    let cost = |split: usize| -> f64 {
-        let (before, after) = (side(&values[..split]), side(&values[split..]));
-        deviation(&before) + deviation(&after)
-    };
-    let splits = MIN_SIDE..=values.len().checked_sub(MIN_SIDE)?;
-    let split = splits.min_by(|one, other| cost(*one).total_cmp(&cost(*other)))?;
-    let (before, after) = (side(&values[..split]), side(&values[split..]));
-    let spread = iqr(&before).max(iqr(&after)) / IQR_PER_SPREAD;
-    let (from, to) = (median(before), median(after));
-    let floor = (MIN_RELATIVE * from.abs().max(to.abs())).max(f64::EPSILON);
-    let wide = (to - from).abs() >= floor && (to - from).abs() >= MIN_SPREADS * spread;
-    wide.then(|| Change { at: values[split].0, from, to })
-}
-
-/// Medians of equal parts.
-fn thin(values: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let each = values.len().div_ceil(MAX_POINTS).max(1);
-    values.chunks(each).map(|part| (part[0].0, median(part.iter().map(|v| v.1).collect()))).collect()
-}
-
-fn deviation(values: &[f64]) -> f64 {
-    let middle = median(values.to_vec());
-    values.iter().map(|value| (value - middle).abs()).sum()
-}
-
-fn median(values: Vec<f64>) -> f64 {
-    quantile(values, 2)
-}
-
-fn iqr(values: &[f64]) -> f64 {
-    quantile_of(values, 3) - quantile_of(values, 1)
-}
-
-fn quantile_of(values: &[f64], quarters: usize) -> f64 {
-    quantile(values.to_vec(), quarters)
-}
-
-fn quantile(mut values: Vec<f64>, quarters: usize) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let at = values.len().saturating_sub(1) * quarters;
-    let (low, rest) = (at / 4, at % 4);
-    let (Some(one), Some(other)) = (values.get(low), values.get(low + usize::from(rest > 0))) else {
-        return f64::NAN;
-    };
-    let part = [0.0, 0.25, 0.5, 0.75][rest];
-    one + (other - one) * part
+fn changed(change: Change) -> String {
+    format!("changed about {}: median {} → {}", clock(change.at), number(change.from), number(change.to))
 }
 
 /// The part of a window in which any series has samples, and words for what lies outside of it: what is

@@ -22,20 +22,8 @@ fn found(lines: &[(i64, usize, &str)]) -> Found {
     }
 }
 
-#[test]
-fn what_varies_is_masked() {
-    for (line, expected) in [
-        ("GET /cart/123 took 45.6ms", "GET /cart/<n> took <n>ms"),
-        ("2026-11-21T07:00:00.123Z started", "<time> started"),
-        ("2026/11/21 07:00:00 started", "<time> started"),
-        ("job 3fa85f64-5717-4562-b3fc-2c963f66afa6 done", "job <uuid> done"),
-        ("dial tcp 10.96.0.10:6379: refused", "dial tcp <ip>:<n>: refused"),
-        ("at 0x7ffd in commit 9fed800a1b2c3d", "at <hex> in commit <hex>"),
-        ("deadbeef is a word, decade too", "deadbeef is a word, decade too"),
-        ("", ""),
-    ] {
-        assert_eq!(template(line), expected);
-    }
+fn since() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_244_400 + 51, 0).unwrap()
 }
 
 #[test]
@@ -47,23 +35,23 @@ fn trouble_comes_first_then_what_is_rare() {
     lines.push((52, 1, "ERROR: Connection refused - database unreachable"));
     lines.push((60, 0, "ERROR: Connection refused - database unreachable"));
     assert_eq!(
-        digest(&found(&lines)),
-        "53 lines in 2 streams, 3 kinds of text; trouble first, then rare ones\n\
-         2× 07:00:52–07:01:00 [2 streams] ERROR: Connection refused - database unreachable\n\
-         07:00:51 [a-1/app] config reloaded\n\
-         50× 07:00:00–07:00:49 [2 streams] served request 49 in 147 ms\n"
+        digest(&found(&lines), since()),
+        "53 lines in 2 streams, 3 kinds; trouble first, then new and rare ones\n\
+         2× 07:00:52–07:01:00 new [2 streams] ERROR: Connection refused - database unreachable\n\
+         07:00:51 new [a-1/app] config reloaded\n\
+         50× 07:00:00–07:00:49 gone [2 streams] served request 49 in 147 ms\n"
     );
 }
 
 #[test]
 fn what_is_left_out_is_counted_and_long_lines_say_so() {
-    let words: Vec<String> = (0..30).map(|n| format!("kind {}", "x".repeat(n + 1))).collect();
+    let words: Vec<String> = (0..30).map(|n| "again ".repeat(n + 1)).collect();
     let long = "é".repeat(400);
     let mut lines: Vec<(i64, usize, &str)> =
         words.iter().enumerate().map(|(n, text)| (n as i64, 0, text.as_str())).collect();
     lines.push((99, 0, &long));
-    let text = digest(&found(&lines));
-    assert!(text.contains("left out: 17 more kinds of text in 17 lines, 0 of them trouble"), "{text}");
+    let text = digest(&found(&lines), since());
+    assert!(text.contains("left out: 17 more kinds of lines (17 lines), 0 of them trouble"), "{text}");
     assert!(text.contains("… 200 more bytes"), "{text}");
     assert_eq!(full(&found(&lines)).lines().count(), 31);
     assert!(full(&found(&lines)).contains(&long));

@@ -49,6 +49,18 @@ fn noise_spikes_and_short_series_are_no_change() {
 }
 
 #[test]
+fn what_moves_at_the_onset_comes_before_what_wavers_more() {
+    let onset = DateTime::from_timestamp(START + 30 * 60, 0).unwrap();
+    let window =
+        (DateTime::from_timestamp(START, 0).unwrap(), DateTime::from_timestamp(START + 3_000, 0).unwrap());
+    let of = |value: &dyn Fn(usize) -> f64| series("up", &(0..100).map(value).collect::<Vec<_>>());
+    let steps = of(&|i| if i < 60 { 1.0 } else { 2.0 } + noise(i) * 0.01);
+    let wavers = of(&|i| 100.0 + noise(i) * 50.0);
+    let [steps, wavers] = [steps, wavers].map(|one| moved(&one, window, 30, onset));
+    assert_eq!(steps.order(&wavers), Ordering::Greater);
+}
+
+#[test]
 fn a_long_series_is_thinned_first() {
     let values: Vec<(f64, f64)> =
         (0..11_000).map(|i| (i as f64, if i < 8_000 { 1.0 } else { 2.0 } + noise(i) * 0.1)).collect();
@@ -94,7 +106,7 @@ fn what_is_missing_is_told() {
         line(&one, (window[0], window[1]), 30),
         "always 1; first sample 07:02:00; no samples 07:04:30–07:07:30; no sample after 07:14:30"
     );
-    assert!(moved(&one, (window[0], window[1]), 30).any());
+    assert!(moved(&one, (window[0], window[1]), 30, window[0]).any());
 }
 
 #[test]
