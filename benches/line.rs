@@ -5,6 +5,8 @@
 
 #[path = "line/agent.rs"]
 mod agent;
+#[path = "line/api.rs"]
+mod api;
 #[path = "line/cluster.rs"]
 mod cluster;
 #[path = "line/evidence.rs"]
@@ -68,6 +70,15 @@ async fn run() -> Result<()> {
     }
     if wanted("evidence") {
         evidence::print(print).await?;
+    }
+    if wanted("api") {
+        let (service, _) = Service::start(&folder, WITHOUT_CLUSTER).await?;
+        for (name, p50, p99) in api::figures(&service, &folder.sockets()).await? {
+            print(
+                &format!("API over 100,000: {name}"),
+                &format!("p50 {}, p99 {}", milliseconds(p50), milliseconds(p99)),
+            );
+        }
     }
     if wanted("agent") {
         let [small, alone, together] = agent::figures(&folder, &Cluster::start().await?).await?;

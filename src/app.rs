@@ -97,6 +97,8 @@ impl App {
             ready: ready(&shutdown, &investigator, slack.as_ref()),
             metrics: metrics.clone(),
             wake: Arc::clone(&shared.wake),
+            catalogue: investigator.catalogues(),
+            open: opener(&intake.desk),
         };
         let role = settings.server.role;
         let mut router = api::router(state.clone());
@@ -210,6 +212,15 @@ async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToke
 fn ready(shutdown: &CancellationToken, investigator: &Investigator, slack: Option<&slack::Client>) -> Ready {
     let access = slack.map(|client| client.access().clone());
     Ready { draining: shutdown.clone(), runbooks: investigator.standing(), slack: access.unwrap_or_default() }
+}
+
+/// For the API: who asks about a workload without an open incident opens one at the desk.
+fn opener(desk: &Arc<Desk>) -> api::Open {
+    let desk = Arc::clone(desk);
+    Arc::new(move |workload, by| {
+        let desk = Arc::clone(&desk);
+        Box::pin(async move { desk.ask(workload, &by).await })
+    })
 }
 
 fn worker_name() -> String {

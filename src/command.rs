@@ -5,14 +5,16 @@ mod capture;
 mod demo;
 mod investigate;
 mod models;
+mod remote;
 mod runbooks;
+mod shell;
 mod stats;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,6 +22,17 @@ use crate::app::{self, App};
 use crate::postgres::Database;
 use crate::settings::{Role, Settings};
 use crate::telemetry;
+
+/// Investigates Kubernetes alerts: what broke, why, how far it reaches, what proves it and what to do next.
+///
+/// Alertmanager, Robusta or Grafana posts an alert; minutes later the summary stands in the alert's Slack
+/// thread and in the API. It only ever reads from your cluster.
+#[derive(Parser)]
+#[command(name = "whodunit", version, after_help = "Try it on a recorded cluster: whodunit demo")]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
 
 /// Where the settings are.
 #[derive(Args, Clone)]
@@ -54,6 +67,16 @@ pub enum Command {
     /// Investigate one workload or alert now and print the report; stores nothing, needs no database.
     /// Exit code 0: a cause was found; 3: inconclusive
     Investigate(investigate::Options),
+    /// List investigations of a running whodunit, newest first
+    List(remote::ListOptions),
+    /// Print one investigation of a running whodunit, with its report
+    #[command(after_help = remote::SHOW_HELP)]
+    Show(remote::One),
+    /// Follow one investigation of a running whodunit to its end, and print its report
+    #[command(after_help = remote::SHOW_HELP)]
+    Watch(remote::One),
+    /// Have a running whodunit look at the same incident again; needs a token with the scope `write`
+    Rerun(remote::RerunOptions),
     /// Record one namespace, redacted, as a case that `runbooks test` replays
     Capture(capture::Options),
     /// Check and test runbooks, or ask which one an alert would get
@@ -73,6 +96,10 @@ pub enum Command {
     /// Check the settings and exit
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print what a shell needs to complete commands: source <(whodunit completions bash)
+    Completions(shell::CompletionsOptions),
+    /// Print the manual page: whodunit man | man -l -
+    Man(shell::ManOptions),
 }
 
 #[derive(Subcommand)]
@@ -99,6 +126,12 @@ impl Command {
             }
             Self::Demo(options) => demo::run(options).await,
             Self::Investigate(options) => investigate::run(options).await,
+            Self::List(options) => remote::list(options).await,
+            Self::Show(options) => remote::show(options).await,
+            Self::Watch(options) => remote::watch(options).await,
+            Self::Rerun(options) => remote::rerun(options).await,
+            Self::Completions(options) => Ok(shell::completions(&options)),
+            Self::Man(options) => shell::man(options),
             Self::Capture(options) => capture::run(options).await,
             Self::Runbooks(command) => runbooks::run(command).await,
             Self::Models(command) => models::run(command).await,

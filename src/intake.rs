@@ -19,9 +19,9 @@ use axum::{Json, Router};
 
 pub use desk::{Desk, Receipt};
 
-use crate::alert::Source;
+use crate::alert::{Alert, Source};
 use crate::telemetry;
-use crate::webhook::{self, Guard};
+use crate::webhook::{self, Guard, Rejection};
 
 const RETRY_AFTER_SECS: u64 = 1;
 
@@ -39,7 +39,15 @@ pub fn router(intake: Arc<Intake>) -> Router {
         .route("/webhooks/alertmanager", post(|state, request| answer(state, Source::Alertmanager, request)))
         .route("/webhooks/robusta", post(|state, request| answer(state, Source::Robusta, request)))
         .route("/webhooks/grafana", post(|state, request| answer(state, Source::Grafana, request)))
+        // Prometheus and vmalert post here by themselves, as to an Alertmanager.
+        .route("/api/v2/alerts", post(posted))
         .with_state(intake)
+}
+
+async fn posted(State(intake): State<Arc<Intake>>, request: Request) -> Response {
+    let started = Instant::now();
+    let received = webhook::receive_posted(&intake.alertmanager, request).await;
+    conclude(&intake, Source::Alertmanager, received, started).await
 }
 
 async fn answer(State(intake): State<Arc<Intake>>, source: Source, request: Request) -> Response {
@@ -49,7 +57,17 @@ async fn answer(State(intake): State<Arc<Intake>>, source: Source, request: Requ
         Source::Grafana => &intake.grafana,
         Source::Alertmanager | Source::Manual => &intake.alertmanager,
     };
-    let response = match webhook::receive(guard, source, request).await {
+    let received = webhook::receive(guard, source, request).await;
+    conclude(&intake, source, received, started).await
+}
+
+async fn conclude(
+    intake: &Intake,
+    source: Source,
+    received: Result<Vec<Alert>, Rejection>,
+    started: Instant,
+) -> Response {
+    let response = match received {
         Ok(alerts) => match intake.desk.take_in(alerts).await {
             Ok(receipt) => (StatusCode::ACCEPTED, Json(receipt)).into_response(),
             Err(error) => {

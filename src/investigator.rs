@@ -78,6 +78,11 @@ impl Investigator {
         self.standing.subscribe()
     }
 
+    /// The runbooks in force, now and later.
+    pub fn catalogues(&self) -> watch::Receiver<Arc<Catalogue>> {
+        self.catalogue.subscribe()
+    }
+
     /// The runbooks in force now.
     pub fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&self.catalogue.borrow())

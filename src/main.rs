@@ -3,18 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use whodunit::command::Command;
-
-/// Investigates Kubernetes alerts: what broke, why, how far it reaches, what proves it and what to do next.
-///
-/// Alertmanager, Robusta or Grafana posts an alert; minutes later the summary stands in the alert's Slack
-/// thread and in the API. It only ever reads from your cluster.
-#[derive(Parser)]
-#[command(name = "whodunit", version, after_help = "Try it on a recorded cluster: whodunit demo")]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
+use whodunit::command::Arguments;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

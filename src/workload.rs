@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::redact::redact;
 
@@ -106,7 +107,7 @@ impl FromStr for Workload {
 }
 
 /// Any object of a cluster, as reports and findings name it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default, ToSchema)]
 pub struct ObjectRef {
     pub cluster: String,
     pub kind: String,

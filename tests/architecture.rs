@@ -102,7 +102,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     // Conductors.
     ("announce", &["incident", "investigation", "slack"]),
-    ("intake", &["telemetry", "postgres", "webhook", "incident", "investigation", "announce"]),
+    ("intake", &["telemetry", "postgres", "webhook", "incident", "investigation", "feedback", "announce"]),
     (
         "investigator",
         &[
@@ -220,6 +220,7 @@ const PURE: &[&str] = &[
     "src/cases/redacted.rs",
     "src/cases/show.rs",
     "src/cases/verdict.rs",
+    "src/api/docs/page.rs",
     "src/api/events/progress.rs",
     "src/web/difference.rs",
     "src/web/highlight.rs",

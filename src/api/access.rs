@@ -152,6 +152,10 @@ impl Reach {
         Ok(Self { clusters, namespaces, cluster, namespace })
     }
 
+    pub fn is_unlimited(&self) -> bool {
+        self.cluster.is_none() && self.namespace.is_none()
+    }
+
     /// What has no namespace, such as a node, has "" and needs `*`.
     pub fn sees(&self, cluster: &str, namespace: &str) -> bool {
         let fits =
@@ -245,8 +249,9 @@ pub fn is_foreign(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return false };
     let text = |value: &HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
     let site = text(origin).and_then(|origin| origin.split_once("://").map(|(_, site)| site.to_owned()));
-    let host = headers.get(header::HOST).and_then(text);
-    site.is_none() || site != host
+    // A proxy may have a name of its own for us. No page of another site can send its header unasked.
+    let hosts = [headers.get(header::HOST), headers.get("x-forwarded-host")];
+    site.is_none() || !hosts.into_iter().flatten().any(|host| text(host) == site)
 }
 
 #[cfg(test)]

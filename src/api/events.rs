@@ -22,8 +22,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
-use super::problem::{Problem, read};
-use super::{ApiState, Caller, Parameters, investigation_id, pairs};
+use super::detail::id_of;
+use super::problem::{Problem, Refusals, read};
+use super::{ApiState, Caller, Parameters, no_parameters};
 use progress::Progress;
 
 /// Streams at once, in this process.
@@ -57,6 +58,17 @@ impl Streams {
     }
 }
 
+/// The progress of an investigation, as Server-Sent Events: what is known already, what follows, then `done`. An id
+/// in `Last-Event-ID` goes on after that event.
+#[utoipa::path(
+    get, path = "/api/v1/investigations/{id}/events", tag = "investigations",
+    params(
+        ("id" = Uuid, Path, description = "Its id"),
+        ("Last-Event-ID" = Option<i64>, Header, description = "The last event that was read", minimum = 0)),
+    responses(
+        (status = 200, description = "Events", body = String, content_type = "text/event-stream"),
+        (status = 204, description = "The end was read already"), Refusals)
+)]
 pub(super) async fn stream(
     State(Streams { api, permits }): State<Streams>,
     Extension(caller): Extension<Caller>,
@@ -64,10 +76,8 @@ pub(super) async fn stream(
     parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if let Some((key, _)) = pairs(parameters)?.first() {
-        return Err(Problem::parameter(key, "the events of an investigation take no parameters"));
-    }
-    let id = investigation_id(id)?;
+    no_parameters(parameters)?;
+    let id = id_of(id)?;
     let after = last_event_id(&headers)?;
     let found = read(store::known(&api.pool, id)).await?;
     let found = found.filter(|known| caller.reach().sees(&known.cluster, &known.namespace));

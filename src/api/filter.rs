@@ -4,6 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Datelike, Utc};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::problem::Problem;
@@ -11,51 +12,119 @@ use crate::workload::Workload;
 
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 200;
-const MAX_VALUE_BYTES: usize = 1_000;
+const MAX_VALUE_CHARS: usize = 1_000;
 
 const OUTCOMES: [&str; 4] = ["known_pattern", "root_cause", "inconclusive", "not_an_incident"];
 const INVESTIGATION_STATES: [&str; 5] = ["queued", "running", "done", "dead", "cancelled"];
+const SEVERITIES: [&str; 4] = ["critical", "warning", "info", "none"];
 const INCIDENT_STATES: [&str; 2] = ["open", "resolved"];
 
 /// Key and value of each parameter, percent-decoded.
 pub(super) type Pairs = Vec<(String, String)>;
 
 /// Of `GET /api/v1/investigations`.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Investigations {
+    /// Its cluster.
+    #[param(max_length = 1000)]
     pub cluster: Option<String>,
+    /// Its namespace.
+    #[param(max_length = 1000)]
     pub namespace: Option<String>,
+    /// Its workload, as `cluster/namespace/Kind/name`.
+    #[param(example = "lab/shop/Deployment/checkout")]
     pub workload: Option<String>,
+    /// Name of the alert that it was queued for.
+    #[param(max_length = 1000)]
     pub alert: Option<String>,
+    /// known_pattern, root_cause, inconclusive or not_an_incident.
+    #[param(pattern = "^(known_pattern|root_cause|inconclusive|not_an_incident)$")]
     pub outcome: Option<String>,
+    /// Id of the cause, such as `secret-missing`.
+    #[param(max_length = 1000)]
     pub cause: Option<String>,
+    /// queued, running, done, dead or cancelled.
+    #[param(pattern = "^(queued|running|done|dead|cancelled)$")]
     pub state: Option<String>,
+    /// Severity of its incident: critical, warning, info or none.
+    #[param(pattern = "^(critical|warning|info|none)$")]
+    pub severity: Option<String>,
+    /// Queued at this time or later.
     pub since: Option<DateTime<Utc>>,
+    /// Queued before this time.
     pub until: Option<DateTime<Utc>>,
+    /// Words that its workload, alert, cause and summary hold: `"a phrase"`, `-without`, `this or that`.
+    #[param(max_length = 1000)]
     pub q: Option<String>,
+    /// The first digits of its id, as many as make it the only one.
+    #[param(value_type = Option<String>, pattern = "^[0-9a-f]{4,32}$")]
+    pub id: Option<Prefix>,
+    #[param(ignore)]
     pub page: Page,
 }
 
 /// Of `GET /api/v1/incidents`.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Incidents {
+    /// open or resolved.
+    #[param(pattern = "^(open|resolved)$")]
     pub state: Option<String>,
+    /// critical, warning, info or none.
+    #[param(pattern = "^(critical|warning|info|none)$")]
+    pub severity: Option<String>,
+    /// Its cluster.
+    #[param(max_length = 1000)]
     pub cluster: Option<String>,
+    /// Its namespace.
+    #[param(max_length = 1000)]
     pub namespace: Option<String>,
+    /// Its workload, as `cluster/namespace/Kind/name`.
+    #[param(example = "lab/shop/Deployment/checkout")]
     pub workload: Option<String>,
+    /// Name of one of its alerts.
+    #[param(max_length = 1000)]
+    pub alert: Option<String>,
+    /// Opened at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Opened before this time.
+    pub until: Option<DateTime<Utc>>,
+    /// Only this one.
+    #[param(ignore)]
+    pub id: Option<Uuid>,
+    #[param(ignore)]
     pub page: Page,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+/// Which part of a list, and how it is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Page {
-    pub limit: i64,
-    pub after: Option<Cursor>,
+    /// Items of one page; 50 where it is not given. An export without it goes on to its bound.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<i64>,
+    /// `next` of the page before.
+    #[param(value_type = Option<String>)]
+    pub cursor: Option<Cursor>,
+    /// json, csv or ndjson; wins over `Accept`. The last two are exports.
+    #[param(value_type = Option<String>, pattern = "^(json|csv|ndjson)$")]
+    pub format: Option<Format>,
 }
 
-impl Default for Page {
-    fn default() -> Self {
-        Self { limit: DEFAULT_LIMIT, after: None }
-    }
+/// How a list is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Json,
+    Csv,
+    Ndjson,
+}
+
+/// All ids that begin alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Prefix {
+    pub first: Uuid,
+    pub last: Uuid,
 }
 
 /// The last row of a page: the next page begins below it, whatever was added above in the meantime.
@@ -92,10 +161,12 @@ impl Investigations {
                 "state" => filter.state = Some(one_of(key, value, &INVESTIGATION_STATES)?),
                 "since" => filter.since = Some(time(key, value)?),
                 "until" => filter.until = Some(time(key, value)?),
+                "severity" => filter.severity = Some(one_of(key, value, &SEVERITIES)?),
                 "q" => filter.q = Some(value.to_owned()),
+                "id" => filter.id = Some(prefix(key, value)?),
                 _ if filter.page.take(key, value)? => {}
                 _ => {
-                    let known = "cluster, namespace, workload, alert, outcome, cause, state, since, until, q";
+                    let known = "cluster, namespace, workload, alert, outcome, cause, state, severity, since, until, q, id";
                     return Err(unknown(key, known));
                 }
             }
@@ -113,8 +184,15 @@ impl Incidents {
                 "cluster" => filter.cluster = Some(value.to_owned()),
                 "namespace" => filter.namespace = Some(value.to_owned()),
                 "workload" => filter.workload = Some(workload(key, value)?),
+                "severity" => filter.severity = Some(one_of(key, value, &SEVERITIES)?),
+                "alert" => filter.alert = Some(value.to_owned()),
+                "since" => filter.since = Some(time(key, value)?),
+                "until" => filter.until = Some(time(key, value)?),
                 _ if filter.page.take(key, value)? => {}
-                _ => return Err(unknown(key, "state, cluster, namespace, workload")),
+                _ => {
+                    let known = "state, severity, cluster, namespace, workload, alert, since, until";
+                    return Err(unknown(key, known));
+                }
             }
         }
         Ok(filter)
@@ -122,19 +200,58 @@ impl Incidents {
 }
 
 impl Page {
+    /// Of a list without a filter.
+    pub(super) fn parse(pairs: &Pairs) -> Result<Self, Problem> {
+        let mut page = Self::default();
+        for (key, value) in checked(pairs)? {
+            if key == "format" || !page.take(key, value)? {
+                return Err(Problem::parameter(key, "known are limit, cursor"));
+            }
+        }
+        Ok(page)
+    }
+
+    /// Items of one page.
+    pub(super) fn size(&self) -> i64 {
+        self.limit.unwrap_or(DEFAULT_LIMIT)
+    }
+
+    /// What the caller wants to read: what it says in the query, else what it accepts first of what we have.
+    pub(super) fn format(&self, accept: Option<&str>) -> Format {
+        let accepted = || {
+            accept.unwrap_or_default().split(',').find_map(|kind| {
+                match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+                    "text/csv" => Some(Format::Csv),
+                    "application/x-ndjson" | "application/ndjson" => Some(Format::Ndjson),
+                    "application/json" | "application/*" | "*/*" => Some(Format::Json),
+                    _ => None,
+                }
+            })
+        };
+        self.format.or_else(accepted).unwrap_or(Format::Json)
+    }
+
     /// True when the parameter was about the page.
     fn take(&mut self, key: &str, value: &str) -> Result<bool, Problem> {
         match key {
             "limit" => {
                 let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-                self.limit = limit.ok_or_else(|| {
+                self.limit = Some(limit.ok_or_else(|| {
                     Problem::parameter(key, format!("limit is a number from 1 to {MAX_LIMIT}, e.g. limit=50"))
-                })?;
+                })?);
             }
             "cursor" => {
-                self.after = Some(Cursor::decode(value).ok_or_else(|| {
+                self.cursor = Some(Cursor::decode(value).ok_or_else(|| {
                     Problem::parameter(key, "cursor is the `next` of the page before, unchanged")
                 })?);
+            }
+            "format" => {
+                self.format = Some(match value {
+                    "json" => Format::Json,
+                    "csv" => Format::Csv,
+                    "ndjson" => Format::Ndjson,
+                    _ => return Err(Problem::parameter(key, "format is one of json, csv, ndjson")),
+                });
             }
             _ => return Ok(false),
         }
@@ -147,8 +264,9 @@ fn checked(pairs: &Pairs) -> Result<Vec<(&str, &str)>, Problem> {
         if pairs[..at].iter().any(|(earlier, _)| earlier == key) {
             return Err(Problem::parameter(key, format!("{} may stand once only", shown(key))));
         }
-        if value.len() > MAX_VALUE_BYTES || value.contains('\0') {
-            let hint = format!("{} is at most {MAX_VALUE_BYTES} bytes long and holds no NUL", shown(key));
+        if value.chars().count() > MAX_VALUE_CHARS || value.contains('\0') {
+            let hint =
+                format!("{} is at most {MAX_VALUE_CHARS} characters long and holds no NUL", shown(key));
             return Err(Problem::parameter(key, hint));
         }
     }
@@ -160,7 +278,10 @@ fn shown(key: &str) -> String {
 }
 
 fn unknown(key: &str, known: &str) -> Problem {
-    Problem::parameter(key, format!("there is no parameter {}; known are {known}, limit, cursor", shown(key)))
+    Problem::parameter(
+        key,
+        format!("there is no parameter {}; known are {known}, limit, cursor, format", shown(key)),
+    )
 }
 
 fn one_of(key: &str, value: &str, known: &[&str]) -> Result<String, Problem> {
@@ -173,6 +294,16 @@ fn one_of(key: &str, value: &str, known: &[&str]) -> Result<String, Problem> {
 fn workload(key: &str, value: &str) -> Result<String, Problem> {
     let hint = "workload is cluster/namespace/Kind/name, e.g. workload=lab/shop/Deployment/checkout";
     value.parse::<Workload>().map(|workload| workload.key()).map_err(|_| Problem::parameter(key, hint))
+}
+
+/// Digits of an id, with or without its dashes.
+fn prefix(key: &str, value: &str) -> Result<Prefix, Problem> {
+    let digits: String = value.chars().filter(|c| *c != '-').collect();
+    let whole = |filler: char| format!("{digits}{}", filler.to_string().repeat(32 - digits.len().min(32)));
+    let known = (4..=32).contains(&digits.len());
+    let bounds = Uuid::try_parse(&whole('0')).ok().zip(Uuid::try_parse(&whole('f')).ok()).filter(|_| known);
+    let bounds = bounds.map(|(first, last)| Prefix { first, last });
+    bounds.ok_or_else(|| Problem::parameter(key, "id is the first 4 digits of an id or more, e.g. id=019aa0"))
 }
 
 fn time(key: &str, value: &str) -> Result<DateTime<Utc>, Problem> {
@@ -212,7 +343,7 @@ mod tests {
         let filter = filter.unwrap();
         assert_eq!(filter.workload.as_deref(), Some("lab/shop/Deployment/checkout"));
         assert_eq!(filter.since, "2026-11-21T09:00:00Z".parse().ok());
-        assert_eq!(filter.page, Page { limit: 200, after: Some(after) });
+        assert_eq!(filter.page, Page { limit: Some(200), cursor: Some(after), format: None });
         assert_eq!(Investigations::parse(&pairs(&[])).unwrap(), Investigations::default());
     }
 
@@ -226,8 +357,34 @@ mod tests {
         assert!(refused("cursor", "abc").contains("`next`"));
         assert!(refused("name", "x").contains("there is no parameter name; known are cluster"));
         assert!(refused("q", "a\0b").contains("NUL"));
+        assert!(refused("format", "xml").contains("ndjson"));
+        for id in ["019", "019g", &"0".repeat(33), "änder"] {
+            assert!(refused("id", id).contains("4 digits"));
+        }
         assert!(Investigations::parse(&pairs(&[("q", "a"), ("q", "b")])).is_err());
         assert!(Incidents::parse(&pairs(&[("outcome", "root_cause")])).is_err(), "of investigations only");
+    }
+
+    #[test]
+    fn what_is_written_follows_the_query_then_what_is_accepted_first() {
+        let page = |format| Page { format, ..Page::default() };
+        for (accept, expected) in [
+            (None, Format::Json),
+            (Some("text/csv"), Format::Csv),
+            (Some("text/html, application/x-ndjson;q=0.9, */*;q=0.1"), Format::Ndjson),
+            (Some("application/json, text/csv"), Format::Json),
+            (Some("image/png"), Format::Json),
+        ] {
+            assert_eq!(page(None).format(accept), expected, "{accept:?}");
+            assert_eq!(page(Some(Format::Csv)).format(accept), Format::Csv);
+        }
+    }
+
+    #[test]
+    fn a_few_digits_stand_for_all_ids_that_begin_with_them() {
+        let prefix = prefix("id", "019aa000-0000").unwrap();
+        assert_eq!(prefix.first.to_string(), "019aa000-0000-0000-0000-000000000000");
+        assert_eq!(prefix.last.to_string(), "019aa000-0000-ffff-ffff-ffffffffffff");
     }
 
     proptest! {

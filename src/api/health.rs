@@ -1,6 +1,8 @@
 //! What orchestrators and Prometheus ask: is the process alive, may it be sent work, what does it count.
 //! Open to everybody who reaches the port; answers hold no names of workloads.
 
+mod store;
+
 use std::time::Duration;
 
 use axum::Json;
@@ -9,7 +11,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::{ApiState, store};
+use super::ApiState;
 use crate::runbook::Standing;
 use crate::slack::Lacks;
 use crate::slack::outbox::{self, Failure, Held};

@@ -1,37 +1,43 @@
-//! Step 8, the reading side: `GET` requests in, JSON out, over every incident and investigation there ever was.
-//! Errors are RFC 9457 problems. It writes nothing and shows only what was redacted before it was stored.
+//! Step 8, how programs read and act: HTTP requests in, JSON out, over every incident and investigation there ever was.
+//! Errors are RFC 9457 problems, what there is stands in `/openapi.json`. It shows only what was redacted before it was
+//! stored, to callers who may see it, and writes nothing itself: actions go through `feedback`.
 
 pub mod access;
+mod actions;
+mod body;
+mod detail;
+mod docs;
+mod etag;
 pub(crate) mod events;
+mod export;
 mod filter;
 mod health;
+mod lists;
 mod problem;
-mod store;
+mod routes;
+mod runbooks;
+mod stats;
+mod trail;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderValue, header};
-use axum::middleware;
-use axum::routing::get;
-use axum::{Extension, Json, Router};
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde::Serialize;
-use serde_json::Value;
 use sqlx::PgPool;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tower_http::set_header::SetResponseHeaderLayer;
 use uuid::Uuid;
 
-use crate::runbook::Standing;
 pub use access::{Caller, Scope, Tokens, Writer, authorize};
-use filter::{Incidents, Investigations, Pairs};
-use problem::{Problem, read};
-use store::{Incident, Investigation, Observation};
+pub use routes::router;
 
+use crate::runbook::{Catalogue, Standing};
 use crate::slack::Access;
+use crate::workload::Workload;
+use filter::Pairs;
+use problem::Problem;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -43,7 +49,14 @@ pub struct ApiState {
     pub metrics: PrometheusHandle,
     /// Something was queued or finished here or elsewhere: streams of events look at once.
     pub wake: Arc<Notify>,
+    /// The runbooks in force.
+    pub catalogue: watch::Receiver<Arc<Catalogue>>,
+    pub open: Open,
 }
+
+/// Opens an incident of a workload because somebody asks (their name), as an alert would, and returns its id.
+pub type Open = Arc<dyn Fn(Workload, String) -> Opening + Send + Sync>;
+pub type Opening = Pin<Box<dyn Future<Output = anyhow::Result<Uuid>> + Send>>;
 
 /// What `/readyz` tells beside the database's answer.
 #[derive(Clone)]
@@ -56,43 +69,6 @@ pub struct Ready {
     pub slack: Access,
 }
 
-/// One page of a list; `next` is the cursor of the page after it.
-#[derive(Serialize)]
-struct List<T> {
-    items: Vec<T>,
-    next: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Detail {
-    #[serde(flatten)]
-    investigation: Investigation,
-    report: Option<Value>,
-    observations: Vec<Observation>,
-}
-
-/// The API, the health endpoints and the metrics. It brings the fallback for unknown paths, so a router that
-/// is merged with it must not have one.
-pub fn router(state: ApiState) -> Router {
-    let nosniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let streams = events::Streams::new(state.clone());
-    Router::new()
-        .route("/api/v1/investigations", get(investigations))
-        .route("/api/v1/investigations/{id}", get(investigation))
-        .route("/api/v1/investigations/{id}/events", get(events::stream).with_state(streams))
-        .route("/api/v1/incidents", get(incidents))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .fallback(|| async { Problem::NotFound("There is nothing at this path.") })
-        .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
-        .layer(middleware::from_fn_with_state(Arc::clone(&state.tokens), authorize))
-        .layer(SetResponseHeaderLayer::overriding(nosniff.0, nosniff.1))
-        .layer(SetResponseHeaderLayer::if_not_present(no_store.0, no_store.1))
-        .with_state(state)
-}
-
 type Parameters = Result<Query<Pairs>, QueryRejection>;
 
 fn pairs(parameters: Parameters) -> Result<Pairs, Problem> {
@@ -100,53 +76,9 @@ fn pairs(parameters: Parameters) -> Result<Pairs, Problem> {
     parameters.map(|Query(pairs)| pairs).map_err(unreadable)
 }
 
-async fn investigations(
-    State(state): State<ApiState>,
-    Extension(caller): Extension<Caller>,
-    parameters: Parameters,
-) -> Result<Json<List<Investigation>>, Problem> {
-    let filter = Investigations::parse(&pairs(parameters)?)?;
-    let items = read(store::investigations(&state.pool, &filter, caller.reach())).await?;
-    Ok(Json(page(items, filter.page.limit, |item| item.cursor().encode())))
-}
-
-async fn incidents(
-    State(state): State<ApiState>,
-    Extension(caller): Extension<Caller>,
-    parameters: Parameters,
-) -> Result<Json<List<Incident>>, Problem> {
-    let filter = Incidents::parse(&pairs(parameters)?)?;
-    let items = read(store::incidents(&state.pool, &filter, caller.reach())).await?;
-    Ok(Json(page(items, filter.page.limit, |item| item.cursor().encode())))
-}
-
-async fn investigation(
-    State(state): State<ApiState>,
-    Extension(caller): Extension<Caller>,
-    id: Result<Path<Uuid>, PathRejection>,
-    parameters: Parameters,
-) -> Result<Json<Detail>, Problem> {
-    if let Some((key, _)) = pairs(parameters)?.first() {
-        return Err(Problem::parameter(key, "an investigation takes no parameters"));
+fn no_parameters(parameters: Parameters) -> Result<(), Problem> {
+    match pairs(parameters)?.first() {
+        Some((key, _)) => Err(Problem::parameter(key, "this path takes no parameters")),
+        None => Ok(()),
     }
-    let id = investigation_id(id)?;
-    let found = read(store::investigation(&state.pool, id, caller.reach())).await?;
-    let investigation = found.ok_or(Problem::NotFound("There is no investigation with this id."))?;
-    let report = read(store::report(&state.pool, id)).await?;
-    let observations = read(store::observations(&state.pool, id)).await?;
-    Ok(Json(Detail { investigation, report, observations }))
-}
-
-fn investigation_id(id: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
-    let hint = "id is a UUID, e.g. 019aa000-0000-7000-8000-000000000001";
-    id.map(|Path(id)| id).map_err(|_| Problem::parameter("id", hint))
-}
-
-/// `items` holds one row more than `limit` when there is a next page.
-fn page<T>(mut items: Vec<T>, limit: i64, cursor: impl Fn(&T) -> String) -> List<T> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = if more { items.last().map(cursor) } else { None };
-    List { items, next }
 }

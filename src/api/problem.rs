@@ -1,11 +1,14 @@
 //! Every error of the API as RFC 9457 `application/problem+json`: what went wrong and what the caller can do.
 //! It never shows internals; those go to the log once, here.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::openapi::{self, RefOr};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::settings::Scope;
 
@@ -32,17 +35,25 @@ pub(super) enum Problem {
     /// What was asked for, in words.
     NotFound(&'static str),
     MethodNotAllowed,
+    /// It does not go with what is there.
+    Conflict(&'static str),
+    TooLarge,
+    NotJson,
     Unavailable,
     TooManyStreams,
     Internal,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// Why a request was refused, as RFC 9457 has it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Body<'a> {
     r#type: &'static str,
     title: &'static str,
     status: u16,
+    /// What the caller can do.
     detail: &'a str,
+    /// The parameter, header or field of the body that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<&'a str>,
 }
@@ -59,6 +70,9 @@ impl Problem {
             Self::MayNot(_) | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unavailable | Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -71,6 +85,9 @@ impl Problem {
             Self::MayNot(_) | Self::ForeignOrigin => "Forbidden",
             Self::NotFound(_) => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
+            Self::Conflict(_) => "Conflict",
+            Self::TooLarge => "Too large",
+            Self::NotJson => "Unsupported media type",
             Self::Unavailable | Self::TooManyStreams => "Unavailable",
             Self::Internal => "Internal error",
         }
@@ -88,10 +105,12 @@ impl Problem {
                  Where there are no tokens at all, `api.open_writes: true` lets everybody act."
             }
             Self::ForeignOrigin => "A page of another site may not act here.",
-            Self::NotFound(what) => what,
+            Self::NotFound(what) | Self::Conflict(what) => what,
+            Self::TooLarge => "The body is larger than 64 KiB.",
+            Self::NotJson => "Send the body as JSON, with `Content-Type: application/json`.",
             Self::MethodNotAllowed => "This path does not take this method.",
             Self::Unavailable => "The database does not answer. Try again.",
-            Self::TooManyStreams => "As many streams of events are open as may be. Try again.",
+            Self::TooManyStreams => "As many streams of events or exports are open as may be. Try again.",
             Self::Internal => "The fault is ours; the log has the reason.",
         }
     }
@@ -153,4 +172,42 @@ pub(super) async fn read<T>(query: impl Future<Output = sqlx::Result<T>>) -> Res
             Err(Problem::Unavailable)
         }
     }
+}
+
+/// What any request may be refused with, for its description.
+pub(super) struct Refusals;
+/// What a request that changes something may be refused with.
+pub(super) struct WriteRefusals;
+
+const READ: [(&str, &str); 5] = [
+    ("400", "A parameter does not read; `parameter` names it"),
+    ("401", "No token, or an unknown one"),
+    ("404", "There is no such thing, or the token does not see it"),
+    ("503", "The database does not answer, or too many ask at once; try again"),
+    ("500", "A fault of ours"),
+];
+const WRITE: [(&str, &str); 4] = [
+    ("403", "The token lacks a scope, or a page of another site asks"),
+    ("409", "It does not go with what is there"),
+    ("413", "The body is too large"),
+    ("415", "The body is no JSON"),
+];
+
+impl IntoResponses for Refusals {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        READ.iter().map(|refusal| described(*refusal)).collect()
+    }
+}
+
+impl IntoResponses for WriteRefusals {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        READ.iter().chain(&WRITE).map(|refusal| described(*refusal)).collect()
+    }
+}
+
+fn described((status, description): (&str, &str)) -> (String, RefOr<openapi::Response>) {
+    let content =
+        openapi::ContentBuilder::new().schema(Some(openapi::Ref::from_schema_name("Problem"))).build();
+    let response = openapi::ResponseBuilder::new().description(description);
+    (status.to_owned(), response.content("application/problem+json", content).build().into())
 }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::investigation::queue;
 use crate::redact::redact;
 use crate::report::{Muted, Outcome, Report};
+use crate::workload::Workload;
 use store::{Begun, Entry};
 
 /// Longer reasons are cut, in graphemes.
@@ -30,6 +31,9 @@ pub const MAX_MUTE: Duration = Duration::from_secs(90 * 24 * 3600);
 pub const DEFAULT_MUTE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Why an investigation that a person asked for is in the queue.
 pub const RERUN: &str = "rerun";
+/// What stands for an alert's name where nobody but a person asked.
+pub const ASKED: &str = "Asked";
+const INVESTIGATE: &str = "investigate";
 /// Of a re-run: above what nobody waits for.
 const PRIORITY: i32 = crate::alert::Severity::Critical as i32;
 /// The waiting investigation may be claimed between two looks.
@@ -214,14 +218,72 @@ pub async fn rerun(db: &mut PgConnection, action: Action<'_>, investigation: Uui
     let subject = store::subject(&mut *transaction, investigation).await?.ok_or(Fault::NoInvestigation)?;
     let entry = Entry { action: "rerun", subject: investigation.to_string(), detail: json!({}) };
     let rerun = match begin(&mut transaction, action, &entry).await? {
-        Begun::Before(result) => {
-            Rerun { investigation: id_of(&result, "investigation")?, joined: result["joined"] == json!(true) }
-        }
+        Begun::Before(result) => rerun_of(&result)?,
+        Begun::New(audit) => queue_and_note(&mut transaction, &subject, audit).await?,
+    };
+    transaction.commit().await?;
+    Ok(rerun)
+}
+
+/// What a request to investigate a workload led to, where it came before under its id.
+///
+/// # Errors
+/// A bad id, an id of another action, the database's.
+pub async fn asked_before(
+    db: &mut PgConnection,
+    action: Action<'_>,
+    workload: &Workload,
+) -> Result<Option<Rerun>, Fault> {
+    let Some(entry) = store::before(db, action).await? else { return Ok(None) };
+    if (entry.action.as_str(), &entry.subject) != (INVESTIGATE, &workload.key()) {
+        return Err(Fault::OtherAction);
+    }
+    rerun_of(&entry.result).map(Some)
+}
+
+/// The incident of a workload that somebody asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Opened because of the question: what was queued with it is the answer.
+    Opened(Uuid),
+    /// Open already.
+    Open(Uuid),
+}
+
+/// Queues an investigation of a workload's incident because somebody asked, as `rerun` does.
+///
+/// # Errors
+/// An id of another action, the database's.
+pub async fn investigate(
+    db: &mut PgConnection,
+    action: Action<'_>,
+    workload: &Workload,
+    asked: Asked,
+) -> Result<Rerun, Fault> {
+    let (Asked::Opened(incident) | Asked::Open(incident)) = asked;
+    let mut transaction = db.begin().await?;
+    let subject = store::Subject {
+        incident_id: incident,
+        workload: workload.key(),
+        alert_name: ASKED.to_owned(),
+        report: None,
+    };
+    let entry = Entry { action: INVESTIGATE, subject: workload.key(), detail: json!({"incident": incident}) };
+    let rerun = match begin(&mut transaction, action, &entry).await? {
+        Begun::Before(result) => rerun_of(&result)?,
         Begun::New(audit) => {
-            let rerun = queue_again(&mut transaction, &subject).await?;
-            let result = json!({"investigation": rerun.investigation, "joined": rerun.joined});
-            store::done(&mut *transaction, audit, &result).await?;
-            rerun
+            let queued = match asked {
+                // A worker may have it already.
+                Asked::Opened(_) => store::newest(&mut *transaction, incident).await?,
+                Asked::Open(_) => None,
+            };
+            match queued {
+                Some(investigation) => {
+                    let rerun = Rerun { investigation, joined: false };
+                    note(&mut transaction, rerun, audit).await?
+                }
+                None => queue_and_note(&mut transaction, &subject, audit).await?,
+            }
         }
     };
     transaction.commit().await?;
@@ -248,6 +310,25 @@ fn muted_by(report: &Report) -> Option<(&str, String)> {
     let cause = report.cause.as_ref()?;
     let named_by_signature = report.outcome == Outcome::KnownPattern;
     Some((&cause.id, if named_by_signature { String::new() } else { cause.object.short() }))
+}
+
+fn rerun_of(result: &serde_json::Value) -> Result<Rerun, Fault> {
+    Ok(Rerun { investigation: id_of(result, "investigation")?, joined: result["joined"] == json!(true) })
+}
+
+async fn queue_and_note(
+    db: &mut PgConnection,
+    subject: &store::Subject,
+    audit: Uuid,
+) -> Result<Rerun, Fault> {
+    let rerun = queue_again(db, subject).await?;
+    note(db, rerun, audit).await
+}
+
+async fn note(db: &mut PgConnection, rerun: Rerun, audit: Uuid) -> Result<Rerun, Fault> {
+    let result = json!({"investigation": rerun.investigation, "joined": rerun.joined});
+    store::done(&mut *db, audit, &result).await?;
+    Ok(rerun)
 }
 
 async fn queue_again(db: &mut PgConnection, subject: &store::Subject) -> Result<Rerun, Fault> {

@@ -33,6 +33,16 @@ pub(super) async fn subject(db: impl PgExecutor<'_>, investigation: Uuid) -> sql
     }))
 }
 
+/// The newest investigation of an incident.
+pub(super) async fn newest(db: impl PgExecutor<'_>, incident: Uuid) -> sqlx::Result<Option<Uuid>> {
+    sqlx::query_scalar!(
+        "select id from investigations where incident_id = $1 order by created_at desc, id desc limit 1",
+        incident
+    )
+    .fetch_optional(db)
+    .await
+}
+
 /// A line of the audit trail.
 pub(super) struct Entry {
     pub(super) action: &'static str,
@@ -54,7 +64,7 @@ pub(super) async fn begin(
     entry: &Entry,
 ) -> sqlx::Result<Option<Begun>> {
     let (actor, via) = (action.by.name(), action.by.via().as_str());
-    let key = action.id.map(|id| format!("{via}:{actor}:{id}"));
+    let key = key(action);
     let id = Uuid::now_v7();
     let added = sqlx::query!(
         "insert into audit (id, action_id, actor, via, action, subject, detail) values ($1, $2, $3, $4, $5, $6, $7)
@@ -79,6 +89,23 @@ pub(super) async fn begin(
         entry.subject
     );
     Ok(before.fetch_optional(db).await?.map(Begun::Before))
+}
+
+/// A line that stands in the trail under an action's id.
+pub(super) struct Line {
+    pub(super) action: String,
+    pub(super) subject: String,
+    pub(super) result: Value,
+}
+
+pub(super) async fn before(db: impl PgExecutor<'_>, action: Action<'_>) -> sqlx::Result<Option<Line>> {
+    sqlx::query_as!(Line, "select action, subject, result from audit where action_id = $1", key(action))
+        .fetch_optional(db)
+        .await
+}
+
+fn key(action: Action<'_>) -> Option<String> {
+    action.id.map(|id| format!("{}:{}:{id}", action.by.via().as_str(), action.by.name()))
 }
 
 pub(super) async fn done(db: impl PgExecutor<'_>, audit: Uuid, result: &Value) -> sqlx::Result<()> {

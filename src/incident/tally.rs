@@ -3,12 +3,13 @@
 
 use serde::Serialize;
 use sqlx::{PgConnection, PgExecutor};
+use utoipa::ToSchema;
 
 /// Rows that one name's count is spread over.
 const SLOTS: i16 = 16;
 
 /// What became of every alert that was ever accepted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Tally {
     /// Accepted with a 2xx, counted when they were committed.
     pub received: i64,

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+use chrono::Utc;
 use futures::StreamExt;
 use serde::Serialize;
 use sqlx::PgPool;
@@ -14,8 +16,9 @@ use uuid::Uuid;
 
 use super::batch::Batches;
 use super::commit::{Books, commit_all};
-use crate::alert::Alert;
+use crate::alert::{Alert, Severity, Source, Status};
 use crate::announce::Audience;
+use crate::feedback::ASKED;
 use crate::incident::book::Placed;
 use crate::incident::decide::{Occurrence, Rules, occurrence};
 use crate::incident::{resolve, store};
@@ -106,6 +109,45 @@ impl Desk {
         metrics::counter!(telemetry::ALERTS_RECEIVED, "source" => source.as_str())
             .increment(receipt.alerts as u64);
         Ok(receipt)
+    }
+
+    /// Opens an incident of a workload, or joins the one that is open, because somebody asks: as an alert about it
+    /// would.
+    ///
+    /// # Errors
+    /// Nothing was committed, or nobody knows; or the settings ignore every alert.
+    pub async fn ask(&self, workload: Workload, by: &str) -> anyhow::Result<Uuid> {
+        let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let mut alert = Alert {
+            source: Source::Manual,
+            status: Status::Firing,
+            // Each question is an occurrence of its own.
+            fingerprint: Uuid::now_v7().to_string(),
+            starts_at: Utc::now(),
+            ends_at: None,
+            severity: Severity::Warning,
+            labels: [
+                label("alertname", ASKED),
+                label("cluster", &workload.cluster),
+                label("namespace", &workload.namespace),
+            ]
+            .into(),
+            annotations: [label("summary", &format!("{by} asks what is wrong with {}", workload.short()))]
+                .into(),
+            generator_url: String::new(),
+            receiver: String::new(),
+            group_key: String::new(),
+            subject: None,
+            truncated_alerts: 0,
+        };
+        store::normalise(&mut alert);
+        let placed = without_secrets(Placed { alert, workload, confident: true });
+        let receipt = shared(self.commits.ask(vec![placed], COMMIT_TIMEOUT).await?)?;
+        receipt
+            .incidents
+            .first()
+            .copied()
+            .context("intake.ignore_alerts or intake.ignore_severities ignores it")
     }
 
     /// Finds each alert's workload: from the book where it is known, else from the cluster within the

@@ -8,6 +8,7 @@ mod fingerprint;
 mod grafana;
 mod guard;
 mod listed;
+mod posted;
 mod rejection;
 mod robusta;
 mod sanitise;
@@ -35,6 +36,15 @@ pub async fn receive(guard: &Guard, source: Source, request: Request) -> Result<
     let deadline = tokio::time::Instant::now() + BODY_DEADLINE;
     let received = body::read(&head.headers, stream, deadline).await?;
     received.work(move |bytes| parse(source, bytes, Utc::now())).await
+}
+
+/// As `receive`, for what Prometheus and vmalert post to an Alertmanager by themselves.
+pub async fn receive_posted(guard: &Guard, request: Request) -> Result<Vec<Alert>, Rejection> {
+    guard.admit(request.headers())?;
+    let (head, stream) = request.into_parts();
+    let deadline = tokio::time::Instant::now() + BODY_DEADLINE;
+    let received = body::read(&head.headers, stream, deadline).await?;
+    received.work(|bytes| posted::parse(bytes, Utc::now())).await
 }
 
 /// Parses the bytes of one message, however hostile. `received_at` stands in for the start of a Robusta

@@ -1,6 +1,6 @@
 //! The reading side over HTTP: every filter, every page, every refusal.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
 use whodunit::api::{ApiState, Ready, Tokens, router};
-use whodunit::runbook::Standing;
+use whodunit::runbook::{Catalogue, Standing};
 use whodunit::settings;
 use whodunit::slack::DEFAULT_PACE;
 use whodunit::slack::blocks::Message;
@@ -25,32 +25,43 @@ use whodunit::telemetry;
 
 use crate::{house, news};
 
-struct Api {
+/// Compiling every signature takes a while.
+static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::builtin()));
+
+pub struct Api {
     router: Router,
     draining: CancellationToken,
     standing: watch::Sender<Standing>,
 }
 
 impl Api {
-    fn new(pool: PgPool, tokens: &[&str]) -> Self {
+    pub fn new(pool: PgPool, tokens: &[&str]) -> Self {
         let tokens = tokens.iter().map(|token| (*token).into()).collect();
         Self::with(pool, &settings::Api { tokens, ..Default::default() })
     }
 
-    fn with(pool: PgPool, settings: &settings::Api) -> Self {
+    pub fn with(pool: PgPool, settings: &settings::Api) -> Self {
         let (draining, (standing, runbooks)) =
             (CancellationToken::new(), watch::channel(Standing::default()));
         let tokens = Arc::new(Tokens::new(settings).unwrap());
         let ready = Ready { draining: draining.clone(), runbooks, slack: Default::default() };
         let metrics = telemetry::recorder().unwrap().handle();
         Self {
-            router: router(ApiState { pool, tokens, ready, metrics, wake: Arc::default() }),
+            router: router(ApiState {
+                pool,
+                tokens,
+                ready,
+                metrics,
+                wake: Arc::default(),
+                catalogue: watch::channel(Arc::clone(&CATALOGUE)).1,
+                open: Arc::new(|_, _| Box::pin(async { anyhow::bail!("nobody opens") })),
+            }),
             draining,
             standing,
         }
     }
 
-    async fn send(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
+    pub async fn send(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -59,11 +70,11 @@ impl Api {
         (status, headers, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
-    async fn get(&self, path: &str) -> (StatusCode, HeaderMap, Value) {
+    pub async fn get(&self, path: &str) -> (StatusCode, HeaderMap, Value) {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
     }
 
-    async fn found(&self, path: &str) -> Value {
+    pub async fn found(&self, path: &str) -> Value {
         let (status, _, body) = self.get(path).await;
         assert_eq!(status, StatusCode::OK, "{path}: {body}");
         body
@@ -89,7 +100,7 @@ impl Api {
     }
 }
 
-async fn incident(pool: &PgPool, workload: &str, state: &str, minute: i32) -> Uuid {
+pub async fn incident(pool: &PgPool, workload: &str, state: &str, minute: i32) -> Uuid {
     let id = Uuid::now_v7();
     let parts: Vec<&str> = workload.split('/').collect();
     sqlx::query(
@@ -113,7 +124,7 @@ async fn incident(pool: &PgPool, workload: &str, state: &str, minute: i32) -> Uu
 }
 
 /// An investigation that is told from others by its cause.
-async fn investigation(pool: &PgPool, incident: Uuid, alert: &str, cause: &str, minute: i32) -> Uuid {
+pub async fn investigation(pool: &PgPool, incident: Uuid, alert: &str, cause: &str, minute: i32) -> Uuid {
     let id = Uuid::now_v7();
     sqlx::query(
         "insert into investigations
@@ -213,9 +224,9 @@ async fn an_investigation_comes_with_its_report_and_what_the_last_attempt_saw() 
     assert_eq!(body["incident_id"], incident.to_string());
     let mut keys: Vec<&str> = body.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
-    let expected = "alert_name attempt cached_tokens cause_id cluster created_at error finished_at id incident_id \
-        input_tokens namespace observations outcome output_tokens report runbook seconds started_at state summary \
-        usd workload";
+    let expected = "alert_name attempt cached_tokens cause_id cluster created_at error feedback finished_at id \
+        incident_id input_tokens namespace observations outcome output_tokens reason report runbook seconds \
+        started_at state summary thread usd workload";
     assert_eq!(keys.join(" "), expected, "fields are added, never renamed");
 }
 
@@ -311,7 +322,7 @@ async fn only_the_api_needs_a_token_and_unknown_paths_under_it_too() {
 }
 
 /// Two teams, each with an incident of its own, and a token each.
-async fn two_teams() -> (Api, [Uuid; 2]) {
+pub async fn two_teams() -> (Api, [Uuid; 2]) {
     let pool = house::pool().await;
     let cart = incident(&pool, "lab/shop-eu/Deployment/cart", "open", 0).await;
     let user = incident(&pool, "lab/api/StatefulSet/user", "open", 1).await;
@@ -320,11 +331,13 @@ async fn two_teams() -> (Api, [Uuid; 2]) {
     let tokens = "tokens:
       - {name: shop, token: shop-token, namespaces: ['shop-*'], scopes: [write]}
       - {name: elsewhere, token: elsewhere-token, clusters: ['prod*']}
+      - {name: root, token: root-token, scopes: [admin]}
+      - {name: shop-admin, token: shop-admin-token, scopes: [admin], namespaces: ['shop-*']}
       - everything";
     (Api::with(pool, &serde_saphyr::from_str(tokens).unwrap()), [shop, api])
 }
 
-fn get(path: &str, token: &str) -> Request<Body> {
+pub fn get(path: &str, token: &str) -> Request<Body> {
     Request::get(path).header("authorization", format!("Bearer {token}")).body(Body::empty()).unwrap()
 }
 
@@ -427,8 +440,9 @@ async fn a_database_that_hangs_is_not_ready_within_a_second_and_a_half() {
         .acquire_timeout(Duration::from_secs(30))
         .connect_lazy(&format!("postgres://nobody@{address}/none?sslmode=disable"))
         .unwrap();
+    let api = Api::new(pool, &[]);
     let asked = std::time::Instant::now();
-    let (status, _, body) = Api::new(pool, &[]).get("/readyz").await;
+    let (status, _, body) = api.get("/readyz").await;
     assert!(asked.elapsed() < Duration::from_millis(1_500), "{:?}", asked.elapsed());
     assert_eq!(
         (status, &body["database"]),

@@ -102,6 +102,8 @@ async fn another_process(house: &House) -> String {
         ready,
         metrics: telemetry::recorder().unwrap().handle(),
         wake: Arc::default(),
+        catalogue: watch::channel(Arc::default()).1,
+        open: Arc::new(|_, _| Box::pin(async { anyhow::bail!("nobody opens") })),
     };
     let (listener, url) = house::listen().await;
     tokio::spawn(async move { axum::serve(listener, router(state)).await.unwrap() });

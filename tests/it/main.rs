@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod accounting;
+mod actions;
 mod agent;
 mod api;
 mod attacker;
@@ -34,9 +35,12 @@ mod pages;
 mod program;
 mod prometheus;
 mod queue;
+mod reading;
 mod reconcile;
 mod recorded;
 mod redaction;
+mod refusals;
+mod remote;
 mod restart;
 mod signatures;
 mod slack;

@@ -53,6 +53,8 @@ impl Site {
             ready,
             metrics: telemetry::recorder().unwrap().handle(),
             wake: Arc::default(),
+            catalogue: watch::channel(Arc::default()).1,
+            open: Arc::new(|_, _| Box::pin(async { anyhow::bail!("nobody opens") })),
         };
         Self { router: web::around(router(state.clone()), state, public_url) }
     }

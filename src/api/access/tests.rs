@@ -98,5 +98,10 @@ fn a_page_of_another_site_is_told_from_ours() {
     };
     assert!(!from("http://whodunit.example:8080") && !from("https://WHODUNIT.example:8080"));
     assert!(from("https://evil.example") && from("null") && from("http://whodunit.example"));
+    let mut behind = with(header::ORIGIN, "https://whodunit.example");
+    behind.insert(header::HOST, HeaderValue::from_static("whodunit.internal:8080"));
+    assert!(is_foreign(&behind));
+    behind.insert("x-forwarded-host", HeaderValue::from_static("whodunit.example"));
+    assert!(!is_foreign(&behind), "the proxy says who we are");
     assert!(!is_foreign(&HeaderMap::new()), "no browser");
 }
