@@ -18,7 +18,7 @@ pub(super) use one::one;
 use store::{Count, Row};
 
 /// Open incidents on one page; beyond it filters help more than a second page.
-const MAX_OPEN: i64 = 50;
+const MAX_OPEN: i64 = 40;
 const MAX_OVER: i64 = 10;
 /// Characters of what broke.
 const MAX_LINE: usize = 180;

@@ -92,7 +92,7 @@ pub(super) fn page(frame: &Frame<'_>, main: Markup) -> Markup {
                 }
                 main.wrap id="main" tabindex="-1" { (main) }
                 footer.wrap.muted {
-                    p { "Read-only and redacted: what a page quotes stands word for word in what was read. " a href="/api/v1/incidents" { "API" } }
+                    p { "Read-only and redacted: what a page quotes stands word for word in what was read. " a href="/docs/api" { "API" } }
                 }
             }
         }
