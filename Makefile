@@ -4,7 +4,7 @@
 export SQLX_OFFLINE = true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test fmt clippy sqlx-check sqlx-prepare bench chaos
+.PHONY: help demo run test fmt clippy sqlx-check sqlx-prepare docs-check deploy-check deploy-write bench browser-check chaos
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,9 +37,24 @@ sqlx-check: ## Fail if .sqlx is not what the queries and migrations say
 sqlx-prepare: ## Write .sqlx anew, after a change of a query or a migration
 	bash scripts/sqlx-prepare
 
+docs-check: ## Fail on a dead link in the docs, or a generated page that is out of date
+	@if command -v python3 >/dev/null; then python3 scripts/docs-check; else echo "docs-check: SKIPPED: no python3"; fi
+
+deploy-check: ## Render and validate the chart and kustomize; hold roles, pods, alerts, metrics
+	@bash scripts/deploy-check
+
+deploy-write: ## Write what is derived: kustomize from the chart, the settings' reference, the list of crates
+	@bash scripts/deploy-check --write
+	scripts/config-reference
+	scripts/third-party
+
 bench: ## Print the figures of the whole line on this machine
 	@sh scripts/install demo
 	cargo bench --locked --bench line
+
+browser-check: ## Read the pages in a headless Chromium; screenshots in target/browser
+	@sh scripts/install
+	sh scripts/browser-check
 
 chaos: ## Kill, stop and cut off whodunit and what it depends on, for hours (ARGS="--scenario kill --seed 7")
 	@sh scripts/install

@@ -13,6 +13,8 @@ mod evidence;
 mod load;
 #[path = "line/logs.rs"]
 mod logs;
+#[path = "line/pages.rs"]
+mod pages;
 #[path = "line/pgbench.rs"]
 mod pgbench;
 #[path = "line/queue.rs"]
@@ -61,6 +63,9 @@ async fn run() -> Result<()> {
     if wanted("line") {
         line(&folder).await?;
     }
+    if wanted("pages") {
+        pages(&folder).await?;
+    }
     if wanted("evidence") {
         evidence::print(print).await?;
     }
@@ -107,6 +112,22 @@ async fn line(folder: &Folder) -> Result<()> {
     print("  workloads", &times.len().to_string());
     let cycles = queue::cycles_per_second(&folder.sockets()).await?;
     print("claims and finishes of an investigation", &format!("{cycles:.0}/s"));
+    Ok(())
+}
+
+async fn pages(folder: &Folder) -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let (service, _) = Service::start(folder, &cluster.settings()).await?;
+    let (stored, figures) = pages::figures(&service, &folder.sockets()).await?;
+    print("pages, investigations stored", &stored.to_string());
+    for figure in figures {
+        let pages::Figure { name, p50, p99, weight } = figure;
+        let (p50, p99) = (milliseconds(p50), milliseconds(p99));
+        print(
+            &format!("  {name}"),
+            &format!("p50 {p50}, p99 {p99}, at most {:.1} kB", weight as f64 / 1000.0),
+        );
+    }
     Ok(())
 }
 

@@ -3,9 +3,9 @@
 
 mod build;
 mod check;
+mod http;
 mod people;
 
-use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,7 @@ use crate::reconcile::Reconciler;
 use crate::settings::Settings;
 use crate::slack;
 use crate::telemetry;
+use crate::web;
 use crate::webhook::Guard;
 use crate::worker::Worker;
 
@@ -37,9 +38,6 @@ pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repo
 use build::{peers, runbooks, slack_client};
 pub use check::check;
 use people::{Doors, audience};
-
-/// Part of the drain that open HTTP requests get.
-const HTTP_DRAIN: Duration = Duration::from_secs(5);
 
 /// The running service.
 pub struct App {
@@ -97,15 +95,16 @@ impl App {
             wake: Arc::clone(&shared.wake),
         };
         let role = settings.server.role;
-        let mut router = api::router(state);
+        let mut router = api::router(state.clone());
         if role.takes_in() {
             router = admitted(intake::router(intake), settings.server.max_in_flight).merge(router);
         }
         let doors = Doors::new(&settings, slack.as_ref(), pool, &investigator, &shared.wake)?;
         router = router.merge(doors.router());
+        router = web::around(router, state, &settings.server.public_url);
         let address = listener.local_addr()?;
         let mut tasks = vec![
-            tokio::spawn(serve(listener, router, shutdown.clone())),
+            tokio::spawn(http::serve(listener, router, settings.server.max_connections, shutdown.clone())),
             tokio::spawn(postgres::listen(pool.clone(), Arc::clone(&shared.wake), shutdown.clone())),
             tokio::spawn(investigator.keep_runbooks_fresh(pulled, shutdown.clone())),
             tokio::spawn(telemetry::upkeep(metrics, shutdown.clone())),
@@ -148,8 +147,9 @@ impl App {
 impl Shared {
     fn intake(&self, settings: &Settings) -> anyhow::Result<Arc<Intake>> {
         let resolve_deadline = Duration::from_millis(settings.intake.resolve_ms);
+        // A storm's investigations and messages must not delay the next 202.
         let desk = Desk::new(
-            &self.database.pool,
+            &postgres::apart(&self.database.pool),
             Rules::new(&settings.intake)?,
             (self.resolver.clone(), resolve_deadline),
             self.audience.clone(),
@@ -189,22 +189,6 @@ fn admitted(router: Router, max_in_flight: usize) -> Router {
             .load_shed()
             .concurrency_limit(max_in_flight.max(1)),
     )
-}
-
-async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let stop = shutdown.clone();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
-    let cut = async {
-        shutdown.cancelled().await;
-        // A half-open connection must not hold the drain.
-        tokio::time::sleep(HTTP_DRAIN).await;
-    };
-    tokio::select! {
-        ended = server.into_future() => if let Err(error) = ended {
-            tracing::error!(%error, "the HTTP server ended");
-        },
-        () = cut => {}
-    }
 }
 
 fn ready(shutdown: &CancellationToken, investigator: &Investigator, slack: Option<&slack::Client>) -> Ready {

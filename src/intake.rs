@@ -7,6 +7,7 @@
 mod batch;
 mod commit;
 mod desk;
+mod rehearse;
 
 use std::sync::Arc;
 use std::time::Instant;

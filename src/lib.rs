@@ -56,6 +56,7 @@ pub mod slack;
 
 // 8. The reading side.
 pub mod api;
+pub mod web;
 
 // The recorded cluster, served over HTTP.
 pub mod demo;

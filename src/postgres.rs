@@ -128,14 +128,26 @@ pub async fn connect(options: PgConnectOptions, max_connections: u32) -> anyhow:
     }
 }
 
+/// Connections of a pool that is kept apart, all of them made at once.
+pub const OWN_CONNECTIONS: u32 = 4;
+
+/// A small pool beside another, to the same database: who has it waits behind nobody else's statements.
+pub fn apart(pool: &PgPool) -> PgPool {
+    let options = pool.options().clone().max_connections(OWN_CONNECTIONS).min_connections(OWN_CONNECTIONS);
+    options.connect_lazy_with((*pool.connect_options()).clone())
+}
+
 /// Brings the schema up to date. Migrations are additive, so an older version may go on beside us.
 ///
 /// # Errors
 /// When a migration fails or a lock is not had in time.
 pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
     let until = Instant::now() + START_TIMEOUT;
+    let mut migrations = sqlx::migrate!("./migrations");
+    // What a newer version added is no fault of an older one that starts again during a deploy, or after a rollback.
+    migrations.set_ignore_missing(true);
     loop {
-        match sqlx::migrate!("./migrations").run(pool).await {
+        match migrations.run(pool).await {
             Ok(()) => return Ok(()),
             // A busy server is slow to answer a start, too; giving up would only start us anew.
             Err(error) if is_no_connection(&error) && Instant::now() < until => {

@@ -63,6 +63,8 @@ pub struct Server {
     pub public_url: String,
     /// Requests worked on at once; beyond it 503 with Retry-After.
     pub max_in_flight: usize,
+    /// Connections open at once; beyond it 503 with Retry-After.
+    pub max_connections: usize,
     /// How long a drain may take after SIGTERM, in seconds.
     pub drain_secs: u64,
     /// What this process does; several may share the work over one database.
@@ -75,6 +77,7 @@ impl Default for Server {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             public_url: String::new(),
             max_in_flight: 256,
+            max_connections: 1024,
             drain_secs: 25,
             role: Role::All,
         }

@@ -82,6 +82,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "slack",
         ],
     ),
+    // The reading side for people shows what the API shows, and asks who may see it as the API does.
+    (
+        "web",
+        &[
+            "settings",
+            "telemetry",
+            "source",
+            "webhook",
+            "incident",
+            "signature",
+            "runbook",
+            "evidence",
+            "investigation",
+            "feedback",
+            "slack",
+            "api",
+        ],
+    ),
     // Conductors.
     ("announce", &["incident", "runbook", "investigation", "feedback", "slack"]),
     ("intake", &["telemetry", "postgres", "webhook", "incident", "investigation", "announce"]),
@@ -133,6 +151,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "feedback",
             "slack",
             "api",
+            "web",
             "announce",
             "intake",
             "reconcile",
@@ -209,6 +228,11 @@ const PURE: &[&str] = &[
     "src/cases/show.rs",
     "src/cases/verdict.rs",
     "src/api/events/progress.rs",
+    "src/web/difference.rs",
+    "src/web/highlight.rs",
+    "src/web/scale.rs",
+    "src/web/session.rs",
+    "src/web/spark.rs",
 ];
 const IMPURE_CRATES: &[&str] =
     &["sqlx::", "reqwest::", "kube::", "tokio::", "Utc::now", "Instant::now", "SystemTime::now"];

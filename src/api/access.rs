@@ -112,6 +112,20 @@ impl Tokens {
     }
 }
 
+impl Tokens {
+    /// The owner of the token whose secret proves something, with that secret. Looks at every token, so that its time
+    /// tells nothing of which.
+    pub fn holder(&self, proves: impl Fn(&str) -> bool) -> Option<(Caller, &SecretString)> {
+        let mut found = None;
+        for (token, caller) in &self.known {
+            if proves(token.expose_secret()) {
+                found = Some((caller.clone(), token));
+            }
+        }
+        found
+    }
+}
+
 impl Caller {
     fn reader(name: &str) -> Self {
         Self { name: name.into(), scope: Scope::Read, reach: Arc::default() }

@@ -5,6 +5,8 @@
 mod progress;
 mod store;
 
+pub(crate) use progress::Told;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
@@ -136,12 +139,18 @@ async fn tell(state: &ApiState, id: Uuid, after: Option<i64>, to: &Sender) {
     }
 }
 
+/// Everything that a stream would tell now, for a page that is rendered at once.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn told(pool: &PgPool, id: Uuid) -> sqlx::Result<Vec<Told>> {
+    let Some(known) = store::known(pool, id).await? else { return Ok(Vec::new()) };
+    let turns = store::turns(pool, id, (0, 0)).await?;
+    Ok(Progress::after(None).take(known, turns))
+}
+
 /// What is new. None: the investigation is gone.
-async fn look(
-    state: &ApiState,
-    id: Uuid,
-    progress: &mut Progress,
-) -> sqlx::Result<Option<Vec<progress::Told>>> {
+async fn look(state: &ApiState, id: Uuid, progress: &mut Progress) -> sqlx::Result<Option<Vec<Told>>> {
     // First the state, then the turns: a claim fences the turns of the one before it, so that none of the
     // turns up to this state can come later.
     let Some(known) = store::known(&state.pool, id).await? else { return Ok(None) };

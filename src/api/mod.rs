@@ -2,7 +2,7 @@
 //! Errors are RFC 9457 problems. It writes nothing and shows only what was redacted before it was stored.
 
 pub mod access;
-mod events;
+pub(crate) mod events;
 mod filter;
 mod health;
 mod problem;
@@ -26,7 +26,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use uuid::Uuid;
 
 use crate::runbook::Standing;
-pub use access::{Caller, Tokens, Writer, authorize};
+pub use access::{Caller, Scope, Tokens, Writer, authorize};
 use filter::{Incidents, Investigations, Pairs};
 use problem::{Problem, read};
 use store::{Incident, Investigation, Observation};

@@ -50,6 +50,8 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
         let mut settings = demo_settings(&endpoints);
         settings.database.data_dir = Some(data_dir);
         settings.server.public_url = format!("http://{}", listener.local_addr()?);
+        // It listens on loopback, and ends with the demo.
+        settings.api.open_writes = true;
         let app = App::start(settings, listener, metrics).await?;
         // Not polled until the demo is over.
         Ok(RunningService::new(app.url(), app.stop()))

@@ -121,7 +121,7 @@ where
         Ok(played.code)
     });
     if shown.is_ok() && !options.exit {
-        eprintln!("\nstill serving on {}; ctrl-c ends it", running.url);
+        eprintln!("\nread it in a browser: {}/ (ctrl-c ends it)", running.url);
         tokio::select! {
             pressed = tokio::signal::ctrl_c() => pressed?,
             () = ended(&running.task) => eprintln!("the service stopped by itself"),

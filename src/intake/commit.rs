@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -59,36 +59,62 @@ fn is_about_data(error: &sqlx::Error) -> bool {
 impl Books {
     async fn commit(&self, requests: &[Vec<Placed>]) -> Result<Vec<Receipt>, sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
-        let (mut book, now) = store::open(&mut transaction, requests.iter().flatten()).await?;
+        let done = self.enter(&mut transaction, requests).await?;
+        transaction.commit().await?;
+        self.tell(&done);
+        Ok(done.receipts)
+    }
+
+    /// Everything that stands in the transaction.
+    pub(super) async fn enter(
+        &self,
+        transaction: &mut PgConnection,
+        requests: &[Vec<Placed>],
+    ) -> Result<Done, sqlx::Error> {
+        let (mut book, now) = store::open(transaction, requests.iter().flatten()).await?;
         let mut receipts = Vec::with_capacity(requests.len());
         for request in requests {
             let entered = request.iter().map(|placed| book.enter(placed, &self.rules, now));
             receipts.push(receipt(entered));
         }
-        store::write_incidents(&mut transaction, &book).await?;
+        store::write_incidents(transaction, &book).await?;
         let queued = queue::enqueue(&mut *transaction, &waiting(&book)).await?;
-        store::write_alerts(&mut transaction, &book, &queued).await?;
-        tally::received(&mut transaction, requests.iter().map(Vec::len).sum()).await?;
+        store::write_alerts(transaction, &book, &queued).await?;
+        tally::received(transaction, requests.iter().map(Vec::len).sum()).await?;
+        let opened = changed(&book, Change::Opened);
+        let reopened = changed(&book, Change::Reopened);
         let over: Vec<Uuid> = changed(&book, Change::Resolved);
         queue::cancel(&mut *transaction, &over).await?;
         if let Some(audience) = &self.audience {
-            audience.opened(&mut transaction, &changed(&book, Change::Opened)).await?;
-            audience.reopened(&mut transaction, &changed(&book, Change::Reopened)).await?;
-            audience.resolved(&mut transaction, &over).await?;
+            audience.opened(transaction, &opened).await?;
+            audience.reopened(transaction, &reopened).await?;
+            audience.resolved(transaction, &over).await?;
         }
-        transaction.commit().await?;
-        for (change, word) in [(Change::Opened, "open"), (Change::Reopened, "reopen")] {
-            metrics::counter!(telemetry::INCIDENTS, "decision" => word)
-                .increment(changed(&book, change).len() as u64);
+        let work = !queued.is_empty() || !over.is_empty();
+        Ok(Done { receipts, opened: opened.len(), reopened: reopened.len(), work })
+    }
+
+    /// Counts what was committed, and wakes who has work from it.
+    fn tell(&self, done: &Done) {
+        for (count, word) in [(done.opened, "open"), (done.reopened, "reopen")] {
+            metrics::counter!(telemetry::INCIDENTS, "decision" => word).increment(count as u64);
         }
-        if !queued.is_empty() || !over.is_empty() {
+        if done.work {
             self.wake.notify_waiters();
             let pool = self.pool.clone();
             // The sender need not wait for it.
             tokio::spawn(async move { postgres::wake(&pool).await });
         }
-        Ok(receipts)
     }
+}
+
+/// What a transaction wrote.
+pub(super) struct Done {
+    receipts: Vec<Receipt>,
+    opened: usize,
+    reopened: usize,
+    /// Something was queued or cancelled.
+    work: bool,
 }
 
 fn receipt(all: impl Iterator<Item = Entered>) -> Receipt {

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::batch::Batches;
 use super::commit::{Books, commit_all};
+use super::rehearse;
 use crate::alert::Alert;
 use crate::announce::Audience;
 use crate::incident::book::Placed;
@@ -68,6 +69,7 @@ impl Desk {
         wake: Arc<Notify>,
     ) -> Self {
         let books = Arc::new(Books { pool: pool.clone(), rules, audience, wake });
+        rehearse::begin(Arc::clone(&books));
         let commits = Batches::start(COMMITS, MAX_ALERTS, Vec::len, move |requests| {
             let books = Arc::clone(&books);
             async move { commit_all(&books, requests).await }

@@ -13,7 +13,7 @@ mod table;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub(in crate::slack) use self::choice::{evidence_order, is_victim, is_wide, said_at, timeline};
+pub(crate) use self::choice::{evidence_order, is_victim, is_wide, said_at, timeline};
 pub use self::fill::fill;
 pub use self::table::Words;
 use crate::report::{
@@ -34,7 +34,7 @@ impl Words {
         }
     }
 
-    pub(super) fn verdict(&self, outcome: Outcome) -> &'static str {
+    pub(crate) fn verdict(&self, outcome: Outcome) -> &'static str {
         match outcome {
             Outcome::KnownPattern | Outcome::RootCause => self.cause_found,
             Outcome::Inconclusive => self.no_cause,
@@ -43,15 +43,15 @@ impl Words {
     }
 
     /// The label before a cause's statement: what is not proven is not told as if it were.
-    pub(super) fn why(&self, outcome: Outcome) -> &'static str {
+    pub(crate) fn why(&self, outcome: Outcome) -> &'static str {
         if outcome == Outcome::Inconclusive { self.suspected } else { self.why }
     }
 
-    pub(super) fn at_fault(&self, outcome: Outcome) -> &'static str {
+    pub(crate) fn at_fault(&self, outcome: Outcome) -> &'static str {
         if outcome == Outcome::Inconclusive { self.suspect } else { self.at_fault }
     }
 
-    pub(super) fn category(&self, category: Category) -> &'static str {
+    pub(crate) fn category(&self, category: Category) -> &'static str {
         match category {
             Category::Code => self.code,
             Category::Configuration => self.configuration,
@@ -64,7 +64,7 @@ impl Words {
     }
 
     /// "high, 3 of 3 quotes found word for word" (in what was read).
-    pub(super) fn confidence(&self, report: &Report) -> String {
+    pub(crate) fn confidence(&self, report: &Report) -> String {
         let level = self.confidence_level(report.confidence);
         let verified = report.evidence.iter().filter(|evidence| evidence.verified).count();
         match report.evidence.len() {
@@ -76,7 +76,7 @@ impl Words {
         }
     }
 
-    pub(super) fn confidence_level(&self, confidence: Confidence) -> &'static str {
+    pub(crate) fn confidence_level(&self, confidence: Confidence) -> &'static str {
         match confidence {
             Confidence::Low => self.low,
             Confidence::Medium => self.medium,
@@ -84,7 +84,7 @@ impl Words {
         }
     }
 
-    pub(super) fn risk(&self, risk: Risk) -> &'static str {
+    pub(crate) fn risk(&self, risk: Risk) -> &'static str {
         match risk {
             Risk::None => self.risk_none,
             Risk::Low => self.risk_low,
@@ -93,7 +93,7 @@ impl Words {
     }
 
     /// "this workload only; 2 of 2 pods unhealthy; in common: node node-3 (8 of 8)".
-    pub(super) fn how_far(&self, affected: &Affected) -> String {
+    pub(crate) fn how_far(&self, affected: &Affected) -> String {
         let radius = match affected.radius {
             Radius::None => self.radius_none,
             Radius::Pod => self.radius_pod,
@@ -119,19 +119,19 @@ impl Words {
     }
 
     /// "a, b, c and 4 more".
-    pub(super) fn listed(&self, names: &[String]) -> String {
+    pub(crate) fn listed(&self, names: &[String]) -> String {
         let shown = names.iter().take(MAX_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
         self.and_more(shown, names.len().saturating_sub(MAX_NAMED))
     }
 
-    pub(super) fn and_more(&self, shown: String, more: usize) -> String {
+    pub(crate) fn and_more(&self, shown: String, more: usize) -> String {
         match more {
             0 => shown,
             more => fill(self.and_more, &[("list", &shown), ("more", &more.to_string())]),
         }
     }
 
-    pub(super) fn runbook(&self, used: &RunbookUse) -> String {
+    pub(crate) fn runbook(&self, used: &RunbookUse) -> String {
         let name = match (used.name.as_str(), used.revision.as_str()) {
             ("", _) => return self.runbook_none.to_owned(),
             (name, "") => name.to_owned(),
@@ -148,23 +148,25 @@ impl Words {
         fill(said, &[("name", &name)])
     }
 
-    /// "Investigated in 0.8 s, no model asked." or "Investigated in 41 s, 12 steps, 48210 tokens, $0.08."
-    pub(super) fn investigated_in(&self, cost: &Cost) -> String {
+    /// "0.8 s, no model asked, $0.00" or "41 s, 12 steps, 48210 tokens, $0.08".
+    pub(crate) fn cost(&self, cost: &Cost) -> String {
         let seconds = cost.seconds.max(0.0);
         let seconds = if seconds < 10.0 { format!("{seconds:.1}") } else { format!("{seconds:.0}") };
         let tokens = cost.input_tokens.saturating_add(cost.output_tokens);
-        let cost = if tokens == 0 {
-            fill(self.cost_without_model, &[("seconds", &seconds)])
-        } else {
-            let (steps, tokens, usd) =
-                (cost.steps.to_string(), tokens.to_string(), format!("{:.2}", cost.usd.max(0.0)));
-            let all = [("seconds", seconds.as_str()), ("steps", &steps), ("tokens", &tokens), ("usd", &usd)];
-            fill(self.cost_with_model, &all)
-        };
-        fill(self.investigated_in, &[("cost", &cost)])
+        if tokens == 0 {
+            return fill(self.cost_without_model, &[("seconds", &seconds)]);
+        }
+        let (steps, tokens, usd) =
+            (cost.steps.to_string(), tokens.to_string(), format!("{:.2}", cost.usd.max(0.0)));
+        let all = [("seconds", seconds.as_str()), ("steps", &steps), ("tokens", &tokens), ("usd", &usd)];
+        fill(self.cost_with_model, &all)
     }
 
-    pub(super) fn moment(&self, at: DateTime<Utc>) -> String {
+    pub(crate) fn investigated_in(&self, cost: &Cost) -> String {
+        fill(self.investigated_in, &[("cost", &self.cost(cost))])
+    }
+
+    pub(crate) fn moment(&self, at: DateTime<Utc>) -> String {
         at.format(self.moment).to_string()
     }
 
@@ -183,18 +185,23 @@ impl Words {
     }
 
     /// What the list of things that were looked at and found well is called.
-    pub(super) fn found_well(&self, outcome: Outcome) -> &'static str {
+    pub(crate) fn found_well(&self, outcome: Outcome) -> &'static str {
         if outcome == Outcome::NotAnIncident { self.checked_and_well } else { self.what_it_is_not }
     }
 
     /// " (likeliest trigger: only pods of this revision fail)", or nothing.
-    pub(super) fn trigger(&self, entry: &TimelineEntry) -> String {
+    pub(crate) fn trigger(&self, entry: &TimelineEntry) -> String {
         match (entry.trigger, entry.why.as_str()) {
             (false, _) => String::new(),
             (true, "") => format!(" ({})", self.trigger),
             (true, why) => format!(" ({})", fill(self.trigger_because, &[("why", why)])),
         }
     }
+}
+
+/// Of pages and terminals.
+pub(crate) fn english() -> &'static Words {
+    &english::WORDS
 }
 
 /// With a full stop at its end.

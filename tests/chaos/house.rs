@@ -1,7 +1,7 @@
 //! One scenario's surroundings: a database of its own behind a proxy, Slack and a cluster as processes, and as many
 //! whodunits in front of them as it wants. Dropping it ends them all.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -51,6 +51,7 @@ pub struct House {
     name: String,
     folder: PathBuf,
     settings: Vec<(&'static str, String)>,
+    old: Option<PathBuf>,
 }
 
 /// One whodunit.
@@ -58,7 +59,20 @@ pub struct Service {
     pub process: Process,
     pub port: u16,
     log: PathBuf,
+    program: PathBuf,
 }
+
+/// Which whodunit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// The one that was built with these tests.
+    This,
+    /// The one that `--old` names.
+    Old,
+}
+
+/// The program that was built with these tests.
+const THIS: &str = env!("CARGO_BIN_EXE_whodunit");
 
 impl House {
     /// `settings` win over those that all scenarios share.
@@ -104,21 +118,32 @@ impl House {
             name: name.to_owned(),
             folder: ground.folder.clone(),
             settings: all,
+            old: ground.old.clone(),
         })
     }
 
     /// Starts one more whodunit and waits until it answers.
     pub async fn start_service(&mut self) -> Result<()> {
+        self.start_version(Version::This).await
+    }
+
+    /// The same, of this version or of an older one.
+    pub async fn start_version(&mut self, version: Version) -> Result<()> {
+        let program = match version {
+            Version::This => PathBuf::from(THIS),
+            Version::Old => self.old.clone().context("no older program was named")?,
+        };
         let log = self.folder.join(format!("{}-{}.log", self.name, self.services.len()));
         let port = free_port().await?;
-        let process = Process::start(self.command(port), &log)?;
-        self.services.push(Service { process, port, log });
+        let process = Process::start(self.command(&program, port), &log)?;
+        self.services.push(Service { process, port, log, program });
         self.await_ready(self.services.len() - 1).await
     }
 
     /// Starts it again where it was, whether it was killed, stopped or ended by itself.
     pub async fn restart(&mut self, number: usize) -> Result<()> {
-        let command = self.command(self.services[number].port);
+        let Service { program, port, .. } = &self.services[number];
+        let command = self.command(program, *port);
         let service = &mut self.services[number];
         service.process.kill();
         service.process = Process::start(command, &service.log)?;
@@ -127,7 +152,7 @@ impl House {
 
     /// What `whodunit stats` says of this house's database.
     pub async fn stats(&self) -> Result<Value> {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_whodunit"));
+        let mut command = tokio::process::Command::new(THIS);
         command.args(["stats", "--output", "json"]).env("NO_COLOR", "1");
         for (key, value) in &self.settings {
             command.env(format!("WHODUNIT_{key}"), value);
@@ -137,8 +162,8 @@ impl House {
             .with_context(|| format!("whodunit stats: {}", String::from_utf8_lossy(&output.stderr)))
     }
 
-    fn command(&self, port: u16) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_whodunit"));
+    fn command(&self, program: &Path, port: u16) -> Command {
+        let mut command = Command::new(program);
         command.arg("serve").env("NO_COLOR", "1").env("WHODUNIT_SERVER__LISTEN", format!("127.0.0.1:{port}"));
         for (key, value) in &self.settings {
             command.env(format!("WHODUNIT_{key}"), value);
@@ -200,6 +225,8 @@ pub struct Ground {
     pub size: Size,
     /// For logs; removed in the end.
     pub folder: PathBuf,
+    /// An older whodunit.
+    pub old: Option<PathBuf>,
 }
 
 /// A port on which nobody listens.

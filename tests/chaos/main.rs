@@ -16,6 +16,7 @@ mod verdict;
 mod wire;
 
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -44,6 +45,9 @@ struct Arguments {
     /// Leaves the logs of all processes behind and says where
     #[arg(long)]
     keep: bool,
+    /// An older whodunit, which the scenario `upgrade` runs beside this one
+    #[arg(long, value_name = "PATH")]
+    old: Option<PathBuf>,
     #[arg(long, hide = true)]
     stand_in: Option<Part>,
     /// What `cargo test FILTER` hands to each test binary: only scenarios with it in their names
@@ -97,7 +101,8 @@ async fn run(arguments: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode> 
         println!("chaos: logs in {}", logs.path().display());
     }
     let server = Server::start(data.path().to_owned()).await?;
-    let mut ground = Ground { server, seed, size, folder: logs.path().to_owned() };
+    let mut ground =
+        Ground { server, seed, size, folder: logs.path().to_owned(), old: arguments.old.clone() };
     let mut outcomes = Vec::new();
     for scenario in scenarios {
         println!("chaos: {}", scenario.name());

@@ -242,14 +242,19 @@ pub fn hostile_bodies(plants: &mut Plants) -> Vec<(&'static str, Vec<u8>)> {
 /// Everything that can be read over HTTP.
 pub async fn answers(house: &House) -> String {
     let mut all = String::new();
-    let mut paths = vec!["/metrics".to_owned(), "/readyz".to_owned()];
+    let mut paths: Vec<String> =
+        ["/metrics", "/readyz", "/", "/search", "/runbooks"].iter().map(|path| (*path).to_owned()).collect();
     for list in ["/api/v1/incidents?limit=200", "/api/v1/investigations?limit=200"] {
         paths.push(list.to_owned());
         let (status, body) = house.get(list).await;
         assert_eq!(status, 200, "{body}");
         for item in body["items"].as_array().unwrap() {
+            let id = item["id"].as_str().unwrap();
             if list.contains("investigations") {
-                paths.push(format!("/api/v1/investigations/{}", item["id"].as_str().unwrap()));
+                paths.push(format!("/api/v1/investigations/{id}"));
+                paths.push(format!("/investigations/{id}"));
+            } else {
+                paths.push(format!("/incidents/{id}"));
             }
         }
     }
@@ -261,10 +266,11 @@ pub async fn answers(house: &House) -> String {
     all
 }
 
-/// As written and as JSON writes it.
+/// As written, as JSON and as HTML writes it.
 pub fn shows(text: &str, secret: &str) -> bool {
     let escaped = serde_json::to_string(secret).unwrap();
-    text.contains(secret) || text.contains(escaped.trim_matches('"'))
+    let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    text.contains(secret) || text.contains(&html) || text.contains(escaped.trim_matches('"'))
 }
 
 /// Each planted secret that stands in a place, with what is around it.

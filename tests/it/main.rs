@@ -30,6 +30,7 @@ mod model;
 mod news;
 mod once;
 mod overload;
+mod pages;
 mod people;
 mod picture;
 mod program;

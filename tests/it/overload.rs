@@ -110,6 +110,46 @@ async fn one_request_too_many_hears_503_at_once_and_is_taken_when_there_is_room(
     post(&house, alert("Next", "firing", json!({"deployment": "next"}))).await;
 }
 
+/// Opens a connection that says nothing.
+async fn silent(address: &str) -> TcpStream {
+    TcpStream::connect(address).await.unwrap()
+}
+
+/// Asks for `/healthz` over a new connection: the status line.
+async fn status_line(address: &str) -> String {
+    let mut stream = silent(address).await;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_limit_hear_503_and_are_taken_when_others_close() {
+    let house = house(LATER, |settings| settings.server.max_connections = 8).await;
+    let address = house.base_url.trim_start_matches("http://").to_owned();
+    let mut open = Vec::new();
+    let until = Instant::now() + PATIENCE;
+    // The house has connections of its own, which count as well.
+    while status_line(&address).await == "HTTP/1.1 200 OK" {
+        assert!(
+            Instant::now() < until && open.len() <= 8,
+            "{} silent connections and room for more",
+            open.len()
+        );
+        open.push(silent(&address).await);
+    }
+    let mut refused = silent(&address).await;
+    let mut answer = String::new();
+    refused.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: "), "{answer}");
+    drop(open);
+    while status_line(&address).await != "HTTP/1.1 200 OK" {
+        assert!(Instant::now() < until, "closed connections left no room");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// The cluster is there and says nothing of use: the sender hears in time, people read what is missing.
 async fn without_a_cluster(fault: Fault) {
     let house = house(0, quick).await;

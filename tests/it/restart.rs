@@ -182,3 +182,19 @@ async fn steps(pool: &PgPool) -> Vec<String> {
 fn is_greeting(asked: &str) -> bool {
     ["GET /version", "GET /readyz"].iter().any(|greeting| asked.starts_with(greeting))
 }
+
+/// A pod of the version before that starts again in a rolling deploy, or after a rollback.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_starts_on_the_schema_of_a_newer_one() {
+    let (pool, _) = database().await;
+    let newer = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+                 values (99991231000000, 'of a newer version', true, '', 0)";
+    sqlx::raw_sql(newer).execute(&pool).await.unwrap();
+    whodunit::postgres::migrate(&pool).await.unwrap();
+    sqlx::raw_sql("update _sqlx_migrations set success = false where version = 99991231000000")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let half_done = whodunit::postgres::migrate(&pool).await;
+    assert!(half_done.is_err(), "a migration that broke off is nobody's to pass over");
+}

@@ -15,7 +15,7 @@ const MAX_ARGUMENT_BYTES: usize = 4_096;
 
 /// One event.
 #[derive(Debug, PartialEq)]
-pub(super) struct Told {
+pub(crate) struct Told {
     pub id: i64,
     pub name: &'static str,
     pub data: Value,

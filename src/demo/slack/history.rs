@@ -33,8 +33,9 @@ pub(super) fn history(slack: &SlackStandIn, parameters: &Value) -> Result<Value,
         message.channel == channel && message.thread_ts.is_none() && state.shows(message)
     };
     // Newest first. A parent says how many answers it has.
-    let found = state.messages.iter().rev().filter(top).map(|message| {
-        let mut shown = as_slack_shows(message, is_true(&parameters["include_all_metadata"]));
+    let with_metadata = is_true(&parameters["include_all_metadata"]);
+    page(state.messages.iter().rev().filter(top), parameters, |message| {
+        let mut shown = as_slack_shows(message, with_metadata);
         let replies = state.thread(&message.ts).count() - 1;
         if replies > 0 {
             shown["thread_ts"] = message.ts.as_str().into();
@@ -43,8 +44,7 @@ pub(super) fn history(slack: &SlackStandIn, parameters: &Value) -> Result<Value,
             shown["latest_reply"] = latest.into();
         }
         shown
-    });
-    page(found.collect(), parameters)
+    })
 }
 
 pub(super) fn replies(slack: &SlackStandIn, parameters: &Value) -> Result<Value, Value> {
@@ -57,22 +57,25 @@ pub(super) fn replies(slack: &SlackStandIn, parameters: &Value) -> Result<Value,
     }
     let thread = thread.into_iter().filter(|message| state.shows(message));
     let with_metadata = is_true(&parameters["include_all_metadata"]);
-    page(thread.map(|message| as_slack_shows(message, with_metadata)).collect(), parameters)
+    page(thread, parameters, |message| as_slack_shows(message, with_metadata))
 }
 
-/// Between `oldest` and `latest`, from the cursor on, at most `limit`.
-fn page(messages: Vec<Value>, parameters: &Value) -> Result<Value, Value> {
+/// Between `oldest` and `latest`, from the cursor on, at most `limit`: only these are made into what Slack shows.
+fn page<'a>(
+    messages: impl Iterator<Item = &'a Message>,
+    parameters: &Value,
+    show: impl Fn(&Message) -> Value,
+) -> Result<Value, Value> {
     let bound = |key: &str| micros(text_of(parameters, key));
     let (oldest, latest) = (bound("oldest").unwrap_or(i64::MIN), bound("latest").unwrap_or(i64::MAX));
     let is_inclusive = is_true(&parameters["inclusive"]);
-    let found: Vec<Value> = messages
-        .into_iter()
-        .filter(|message| {
-            let ts = micros(message["ts"].as_str().unwrap_or_default()).unwrap_or_default();
-            if is_inclusive { oldest <= ts && ts <= latest } else { oldest < ts && ts < latest }
-        })
-        .collect();
+    let is_within = |message: &&Message| {
+        let ts = micros(&message.ts).unwrap_or_default();
+        if is_inclusive { oldest <= ts && ts <= latest } else { oldest < ts && ts < latest }
+    };
+    let found: Vec<&Message> = messages.filter(is_within).collect();
     let (shown, next) = cut(&found, parameters)?;
+    let shown: Vec<Value> = shown.iter().map(|message| show(message)).collect();
     let mut answer = json!({"messages": shown, "has_more": next.is_some()});
     if let Some(next) = next {
         answer["response_metadata"] = json!({"next_cursor": next});
@@ -81,7 +84,7 @@ fn page(messages: Vec<Value>, parameters: &Value) -> Result<Value, Value> {
 }
 
 /// One page of anything, and the cursor of the next.
-fn cut<'a>(found: &'a [Value], parameters: &Value) -> Result<(&'a [Value], Option<String>), Value> {
+fn cut<'a, T>(found: &'a [T], parameters: &Value) -> Result<(&'a [T], Option<String>), Value> {
     let limit = &parameters["limit"];
     let limit = limit.as_u64().or_else(|| limit.as_str()?.parse().ok());
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PAGE).clamp(1, MAX_PAGE);

@@ -8,7 +8,7 @@ use crate::report::{Evidence, Finding, Report, Role, TimelineEntry};
 const MIN_TELLING: usize = 12;
 
 /// What to show of a timeline: the first entries, and what most likely set the trouble off among them.
-pub(in crate::slack) fn timeline(report: &Report, most: usize) -> Vec<&TimelineEntry> {
+pub(crate) fn timeline(report: &Report, most: usize) -> Vec<&TimelineEntry> {
     let mut entries: Vec<&TimelineEntry> = report.timeline.iter().collect();
     entries.sort_by_key(|entry| entry.at);
     let trigger = entries.iter().copied().find(|entry| entry.trigger);
@@ -22,7 +22,7 @@ pub(in crate::slack) fn timeline(report: &Report, most: usize) -> Vec<&TimelineE
 }
 
 /// When what a quote says happened, where the timeline has the very words of the same observation.
-pub(in crate::slack) fn said_at(report: &Report, evidence: &Evidence) -> Option<DateTime<Utc>> {
+pub(crate) fn said_at(report: &Report, evidence: &Evidence) -> Option<DateTime<Utc>> {
     let quote = evidence.quote.trim();
     let same = |entry: &&TimelineEntry| entry.evidence == evidence.id && entry.what.contains(quote);
     let first = report.timeline.iter().filter(same).min_by_key(|entry| entry.at);
@@ -30,19 +30,19 @@ pub(in crate::slack) fn said_at(report: &Report, evidence: &Evidence) -> Option<
 }
 
 /// Many workloads were looked at: each cause is told by itself.
-pub(in crate::slack) fn is_wide(report: &Report) -> bool {
+pub(crate) fn is_wide(report: &Report) -> bool {
     report.findings.iter().any(|finding| !finding.workloads.is_empty())
 }
 
 /// A consequence on a workload that has no cause of its own; the rest of a workload's symptoms are not told.
-pub(in crate::slack) fn is_victim(report: &Report, finding: &Finding) -> bool {
+pub(crate) fn is_victim(report: &Report, finding: &Finding) -> bool {
     let mut causes = report.findings.iter().filter(|one| one.role == Role::Primary);
     let elsewhere = !causes.any(|one| one.workloads.iter().any(|name| finding.workloads.contains(name)));
     finding.role == Role::Secondary && elsewhere
 }
 
 /// Evidence ids in the order in which they prove the report: the primary finding's first, then the rest.
-pub(in crate::slack) fn evidence_order(report: &Report) -> Vec<usize> {
+pub(crate) fn evidence_order(report: &Report) -> Vec<usize> {
     let proves = |id: &str| {
         report
             .findings

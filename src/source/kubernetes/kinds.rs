@@ -136,21 +136,59 @@ mod tests {
         assert!(!kind("ing").unwrap().is_custom() && !kind("deploy").unwrap().is_custom());
     }
 
+    /// The rules of the chart's roles; kustomize has the same ones, which scripts/deploy-check holds.
+    const ROLES: [&str; 3] = [
+        include_str!("../../../deploy/helm/whodunit/files/rules-namespaced.yaml"),
+        include_str!("../../../deploy/helm/whodunit/files/rules-cluster.yaml"),
+        include_str!("../../../deploy/helm/whodunit/files/rules-custom.yaml"),
+    ];
+
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Rule {
+        api_groups: Vec<String>,
+        resources: Vec<String>,
+        verbs: Vec<String>,
+    }
+
+    fn shipped() -> Vec<Rule> {
+        ROLES.iter().flat_map(|text| serde_saphyr::from_str::<Vec<Rule>>(text).unwrap()).collect()
+    }
+
     #[test]
-    fn the_role_in_the_readme_grants_what_is_read_and_no_secret() {
-        let readme = include_str!("../../../README.md");
-        let (_, rest) = readme.split_once("kind: ClusterRole\n").unwrap();
-        let (role, _) = rest.split_once("\n---").unwrap();
-        let granted: BTreeSet<&str> = role
-            .split(|c: char| !c.is_ascii_alphanumeric() && c != '/')
-            .filter(|word| !word.is_empty())
-            .collect();
-        let read = KINDS.iter().filter(|kind| !kind.is_custom()).map(|kind| kind.plural);
-        let lacking: Vec<&str> = read
-            .chain(super::super::scope::SHARED_KINDS)
-            .filter(|plural| !granted.contains(plural))
+    fn the_shipped_roles_grant_what_is_read() {
+        let rules = shipped();
+        let grants = |group: &str, plural: &str| {
+            rules.iter().any(|rule| {
+                rule.api_groups.iter().any(|one| one == group)
+                    && rule.resources.iter().any(|one| one == plural)
+                    && ["get", "list"].iter().all(|verb| rule.verbs.iter().any(|one| one == verb))
+            })
+        };
+        let lacking: Vec<&str> = KINDS
+            .iter()
+            .chain([&POD_METRICS, &NODE_METRICS])
+            .filter(|kind| {
+                !grants(kind.api_version.rsplit_once('/').map_or("", |(group, _)| group), kind.plural)
+            })
+            .map(|kind| kind.name)
             .collect();
         assert!(lacking.is_empty(), "{lacking:?}");
-        assert!(!granted.contains("secrets") && !role.contains('*'), "{role}");
+        assert!(grants("", "pods/log"));
+        for shared in super::super::scope::SHARED_KINDS {
+            assert!(rules.iter().any(|rule| rule.resources.iter().any(|one| one == shared)), "{shared}");
+        }
+    }
+
+    #[test]
+    fn the_shipped_roles_write_nothing_and_see_no_secret() {
+        for rule in shipped() {
+            assert!(rule.verbs.iter().all(|verb| verb == "get" || verb == "list"), "{:?}", rule.verbs);
+            for word in rule.resources.iter().chain(&rule.api_groups) {
+                assert!(!word.contains('*'), "{word}");
+                assert!(!word.starts_with("secret"), "{word}");
+                assert!(word == "pods/log" || !word.contains('/'), "{word}");
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@ mod replicas;
 mod slack;
 mod soak;
 mod storm;
+mod upgrade;
 
 use anyhow::Result;
 
@@ -33,10 +34,12 @@ pub enum Scenario {
     Slack,
     /// A long time with 1 % faults everywhere
     Soak,
+    /// An older version (--old) and this one side by side
+    Upgrade,
 }
 
 impl Scenario {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Kill,
         Self::Postgres,
         Self::Commits,
@@ -45,6 +48,7 @@ impl Scenario {
         Self::Fold,
         Self::Slack,
         Self::Soak,
+        Self::Upgrade,
     ];
 
     pub fn name(self) -> &'static str {
@@ -57,6 +61,7 @@ impl Scenario {
             Self::Fold => "fold",
             Self::Slack => "slack",
             Self::Soak => "soak",
+            Self::Upgrade => "upgrade",
         }
     }
 
@@ -70,6 +75,7 @@ impl Scenario {
             Self::Fold => fold::run(ground).await,
             Self::Slack => slack::run(ground).await,
             Self::Soak => soak::run(ground).await,
+            Self::Upgrade => upgrade::run(ground).await,
         }
     }
 }

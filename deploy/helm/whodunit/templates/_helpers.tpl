@@ -1,0 +1,52 @@
+{{- define "whodunit.fullname" -}}
+{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "whodunit.labels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "whodunit.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "whodunit.serviceAccount" -}}
+{{- if .Values.serviceAccount.create }}{{ default (include "whodunit.fullname" .) .Values.serviceAccount.name }}{{ else }}{{ required "serviceAccount.name is needed when serviceAccount.create is false" .Values.serviceAccount.name }}{{ end }}
+{{- end }}
+
+{{- define "whodunit.image" -}}
+{{- if .Values.image.digest }}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{ else }}{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end }}
+{{- end }}
+
+{{/* The settings as written, with the folder of `runbooks` added where there are some. */}}
+{{- define "whodunit.settings" -}}
+{{- $settings := deepCopy .Values.settings }}
+{{- if .Values.runbooks }}
+{{- $runbooks := deepCopy (default dict $settings.runbooks) }}
+{{- $_ := set $runbooks "folders" (append (default list $runbooks.folders) "/etc/whodunit/runbooks") }}
+{{- $_ := set $settings "runbooks" $runbooks }}
+{{- end }}
+{{- toYaml $settings }}
+{{- end }}
+
+{{/* Rules of the files named in .files, without the resources in rbac.without. */}}
+{{- define "whodunit.rules" -}}
+{{- $without := .root.Values.rbac.without }}
+{{- $root := .root }}
+{{- range $file := .files }}
+{{- range $rule := $root.Files.Get $file | fromYamlArray }}
+{{- $resources := list }}
+{{- range $rule.resources }}{{ if not (has . $without) }}{{ $resources = append $resources . }}{{ end }}{{ end }}
+{{- if $resources }}
+- apiGroups: {{ toJson $rule.apiGroups }}
+  resources: {{ toJson $resources }}
+  verbs: {{ toJson $rule.verbs }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
