@@ -101,9 +101,9 @@ impl App {
         if role.takes_in() {
             router = admitted(intake::router(intake), settings.server.max_in_flight).merge(router);
         }
-        router = web::around(router, state, &settings.server.public_url);
         let doors = Doors::new(&settings, slack.as_ref(), pool, &investigator, &shared.wake)?;
         router = router.merge(doors.router());
+        router = web::around(router, state, &settings.server.public_url);
         let address = listener.local_addr()?;
         let mut tasks = vec![
             tokio::spawn(http::serve(listener, router, settings.server.max_connections, shutdown.clone())),

@@ -202,8 +202,13 @@ impl Words {
     }
 }
 
+/// Of pages and terminals.
+pub(crate) fn english() -> &'static Words {
+    &english::WORDS
+}
+
 /// With a full stop at its end.
-pub(crate) fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let text = text.trim();
     if text.is_empty() || text.ends_with(['.', '!', '?', '…', '。']) {
         text.to_owned()

@@ -6,12 +6,8 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::door::Reader;
-use crate::slack::words::Words;
-
-/// What the pages say in fixed words.
-pub(super) fn words() -> &'static Words {
-    Words::of("en")
-}
+// What the pages say in fixed words.
+pub(super) use crate::slack::words::english as words;
 
 /// Which entry of the navigation a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

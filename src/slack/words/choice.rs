@@ -22,7 +22,7 @@ pub(crate) fn timeline(report: &Report, most: usize) -> Vec<&TimelineEntry> {
 }
 
 /// When what a quote says happened, where the timeline has the very words of the same observation.
-pub(in crate::slack) fn said_at(report: &Report, evidence: &Evidence) -> Option<DateTime<Utc>> {
+pub(crate) fn said_at(report: &Report, evidence: &Evidence) -> Option<DateTime<Utc>> {
     let quote = evidence.quote.trim();
     let same = |entry: &&TimelineEntry| entry.evidence == evidence.id && entry.what.contains(quote);
     let first = report.timeline.iter().filter(same).min_by_key(|entry| entry.at);
@@ -30,12 +30,12 @@ pub(in crate::slack) fn said_at(report: &Report, evidence: &Evidence) -> Option<
 }
 
 /// Many workloads were looked at: each cause is told by itself.
-pub(in crate::slack) fn is_wide(report: &Report) -> bool {
+pub(crate) fn is_wide(report: &Report) -> bool {
     report.findings.iter().any(|finding| !finding.workloads.is_empty())
 }
 
 /// A consequence on a workload that has no cause of its own; the rest of a workload's symptoms are not told.
-pub(in crate::slack) fn is_victim(report: &Report, finding: &Finding) -> bool {
+pub(crate) fn is_victim(report: &Report, finding: &Finding) -> bool {
     let mut causes = report.findings.iter().filter(|one| one.role == Role::Primary);
     let elsewhere = !causes.any(|one| one.workloads.iter().any(|name| finding.workloads.contains(name)));
     finding.role == Role::Secondary && elsewhere
