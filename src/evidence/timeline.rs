@@ -116,7 +116,7 @@ fn gives(rule: &AlertRuleFact) -> String {
     let value = match (rule.last_error.is_empty(), rule.value.is_empty()) {
         (false, _) => "cannot be evaluated".to_owned(),
         (_, true) => "gives nothing any more".to_owned(),
-        _ => format!("now gives {}", rule.value),
+        _ => format!("now gives {}", plain(&rule.value)),
     };
     format!("; its rule `{shown}` {value}")
 }
@@ -226,4 +226,14 @@ fn shorten(entries: &mut Vec<TimelineEntry>) {
     let middle = entries.split_off(MAX_ENTRIES / 2);
     entries.extend(middle.into_iter().filter(|one| one.trigger));
     entries.extend(tail);
+}
+
+/// Prometheus' rules API writes every value as `1e+00`.
+fn plain(value: &str) -> String {
+    /// Beyond it digits read worse than an exponent.
+    const MANY: f64 = 1e9;
+    match value.parse::<f64>() {
+        Ok(number) if number.abs() < MANY => number.to_string(),
+        _ => value.to_owned(),
+    }
 }

@@ -71,7 +71,7 @@ async fn a_rule_and_a_full_volume_become_rows_of_this_workload_with_quotes() {
     let [rule] = facts.alert_rules.as_slice() else { panic!("{:?}", facts.alert_rules) };
     assert_eq!((rule.state.as_str(), rule.value.as_str(), rule.for_seconds), ("pending", "3e+00", 900));
     let told = facts.timeline.iter().find(|one| one.what.contains("alert KubePodCrashLooping")).unwrap();
-    assert!(told.what.contains("; its rule `") && told.what.ends_with("now gives 3e+00"), "{}", told.what);
+    assert!(told.what.contains("; its rule `") && told.what.ends_with("now gives 3"), "{}", told.what);
     assert_eq!(told.evidence, rule.evidence);
     let [volume] = facts.usage.as_slice() else { panic!("{:?}", facts.usage) };
     assert_eq!(

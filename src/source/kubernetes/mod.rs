@@ -27,6 +27,9 @@ const MAX_IN_FLIGHT: usize = 32;
 /// How long an owner stays known. Owners do not change during a storm; deleted ones are soon forgotten.
 const OWNER_TTL: Duration = Duration::from_secs(60);
 const OWNER_CAPACITY: u64 = 10_000;
+/// How long an object that is not there stays unasked for: a storm tells of the same one again and again, and what is
+/// made anew is soon seen.
+const GONE_TTL: Duration = Duration::from_secs(10);
 
 /// Cheap to clone; the transport inside is shared and private, so nobody can write through it.
 #[derive(Clone)]
@@ -34,6 +37,7 @@ pub struct Client {
     inner: kube::Client,
     timeout: Duration,
     owners: Cache<OwnerKey, Option<Owner>>,
+    gone: Cache<OwnerKey, ()>,
     turns: Arc<Semaphore>,
 }
 
@@ -60,7 +64,8 @@ impl std::fmt::Debug for Client {
 impl Client {
     fn new(inner: kube::Client, timeout: Duration) -> Self {
         let owners = Cache::builder().max_capacity(OWNER_CAPACITY).time_to_live(OWNER_TTL).build();
-        Self { inner, timeout, owners, turns: Arc::new(Semaphore::new(MAX_IN_FLIGHT)) }
+        let gone = Cache::builder().max_capacity(OWNER_CAPACITY).time_to_live(GONE_TTL).build();
+        Self { inner, timeout, owners, gone, turns: Arc::new(Semaphore::new(MAX_IN_FLIGHT)) }
     }
 
     /// A view of this client that refuses what lies outside `scope`.
@@ -77,7 +82,7 @@ impl Client {
     }
 
     /// The controller of an object, from the cache where it was asked before. None: it has no controller,
-    /// or its kind is not built in and therefore the top.
+    /// or its kind is not built in and therefore the top. That an object is not there is remembered for a moment, too.
     pub async fn owner(&self, kind: &str, namespace: &str, name: &str) -> Result<Option<Owner>, Error> {
         let Some(path) = path::of_kind(kind, namespace, name) else { return Ok(None) };
         let path = path?;
@@ -85,9 +90,22 @@ impl Client {
         if let Some(owner) = self.owners.get(&key).await {
             return Ok(owner);
         }
-        let owner = controller(&self.object_metadata(&path).await?);
-        self.owners.insert(key, owner.clone()).await;
-        Ok(owner)
+        if self.gone.contains_key(&key) {
+            return Err(Error::NotFound);
+        }
+        match self.object_metadata(&path).await {
+            Ok(metadata) => {
+                let owner = controller(&metadata);
+                self.owners.insert(key, owner.clone()).await;
+                Ok(owner)
+            }
+            Err(error) => {
+                if error == Error::NotFound {
+                    self.gone.insert(key, ()).await;
+                }
+                Err(error)
+            }
+        }
     }
 }
 

@@ -166,6 +166,10 @@ async fn owners_are_asked_once() {
     }
     assert_eq!(seen.lock().unwrap().len(), 1);
     assert_eq!(client.owner("Rollout", "shop", "x").await, Ok(None));
+    for _ in 0..3 {
+        assert_eq!(client.owner("Pod", "shop", "not-there").await, Err(Error::NotFound));
+    }
+    assert_eq!(seen.lock().unwrap().len(), 2, "what is not there is asked for once as well");
 }
 
 #[tokio::test]
