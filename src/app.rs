@@ -25,6 +25,7 @@ use crate::incident::decide::Rules;
 use crate::incident::resolve::Resolver;
 use crate::intake::{self, Desk, Intake};
 use crate::investigator::Investigator;
+use crate::mcp;
 use crate::postgres::{self, Database};
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
@@ -35,7 +36,7 @@ use crate::webhook::Guard;
 use crate::worker::Worker;
 
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
-use build::{peers, runbooks, slack_client};
+use build::{cluster, peers, runbooks, slack_client};
 pub use check::check;
 use people::{Doors, audience};
 
@@ -79,6 +80,7 @@ impl App {
         let pool = &database.pool;
         let reasoner = reasoner(&settings, &sources, &http, Some(pool))?;
         let mcp = reasoner.as_ref().map(|reasoner| Arc::clone(&reasoner.mcp)).unwrap_or_default();
+        let cluster = cluster(&settings, &sources, &http)?;
         let investigator = Arc::new(Investigator::new(sources, catalogue, reasoner));
         let audience = slack.as_ref().map(|_| audience(&settings, &investigator)).transpose()?;
         let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
@@ -103,6 +105,11 @@ impl App {
         }
         let doors = Doors::new(&settings, slack.as_ref(), pool, &investigator, &shared.wake)?;
         router = router.merge(doors.router());
+        if settings.mcp.enabled {
+            let public_url = &settings.server.public_url;
+            let (state, shutdown) = (state.clone(), shutdown.clone());
+            router = router.merge(mcp::router(&settings.mcp, public_url, state, cluster, shutdown)?);
+        }
         router = web::around(router, state, &settings.server.public_url);
         let address = listener.local_addr()?;
         let mut tasks = vec![
