@@ -173,7 +173,12 @@ fn readable(reach: &Reach, cluster: &str, known: &[String]) -> Result<Vec<String
 mod tests {
     use super::*;
     use crate::api::Tokens;
-    use crate::settings::Api;
+    use crate::mcp::lessons;
+    use crate::settings::{self, Api};
+    use crate::source::loki::Loki;
+    use crate::source::prometheus::Prometheus;
+    use crate::source::tempo::Tempo;
+    use crate::tool;
 
     fn read(token: &str, known: &[&str]) -> Result<Vec<String>, String> {
         let settings: Api =
@@ -208,5 +213,28 @@ mod tests {
         let many: Vec<String> = (0..=MAX_NAMESPACES).map(|n| format!("n{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert!(read(", namespaces: ['n*']", &many).unwrap_err().contains("at most 200"));
+    }
+
+    #[tokio::test]
+    async fn lessons_speak_of_tools_and_arguments_that_there_are() {
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let (http, url) = (reqwest::Client::new(), Some("http://127.0.0.1:9".to_owned()));
+        let source = settings::HttpSource { url: url.clone(), ..settings::HttpSource::default() };
+        let kubernetes = settings::Kubernetes { url, ..settings::Kubernetes::default() };
+        let client = Client::connect(&kubernetes).await.unwrap();
+        let mut tools = tool::kubernetes::tools(&client);
+        tools.extend(tool::prometheus::tools(&Prometheus::new(http.clone(), &source).unwrap().unwrap()));
+        tools.extend(tool::loki::tools(&Loki::new(http.clone(), &source).unwrap().unwrap()));
+        tools.extend(tool::tempo::tools(&Tempo::new(http, &source).unwrap().unwrap()));
+        let tools = tools.into_iter().map(Arc::from).collect();
+        let cluster = Cluster::new(tools, Some(client), "lab", Duration::from_secs(1));
+        assert_eq!(cluster.schemas().len(), lessons::ALL.len());
+        for schema in cluster.schemas() {
+            let lesson = lessons::of(&schema.name).unwrap_or_else(|| panic!("{} is not taught", schema.name));
+            let properties = lessons::taught(schema)["properties"].clone();
+            for (argument, words) in lesson.arguments {
+                assert_eq!(properties[argument]["description"], *words, "{}: {argument}", schema.name);
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@ pub struct Lesson {
     pub title: &'static str,
     pub description: &'static str,
     /// Arguments by name, where the tool's own schema says nothing of them or speaks of an investigation.
-    arguments: &'static [(&'static str, &'static str)],
+    pub(super) arguments: &'static [(&'static str, &'static str)],
 }
 
 const NAMESPACE: (&str, &str) = ("namespace", "needed unless this token reads one namespace only");
@@ -25,7 +25,7 @@ const START: (&str, &str) = ("start", "RFC 3339 or now-1h");
 const END: (&str, &str) = ("end", "RFC 3339 or now (default)");
 const MINUTES: (&str, &str) = ("minutes", "so many minutes back from now; instead of start and end");
 
-const ALL: [Lesson; 15] = [
+pub(super) const ALL: [Lesson; 15] = [
     Lesson {
         name: "kubernetes_get",
         title: "One Kubernetes object",
