@@ -78,13 +78,13 @@ mod tests {
         let (pace, kim, lee) = (Pace::new(6), Arc::from("kim"), Arc::from("lee"));
         let start = Instant::now();
         for _ in 0..6 {
-            pace.admit(&kim, start).unwrap();
+            drop(pace.admit(&kim, start).unwrap());
         }
         let refused = pace.admit(&kim, start + Duration::from_secs(4)).unwrap_err();
         assert_eq!(refused, Busy::TooMany { calls: 6, wait: Duration::from_secs(6) });
         assert!(refused.to_string().contains("in 7 s"), "{refused}");
-        pace.admit(&lee, start).unwrap();
-        pace.admit(&kim, start + Duration::from_secs(10)).unwrap();
+        drop(pace.admit(&lee, start).unwrap());
+        drop(pace.admit(&kim, start + Duration::from_secs(10)).unwrap());
         assert!(pace.admit(&kim, start + Duration::from_secs(10)).is_err());
         // An hour of silence gives no more than a minute's calls.
         let later = start + Duration::from_secs(3_600);
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(pace.admit(&kim, now).unwrap_err(), Busy::AtOnce);
         assert_eq!(pace.admit(&kim, now).unwrap_err(), Busy::AtOnce);
         drop(turns);
-        pace.admit(&kim, now).unwrap();
+        drop(pace.admit(&kim, now).unwrap());
         assert!(matches!(pace.admit(&kim, now), Err(Busy::TooMany { .. })));
     }
 }

@@ -164,13 +164,25 @@ async fn a_token_has_so_many_calls_a_minute_and_none_of_another_s() {
         settings.mcp.calls_per_minute = 3;
     })
     .await;
+    let _captured = crate::canary::log();
     let agent = Agent::connect(&house, "root-token").await;
     for _ in 0..3 {
         agent.told("list_incidents", json!({})).await;
     }
     let why = agent.refused("kubernetes_list", json!({"kind": "pods", "namespace": "shop"})).await;
     assert!(why.contains("3 calls a minute") && why.contains("the next one is in"), "{why}");
-    Agent::connect(&house, "shop-token").await.told("list_incidents", json!({})).await;
+    // Another token has its own; what it reads of the cluster is written down.
+    let other = Agent::connect(&house, "shop-token").await;
+    other.told("kubernetes_get", json!({"kind": "deploy", "name": "inventory"})).await;
+    let log = crate::canary::log();
+    let line = log.lines().find(|line| {
+        line.contains("an agent read the cluster") && line.contains("/namespaces/shop/deployments/inventory")
+    });
+    let line = line.unwrap_or_else(|| panic!("nothing in {} bytes of log", log.len()));
+    for part in ["caller=\"shop\"", "tool=\"kubernetes_get\"", "status=\"ok\""] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!line.contains("shop-token"), "{line}");
 }
 
 /// What strangers write into logs, traces and metrics.

@@ -8,7 +8,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::{Agent, SHOP, us, with_tokens};
-use crate::house::{House, HouseOptions, PATIENCE, fixture};
+use crate::house::{House, HouseOptions, PATIENCE, fixture, http};
+use crate::program::{self, Program};
 
 fn whodunit(url: &str, token: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_whodunit"));
@@ -87,6 +88,29 @@ async fn stdout_carries_the_protocol_alone() {
     drop(stdin);
     assert!(lines.next_line().await.unwrap().is_none(), "nothing else is written there");
     assert_eq!(ended(child).await.0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_are_counted_and_timed_by_tool() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serve = program::command(folder.path());
+    serve.env("WHODUNIT_API__TOKENS", "[only-token]");
+    let program = Program::run(serve);
+    let mut child = whodunit(&program.url, "only-token").spawn().unwrap();
+    let pipes = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+    let agent = Agent(us().serve(pipes).await.unwrap());
+    // No cluster and nothing else is connected: what is stored is all there is.
+    assert_eq!(agent.names().await.len(), 6);
+    agent.told("list_incidents", json!({})).await;
+    agent.refused("get_incident", json!({"id": "x"})).await;
+    let metrics = http().get(format!("{}/metrics", program.url)).send().await.unwrap().text().await.unwrap();
+    for line in [
+        "whodunit_mcp_calls_total{tool=\"list_incidents\",outcome=\"answered\"} 1",
+        "whodunit_mcp_calls_total{tool=\"get_incident\",outcome=\"refused\"} 1",
+        "whodunit_mcp_call_seconds_bucket{tool=\"list_incidents\",le=\"30\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
