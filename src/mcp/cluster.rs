@@ -85,7 +85,7 @@ impl Cluster {
             status,
             milliseconds,
             query = outcome.query,
-            "an agent read the cluster"
+            "an agent asked the cluster"
         );
         let place = format!("this token reads {}", bounds.readable());
         match outcome.status {
@@ -97,7 +97,11 @@ impl Cluster {
                 );
                 Ok(Answer { text, structured: None })
             }
-            Status::Refused => Err(Refused(format!("{}\n{place}.", outcome.digest))),
+            // The tools speak of an investigation; here a token asks.
+            Status::Refused => {
+                let why = outcome.digest.replace("this investigation", "this token");
+                Err(Refused(format!("{why}\n{place}.")))
+            }
             _ => Err(Refused(outcome.digest)),
         }
     }

@@ -6,6 +6,7 @@ mod stdio;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, Implementation, Tool,
@@ -93,7 +94,10 @@ pub fn text(result: &CallToolResult) -> String {
 async fn investigated(options: HouseOptions) -> House {
     let house = House::start(options).await;
     for webhook in [SHOP, PROD_API] {
-        assert_eq!(house.post("/webhooks/alertmanager", fixture(webhook)).await.0, 202);
+        // A busy machine may answer 503, which senders try again.
+        while house.post("/webhooks/alertmanager", fixture(webhook)).await.0 != 202 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
     house.settle().await;
     house
@@ -209,7 +213,7 @@ async fn what_is_stored(house: &House, agent: &Agent) {
     assert!(told.contains("alertname=KubePodCrashLooping") && told.contains("Investigations"), "{told}");
 
     let found = agent.told("search_investigations", json!({"q": "inventory", "since": "365d"})).await;
-    assert!(found.contains("1 investigations") && found.contains("known_pattern"), "{found}");
+    assert!(found.contains("1 investigation, newest") && found.contains("known_pattern"), "{found}");
     let none = agent.told("search_investigations", json!({"until": "300d"})).await;
     assert!(none.contains("No investigation fits"), "{none}");
 
@@ -230,7 +234,10 @@ async fn what_is_stored(house: &House, agent: &Agent) {
     assert!(told.contains("\n## E2 from") && !told.contains("[left out: what was read"), "{told}");
 
     let runbooks = agent.told("list_runbooks", json!({})).await;
-    assert!(runbooks.contains("- payments: scope namespace, of #team-pay; followed 1 times"), "{runbooks}");
+    assert!(
+        runbooks.contains("- payments: scope namespace, of #team-pay; followed by 1 investigation, "),
+        "{runbooks}"
+    );
     let runbook = agent.told("get_runbook", json!({"name": "payments"})).await;
     assert!(
         runbook.contains(&format!("CAUTION: {CAUTION}")) && runbook.contains("Look at the queue."),
@@ -251,7 +258,11 @@ async fn what_is_stored(house: &House, agent: &Agent) {
         ("get_runbook", json!({"name": "none"}), "list_runbooks tells which there are"),
         ("list_runbooks", json!({"days": 0}), "from 1 to 365"),
         ("kubernetes_get", json!({"kind": "pod", "name": "chekout", "namespace": "shop"}), "does not exist"),
-        ("kubernetes_get", json!({"kind": "secret", "name": "db", "namespace": "shop"}), "outside what"),
+        (
+            "kubernetes_get",
+            json!({"kind": "secret", "name": "db", "namespace": "shop"}),
+            "outside what this token may read",
+        ),
         ("kubernetes_list", json!({"kinds": "pods"}), "did you mean `kind`"),
         ("prometheus_query", json!({"query": "sum("}), "do not fit"),
     ] {

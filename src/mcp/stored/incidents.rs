@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::Said;
-use super::super::told::{self, day, inert_json, line, next_page};
+use super::super::told::{self, count, day, inert_json, line, next_page};
 use super::investigations::entry;
 use super::{Shape, filters, id, pairs};
 use crate::api::{ApiState, Caller, Incident, IncidentDetail, Occurrence, incident_of, incidents_of};
@@ -38,7 +38,7 @@ pub async fn list(api: &ApiState, caller: &Caller, mut given: Value) -> Said {
     let which = if state == "all" { String::new() } else { format!("{} ", line(&state)) };
     let mut text = match list.items.len() {
         0 => format!("No {which}incident fits that this token sees.\n"),
-        number => format!("{number} {which}incidents, newest first.\n"),
+        number => format!("{}, newest first.\n", count(number as i64, &format!("{which}incident"))),
     };
     for one in &list.items {
         text.push_str(&told_short(one));
@@ -55,14 +55,14 @@ fn told_short(one: &Incident) -> String {
         format!("\n  last investigation {}: {outcome}", last.id)
     });
     format!(
-        "- {} · {} · {} · {}{end} · {}\n  {} ({} alerts: {}){}\n",
+        "- {} · {} · {} · {}{end} · {}\n  {} ({}: {}){}\n",
         one.id,
         one.state,
         one.severity,
         day(one.opened_at),
         line(&one.workload),
         line(&one.title),
-        one.alerts,
+        count(one.alerts, "alert"),
         line(&one.alert_names.join(", ")),
         last.unwrap_or_default()
     )

@@ -6,7 +6,7 @@ use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::told::{self, day, inert_json, line, next_page};
+use super::super::told::{self, count, day, inert_json, line, next_page};
 use super::super::{Refused, Said};
 use super::{Shape, filters, id, pairs};
 use crate::api::{
@@ -44,7 +44,7 @@ pub async fn search(api: &ApiState, caller: &Caller, given: Value) -> Said {
     let mut text = match list.items.len() {
         0 => "No investigation fits that this token sees. Fewer filters find more; q looks for words.\n"
             .to_owned(),
-        number => format!("{number} investigations, newest first.\n"),
+        number => format!("{}, newest first.\n", count(number as i64, "investigation")),
     };
     for one in &list.items {
         text.push_str(&entry(one));

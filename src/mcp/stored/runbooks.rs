@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::told::{self, day, inert_json, line};
+use super::super::told::{self, count, day, inert_json, line};
 use super::super::{Refused, Said};
 use super::{Shape, plain};
 use crate::api::{ApiState, Caller, DEFAULT_DAYS, RunbookItem, Runbooks, days, runbook_of, runbooks_of};
@@ -26,8 +26,11 @@ pub fn list_schema() -> Shape {
 pub async fn list(api: &ApiState, caller: &Caller, given: Value) -> Said {
     let Value::Object(given) = given else { return Err(Refused("arguments are an object".to_owned())) };
     let runbooks = runbooks_of(api, caller, days(&plain(given)?)?).await?;
-    let mut text =
-        format!("{} runbooks; counts are of the last {} days.\n", runbooks.items.len(), runbooks.days);
+    let mut text = format!(
+        "{}; counts are of the last {}.\n",
+        count(runbooks.items.len() as i64, "runbook"),
+        count(runbooks.days, "day")
+    );
     for one in &runbooks.items {
         text.push_str(&entry(one));
     }
@@ -40,16 +43,17 @@ fn entry(one: &RunbookItem) -> String {
     let usage = &one.usage;
     let owner = if one.owner.is_empty() { String::new() } else { format!(", of {}", line(&one.owner)) };
     let builtin = if one.builtin { ", built in" } else { "" };
-    let hits =
-        one.hit_rate.map(|rate| format!(", {:.0} % explained or well", rate * 100.0)).unwrap_or_default();
-    format!(
-        "- {}: scope {}{owner}{builtin}; followed {} times{hits}, called helpful {} and unhelpful {} times\n",
-        line(&one.name),
-        one.scope,
-        usage.investigations,
-        usage.helpful,
-        usage.unhelpful
-    )
+    let mut came = match one.hit_rate {
+        None => "not followed".to_owned(),
+        Some(rate) => {
+            let followed = count(usage.investigations, "investigation");
+            format!("followed by {followed}, {:.0} % of them explained or well", rate * 100.0)
+        }
+    };
+    if usage.helpful + usage.unhelpful > 0 {
+        let _ = write!(came, ", called helpful {} and unhelpful {} times", usage.helpful, usage.unhelpful);
+    }
+    format!("- {}: scope {}{owner}{builtin}; {came}\n", line(&one.name), one.scope)
 }
 
 fn uncovered(runbooks: &Runbooks) -> String {
@@ -61,9 +65,9 @@ fn uncovered(runbooks: &Runbooks) -> String {
     for one in all.iter().take(MAX_UNCOVERED) {
         let _ = writeln!(
             text,
-            "- {}: {} investigations, {} without a cause, last {}",
+            "- {}: {}, {} without a cause, last {}",
             line(&one.alert),
-            one.investigations,
+            count(one.investigations, "investigation"),
             one.unexplained,
             day(one.last_at)
         );

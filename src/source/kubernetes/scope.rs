@@ -254,8 +254,9 @@ impl<'a> Scoped<'a> {
     /// What belongs to no namespace of the scope.
     pub(super) fn admit_shared(&self, what: &str) -> Result<(), Error> {
         if self.nothing_shared {
-            let why = format!("{what} outside of namespaces; the scope is {:?} and nothing else", self.scope);
-            return Err(Error::Refused(why));
+            return Err(Error::Refused(format!(
+                "{what} that belongs to no namespace; only namespaces are readable"
+            )));
         }
         Ok(())
     }

@@ -176,7 +176,7 @@ async fn a_token_has_so_many_calls_a_minute_and_none_of_another_s() {
     other.told("kubernetes_get", json!({"kind": "deploy", "name": "inventory"})).await;
     let log = crate::canary::log();
     let line = log.lines().find(|line| {
-        line.contains("an agent read the cluster") && line.contains("/namespaces/shop/deployments/inventory")
+        line.contains("an agent asked the cluster") && line.contains("/namespaces/shop/deployments/inventory")
     });
     let line = line.unwrap_or_else(|| panic!("nothing in {} bytes of log", log.len()));
     for part in ["caller=\"shop\"", "tool=\"kubernetes_get\"", "status=\"ok\""] {
