@@ -111,7 +111,8 @@ fn described(schema: &ToolSchema, live: bool) -> Tool {
     let parameters = lessons::taught(schema);
     let input: JsonObject = parameters.as_object().cloned().unwrap_or_default();
     let description = lesson.map_or(schema.description.as_str(), |lesson| lesson.description).to_owned();
-    let title = lesson.map_or(schema.name.as_str(), |lesson| lesson.title);
+    let title = stored::Question::of(&schema.name).map(stored::Question::title);
+    let title = title.or(lesson.map(|lesson| lesson.title)).unwrap_or(&schema.name);
     // The live systems change by themselves; what is stored here is all there is.
     let hints = ToolAnnotations::with_title(title).read_only(true).destructive(false).idempotent(true);
     Tool::new(schema.name.clone(), description, input).with_title(title).annotate(hints.open_world(live))

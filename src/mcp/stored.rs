@@ -62,6 +62,17 @@ impl Question {
         }
     }
 
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::SearchInvestigations => "Search investigations",
+            Self::GetInvestigation => "One investigation's report",
+            Self::ListIncidents => "Incidents, open now or before",
+            Self::GetIncident => "One incident",
+            Self::ListRunbooks => "Runbooks and what came of them",
+            Self::GetRunbook => "One runbook",
+        }
+    }
+
     fn schema(self) -> ToolSchema {
         let (description, required, properties) = match self {
             Self::SearchInvestigations => investigations::search_schema(),

@@ -163,7 +163,12 @@ async fn an_agent_is_told_of_each_tool_and_gets_an_answer_from_each() {
         );
         let is_live = live().iter().any(|(name, _)| *name == tool.name);
         assert_eq!(hints.open_world_hint, Some(is_live), "{}", tool.name);
-        assert!(tool.title.is_some() && tool.description.as_ref().unwrap().len() > 40, "{}", tool.name);
+        assert!(
+            tool.title.as_deref().is_some_and(|title| title != tool.name)
+                && tool.description.as_ref().unwrap().len() > 40,
+            "{}",
+            tool.name
+        );
         let schema = tool.schema_as_json_value();
         assert_eq!(schema["type"], "object");
         for (name, property) in schema["properties"].as_object().unwrap() {
