@@ -110,12 +110,9 @@ impl App {
             router = admitted(intake::router(intake), settings.server.max_in_flight).merge(router);
         }
         let doors = Doors::new(&settings, slack.as_ref(), pool, &investigator, &shared.wake)?;
-        router = router.merge(doors.router());
-        if settings.mcp.enabled {
-            let public_url = &settings.server.public_url;
-            let (state, shutdown) = (state.clone(), shutdown.clone());
-            router = router.merge(mcp::router(&settings.mcp, public_url, state, cluster, shutdown)?);
-        }
+        let (public_url, stop) = (&settings.server.public_url, shutdown.clone());
+        let agents = mcp::router(&settings.mcp, public_url, state.clone(), cluster, stop)?;
+        router = router.merge(doors.router()).merge(agents);
         router = web::around(router, state, &settings.server.public_url);
         let address = listener.local_addr()?;
         let mut tasks = vec![

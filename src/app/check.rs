@@ -24,9 +24,7 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     let sources = sources(&elsewhere, &http).await?;
     reasoner(settings, &sources, &http, None)?;
     mcp_servers(settings, &http)?;
-    if settings.mcp.enabled {
-        mcp::check(&settings.mcp, &settings.server.public_url)?;
-    }
+    mcp::check(&settings.mcp, &settings.server.public_url)?;
     peers(settings, &http)?;
     language(&settings.report)?;
     routes(&settings.slack)?;

@@ -222,7 +222,8 @@ mod tests {
     #[tokio::test]
     async fn lessons_speak_of_tools_and_arguments_that_there_are() {
         let _installed = rustls::crypto::ring::default_provider().install_default();
-        let (http, url) = (reqwest::Client::new(), Some("http://127.0.0.1:9".to_owned()));
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(1)).build().unwrap();
+        let url = Some("http://127.0.0.1:9".to_owned());
         let source = settings::HttpSource { url: url.clone(), ..settings::HttpSource::default() };
         let kubernetes = settings::Kubernetes { url, ..settings::Kubernetes::default() };
         let client = Client::connect(&kubernetes).await.unwrap();

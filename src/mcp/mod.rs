@@ -53,7 +53,7 @@ struct Refused(String);
 
 type Said = Result<Answer, Refused>;
 
-/// `/mcp`, for whoever has a token.
+/// `/mcp`, for whoever has a token; nothing where it is switched off.
 ///
 /// # Errors
 /// A setting that cannot work, by its name.
@@ -64,6 +64,9 @@ pub fn router(
     cluster: Cluster,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Router> {
+    if !settings.enabled {
+        return Ok(Router::new());
+    }
     let hosts = door::hosts(settings, public_url)?;
     let cluster = Some(cluster).filter(|_| settings.cluster_tools);
     let tokens = Arc::clone(&api.tokens);
@@ -94,5 +97,5 @@ pub fn router(
 /// # Errors
 /// As `router`.
 pub fn check(settings: &settings::Mcp, public_url: &str) -> anyhow::Result<()> {
-    door::hosts(settings, public_url).map(|_| ())
+    if settings.enabled { door::hosts(settings, public_url).map(|_| ()) } else { Ok(()) }
 }
