@@ -248,7 +248,10 @@ async fn what_is_stored(house: &House, agent: &Agent) {
         runbook.contains(&format!("CAUTION: {CAUTION}")) && runbook.contains("Look at the queue."),
         "{runbook}"
     );
+    what_does_not_fit(agent, &id).await;
+}
 
+async fn what_does_not_fit(agent: &Agent, id: &str) {
     for (tool, arguments, way_out) in [
         ("search_investigations", json!({"since": "yesterday"}), "since=2026"),
         ("search_investigations", json!({"workload": "checkout"}), "cluster/namespace/Kind/name"),
@@ -276,6 +279,45 @@ async fn what_is_stored(house: &House, agent: &Agent) {
     }
 }
 
+/// What lies outside of `shop`, in every spelling.
+fn foreign_requests() -> Vec<(&'static str, Value)> {
+    vec![
+        ("kubernetes_get", json!({"kind": "deploy", "name": "payment-service", "namespace": "prod-api"})),
+        ("kubernetes_get", json!({"kind": "prod-api/deploy/payment-service", "name": "payment-service"})),
+        ("kubernetes_get", json!({"kind": "ns", "name": "prod-api"})),
+        ("kubernetes_get", json!({"kind": "node", "name": "node-1"})),
+        ("kubernetes_list", json!({"kind": "pods", "namespace": "prod-api"})),
+        ("kubernetes_list", json!({"kind": "pods -A"})),
+        ("kubernetes_list", json!({"kind": "pods", "namespace": "*"})),
+        ("kubernetes_list", json!({"kind": "nodes"})),
+        ("kubernetes_list", json!({"kind": "pv"})),
+        ("kubernetes_list", json!({"kind": "namespaces"})),
+        ("kubernetes_describe", json!({"kind": "node", "name": "node-1"})),
+        ("kubernetes_logs", json!({"object": "deploy/payment-service", "namespace": "prod-api"})),
+        ("kubernetes_events", json!({"namespace": "prod-api"})),
+        ("kubernetes_events", json!({"object": "node/node-1"})),
+        ("kubernetes_rollout", json!({"object": "prod-api/deploy/api-gateway"})),
+        ("kubernetes_top", json!({"kind": "nodes"})),
+        ("kubernetes_top", json!({"kind": "pods", "namespace": "all"})),
+        ("prometheus_query", json!({"query": "up{namespace=\"prod-api\"}"})),
+        ("prometheus_query", json!({"query": "info(up)"})),
+        ("loki_query", json!({"namespace": "prod-api"})),
+    ]
+}
+
+async fn nothing_foreign_is_listed(agent: &Agent) {
+    for (tool, arguments) in [
+        ("list_incidents", json!({"state": "all"})),
+        ("search_investigations", json!({})),
+        ("search_investigations", json!({"namespace": "prod-api"})),
+        ("list_runbooks", json!({})),
+    ] {
+        let told = agent.call(tool, arguments).await;
+        let all = serde_json::to_string(&told).unwrap();
+        assert!(!all.contains("payment-service") && !all.contains("prod-api"), "{tool}: {all}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_of_one_namespace_reads_nothing_of_another_stored_or_live() {
     let backends = Backends::start(Arc::new(|_| vec!["planted".to_owned()])).await;
@@ -294,44 +336,14 @@ async fn a_token_of_one_namespace_reads_nothing_of_another_stored_or_live() {
     for token in ["shop-token", "glob-token"] {
         let agent = Agent::connect(&house, token).await;
         let asked_before = house.kubernetes.asked().len();
-        for (tool, arguments) in [
-            ("list_incidents", json!({"state": "all"})),
-            ("search_investigations", json!({})),
-            ("search_investigations", json!({"namespace": "prod-api"})),
-            ("list_runbooks", json!({})),
-        ] {
-            let told = agent.call(tool, arguments).await;
-            let all = serde_json::to_string(&told).unwrap();
-            assert!(!all.contains("payment-service") && !all.contains("prod-api"), "{tool}: {all}");
-        }
+        nothing_foreign_is_listed(&agent).await;
         agent.told("get_investigation", json!({"id": own})).await;
         let why = agent.refused("get_investigation", json!({"id": foreign, "evidence": ["E1"]})).await;
         assert!(why.contains("There is no investigation with this id"), "{why}");
         agent.refused("get_investigation", json!({"id": &foreign[..23]})).await;
         assert!(agent.refused("get_incident", json!({"id": foreign_incident})).await.contains("no incident"));
 
-        for (tool, arguments) in [
-            ("kubernetes_get", json!({"kind": "deploy", "name": "payment-service", "namespace": "prod-api"})),
-            ("kubernetes_get", json!({"kind": "prod-api/deploy/payment-service", "name": "payment-service"})),
-            ("kubernetes_get", json!({"kind": "ns", "name": "prod-api"})),
-            ("kubernetes_get", json!({"kind": "node", "name": "node-1"})),
-            ("kubernetes_list", json!({"kind": "pods", "namespace": "prod-api"})),
-            ("kubernetes_list", json!({"kind": "pods -A"})),
-            ("kubernetes_list", json!({"kind": "pods", "namespace": "*"})),
-            ("kubernetes_list", json!({"kind": "nodes"})),
-            ("kubernetes_list", json!({"kind": "pv"})),
-            ("kubernetes_list", json!({"kind": "namespaces"})),
-            ("kubernetes_describe", json!({"kind": "node", "name": "node-1"})),
-            ("kubernetes_logs", json!({"object": "deploy/payment-service", "namespace": "prod-api"})),
-            ("kubernetes_events", json!({"namespace": "prod-api"})),
-            ("kubernetes_events", json!({"object": "node/node-1"})),
-            ("kubernetes_rollout", json!({"object": "prod-api/deploy/api-gateway"})),
-            ("kubernetes_top", json!({"kind": "nodes"})),
-            ("kubernetes_top", json!({"kind": "pods", "namespace": "all"})),
-            ("prometheus_query", json!({"query": "up{namespace=\"prod-api\"}"})),
-            ("prometheus_query", json!({"query": "info(up)"})),
-            ("loki_query", json!({"namespace": "prod-api"})),
-        ] {
+        for (tool, arguments) in foreign_requests() {
             let why = agent.refused(tool, arguments.clone()).await;
             assert!(why.contains("this token reads namespace shop"), "{tool} {arguments}: {why}");
         }
