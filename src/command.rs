@@ -78,6 +78,10 @@ pub enum Command {
     Watch(remote::One),
     /// Have a running whodunit look at the same incident again; needs a token with the scope `write`
     Rerun(remote::RerunOptions),
+    /// Be the server of the Model Context Protocol that an engineer's agent starts: on stdin and stdout, in front of a
+    /// running whodunit
+    #[command(after_help = remote::BRIDGE_HELP)]
+    Mcp(remote::BridgeOptions),
     /// Record one namespace, redacted, as a case that `runbooks test` replays
     Capture(capture::Options),
     /// Check and test runbooks, or ask which one an alert would get
@@ -138,6 +142,7 @@ impl Command {
             Self::Show(options) => remote::show(options).await,
             Self::Watch(options) => remote::watch(options).await,
             Self::Rerun(options) => remote::rerun(options).await,
+            Self::Mcp(options) => remote::bridge(options).await,
             Self::Completions(options) => Ok(shell::completions(&options)),
             Self::Man(options) => shell::man(options),
             Self::Capture(options) => capture::run(options).await,

@@ -26,6 +26,7 @@ mod injections;
 mod intake;
 mod listed_sources;
 mod mcp;
+mod mcp_server;
 mod memory;
 mod model;
 mod news;
