@@ -34,6 +34,7 @@ use crate::web;
 use crate::webhook::Guard;
 use crate::worker::Worker;
 
+pub use build::policies;
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
 use build::{peers, runbooks, slack_client};
 pub use check::check;
@@ -72,7 +73,7 @@ impl App {
         let sources = sources(&settings, &http).await?;
         let resolver = resolver(&settings, &sources);
         let (catalogue, pulled, repository) = runbooks(&settings).await?;
-        let slack = slack_client(&settings.slack, &http)?;
+        let slack = slack_client(&settings.slack, &*policies(&settings)?, &http)?;
         let tokens = Arc::new(Tokens::new(&settings.api)?);
         let peers = peers(&settings, &http)?;
         let database = Database::open(&settings.database).await?;
@@ -152,7 +153,7 @@ impl Shared {
         // A storm's investigations and messages must not delay the next 202.
         let desk = Desk::new(
             &postgres::apart(&self.database.pool),
-            Rules::new(&settings.intake)?,
+            Rules::new(&settings.intake)?.with_policies(policies(settings)?),
             (self.resolver.clone(), resolve_deadline),
             self.audience.clone(),
             Arc::clone(&self.wake),

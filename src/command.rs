@@ -3,6 +3,7 @@
 
 mod capture;
 mod demo;
+mod explain;
 mod investigate;
 mod models;
 mod remote;
@@ -93,7 +94,7 @@ pub enum Command {
         #[command(flatten)]
         config: Config,
     },
-    /// Check the settings and exit
+    /// Check the settings, or ask what they mean for an alert
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print what a shell needs to complete commands: source <(whodunit completions bash)
@@ -110,6 +111,8 @@ pub enum ConfigCommand {
         #[command(flatten)]
         config: Config,
     },
+    /// Say which policy an alert would get, why no other, and what that means for it
+    Explain(explain::Options),
 }
 
 impl Command {
@@ -143,6 +146,7 @@ impl Command {
                 println!("The database schema is up to date.");
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Config(ConfigCommand::Explain(options)) => explain::run(&options),
             Self::Config(ConfigCommand::Check { config }) => {
                 app::check(&config.load()?).await?;
                 println!("The settings are good: everything that they name can be built. Nothing was asked.");

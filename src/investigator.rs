@@ -5,11 +5,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::alert::Alert;
+use crate::alert::{Alert, Severity};
 use crate::evidence::{self, Sources};
 use crate::facts::{Facts, Observation};
 use crate::investigation::agent::{self, Means, Opening};
@@ -20,9 +21,10 @@ use crate::investigation::journal::{Journal, Left};
 use crate::investigation::ledger::Ledger;
 use crate::investigation::prompt::Case;
 use crate::llm::Ladder;
-use crate::report::{Gap, Report};
+use crate::policy::{About, Chosen, Policies, Purse};
+use crate::report::{Gap, Held, HeldBack, Report};
 use crate::runbook::{self, Catalogue, Choice, Pulled, Standing};
-use crate::settings;
+use crate::settings::{self, Investigate};
 use crate::signature::{self, Found};
 use crate::source::kubernetes::Scope;
 use crate::telemetry;
@@ -49,6 +51,8 @@ pub struct Reasoner {
     /// Their tools are offered where a runbook names the server.
     pub mcp: Arc<mcp::Servers>,
     pub settings: settings::Agent,
+    /// Who of the alerts gets a model, which one, and at whose expense.
+    pub policies: Arc<Policies>,
     /// Tag of the language that it writes in.
     pub language: String,
 }
@@ -128,15 +132,27 @@ impl Investigator {
         let found = signature::find(&facts, &catalogue.signatures(alerts, workload));
         let gaps: Vec<Gap> = facts.gaps.iter().chain(&found.gaps).cloned().collect();
         let healthy = healthy::judge(&facts, &found.findings, &gaps).is_some();
-        let run = match &self.reasoner {
-            Some(reasoner) if !found.explained && !healthy => {
-                let subject =
-                    Subject { alerts, catalogue, choice: &choice, facts: &facts, found: &found, scope };
+        let (mut run, mut held_back) = (None, None);
+        let ruled = self.reasoner.as_ref().map(|reasoner| reasoner.ruled(workload, alerts));
+        if let (Some(reasoner), Some(ruled)) = (&self.reasoner, &ruled)
+            && !found.explained
+            && !healthy
+        {
+            held_back = ruled.held_back(journal).await?;
+            if held_back.is_none() {
+                let subject = Subject {
+                    alerts,
+                    catalogue,
+                    choice: &choice,
+                    facts: &facts,
+                    found: &found,
+                    scope,
+                    ruled,
+                };
                 let left_time = deadline.saturating_sub(started.elapsed() + REPORT_TIME);
-                Some(reasoner.reason(&subject, left, journal, left_time).await?)
+                run = Some(reasoner.reason(&subject, left, journal, left_time).await?);
             }
-            _ => None,
-        };
+        }
         let mut gaps = found.gaps;
         if let Some(run) = &run {
             gaps.extend(run.ledger.gaps());
@@ -148,7 +164,9 @@ impl Investigator {
             runbook: choice.as_used(),
             seconds: started.elapsed().as_secs_f64(),
         };
-        let report = conclude(&facts, judgement);
+        let mut report = conclude(&facts, judgement);
+        report.policy = ruled.and_then(|ruled| ruled.chosen.as_used());
+        report.held_back = held_back;
         Ok(match run {
             None => Investigated { report, observations: facts.observations },
             Some(run) => {
@@ -201,9 +219,39 @@ struct Subject<'s> {
     facts: &'s Facts,
     found: &'s Found,
     scope: Scope,
+    ruled: &'s Ruled<'s>,
+}
+
+/// The policy of an investigation, and whose money it spends.
+struct Ruled<'p> {
+    chosen: Chosen<'p>,
+    purse: Purse,
+}
+
+impl Ruled<'_> {
+    /// Why no model is asked.
+    async fn held_back(&self, journal: &Journal) -> anyhow::Result<Option<HeldBack>> {
+        match self.chosen.investigate() {
+            Investigate::Always => journal.admit(&self.purse).await,
+            // What is never investigated is looked at when somebody asks for it: without a model.
+            Investigate::SignaturesOnly | Investigate::Never => {
+                let policy = self.purse.policy.clone();
+                let (namespace, limit) = (String::new(), 0.0);
+                Ok(Some(HeldBack { why: Held::Policy, policy, namespace, limit }))
+            }
+        }
+    }
 }
 
 impl Reasoner {
+    /// Of an incident by its worst alert, and by the time that it is now.
+    fn ruled(&self, workload: &Workload, alerts: &[Alert]) -> Ruled<'_> {
+        let severity = alerts.iter().map(|alert| alert.severity).max().unwrap_or(Severity::None);
+        let chosen = self.policies.choose(&About { workload, severity, alerts, at: Utc::now() });
+        let purse = self.policies.purse(workload, chosen.policy);
+        Ruled { chosen, purse }
+    }
+
     async fn reason(
         &self,
         subject: &Subject<'_>,
@@ -215,7 +263,9 @@ impl Reasoner {
         let toolbox = self.toolbox(subject, runbook).await;
         let budget = runbook.map(|runbook| runbook.budget).unwrap_or_default();
         let before = left.as_ref().map_or(0, |(_, ledger)| ledger.milliseconds());
-        let limits = Limits::new(&self.settings, budget).within(Duration::from_millis(before) + time);
+        let policy = subject.ruled.chosen.policy;
+        let agent = policy.map_or_else(|| self.settings.clone(), |policy| policy.agent(&self.settings));
+        let limits = Limits::new(&agent, budget).within(Duration::from_millis(before) + time);
         let bounds = subject.bounds();
         let (opening, ledger) = match left {
             Some(left) => left,
@@ -235,13 +285,15 @@ impl Reasoner {
                 (opening, Ledger { observations, steps: Vec::new() })
             }
         };
+        let named = policy.filter(|policy| !policy.models.is_empty());
+        let some = named.map(|policy| self.ladder.only(&policy.models));
         let means = Means {
-            ladder: &self.ladder,
+            ladder: some.as_ref().unwrap_or(&self.ladder),
             toolbox: &toolbox,
             bounds: &bounds,
             journal,
             limits,
-            usd_per_day: self.settings.usd_per_day,
+            purse: &subject.ruled.purse,
         };
         agent::run(means, opening, ledger).await
     }

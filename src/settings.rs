@@ -6,6 +6,7 @@ mod api;
 mod git;
 mod load;
 mod mcp;
+mod policy;
 mod report;
 mod slack;
 mod telemetry;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 pub use self::api::{Api, ApiToken, DescribedToken, Scope};
 pub use self::git::Git;
 pub use self::mcp::McpServer;
+pub use self::policy::{Investigate, Policy, PolicyBudget, PolicyMatch, Quota, Times};
 pub use self::report::Report;
 pub use self::slack::{Route, RouteMatch, Slack};
 pub use self::telemetry::{Otlp, Telemetry};
@@ -46,6 +48,10 @@ pub struct Settings {
     /// Tried in order. None: what no signature explains ends inconclusive.
     pub models: Vec<Model>,
     pub agent: Agent,
+    /// What is done about which alerts; the first that fits holds.
+    pub policies: Vec<Policy>,
+    /// What each namespace may cost a day.
+    pub quotas: Vec<Quota>,
     /// Servers of the Model Context Protocol whose read-only tools a model may use as well.
     pub mcp_servers: Vec<McpServer>,
     pub report: Report,

@@ -14,6 +14,7 @@ use crate::incident::resolve::Resolver;
 use crate::investigation::store as investigations;
 use crate::investigator::Reasoner;
 use crate::llm::{self, Ladder};
+use crate::policy::Policies;
 use crate::postgres;
 use crate::reconcile::Peer;
 use crate::runbook::{Catalogue, Pulled, Repository};
@@ -105,7 +106,16 @@ pub fn reasoner(
     }
     let tools = tools.into_iter().map(Arc::from).collect();
     let (agent, language) = (settings.agent.clone(), language(&settings.report)?.to_owned());
-    Ok(Some(Reasoner { ladder, tools, mcp: mcp_servers(settings, http)?, settings: agent, language }))
+    let (mcp, policies) = (mcp_servers(settings, http)?, policies(settings)?);
+    Ok(Some(Reasoner { ladder, tools, mcp, settings: agent, policies, language }))
+}
+
+/// What is done about which alerts.
+///
+/// # Errors
+/// A policy or quota that cannot work, by its place.
+pub fn policies(settings: &Settings) -> anyhow::Result<Arc<Policies>> {
+    Ok(Arc::new(Policies::new(settings)?))
 }
 
 /// The servers of `mcp_servers`, not yet spoken to.
@@ -142,6 +152,7 @@ pub fn resolver(settings: &Settings, sources: &Sources) -> Resolver {
 
 pub(super) fn slack_client(
     settings: &settings::Slack,
+    policies: &Policies,
     http: &reqwest::Client,
 ) -> anyhow::Result<Option<slack::Client>> {
     let Some(token) = secret("slack.token", &settings.token, settings.token_file.as_deref())? else {
@@ -151,7 +162,9 @@ pub(super) fn slack_client(
     let timeout = Duration::from_secs(settings.timeout_secs);
     let client = slack::Client::new(http.clone(), &settings.api_url, token, timeout);
     let pace = Duration::from_millis(settings.pace_ms);
-    let client = client.with_pace(pace).with_channels(routes(settings)?.channels());
+    let mut channels = routes(settings)?.channels();
+    channels.extend(policies.channels().map(str::to_owned));
+    let client = client.with_pace(pace).with_channels(channels);
     Ok(Some(client.with_thread_match(settings.thread_match)))
 }
 

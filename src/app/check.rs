@@ -1,7 +1,7 @@
 //! `whodunit config check`: everything that `serve` would build, from settings to key files and runbooks.
 
 use super::build::{
-    WaysBack, http_client, install_tls, language, mcp_servers, peers, reasoner, repository, routes,
+    WaysBack, http_client, install_tls, language, mcp_servers, peers, policies, reasoner, repository, routes,
     slack_client, sources,
 };
 use crate::api::Tokens;
@@ -26,7 +26,8 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     peers(settings, &http)?;
     language(&settings.report)?;
     routes(&settings.slack)?;
-    slack_client(&settings.slack, &http)?;
+    let policies = policies(settings)?;
+    slack_client(&settings.slack, &policies, &http)?;
     WaysBack::new(&settings.slack)?;
     Tokens::new(&settings.api)?;
     Rules::new(&settings.intake)?;

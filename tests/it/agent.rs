@@ -233,6 +233,7 @@ impl Bench {
             tools: vec![Arc::new(Look { schema, calls: Arc::clone(&self.looks) })],
             mcp: Arc::default(),
             settings: self.settings.agent.clone(),
+            policies: app::policies(&self.settings).unwrap(),
             language: "en".to_owned(),
         };
         let catalogue = Catalogue::load(&self.settings.runbooks);

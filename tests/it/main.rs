@@ -34,6 +34,7 @@ mod overload;
 mod pages;
 mod people;
 mod picture;
+mod policies;
 mod program;
 mod progress;
 mod prometheus;
