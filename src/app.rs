@@ -3,6 +3,7 @@
 
 mod build;
 mod check;
+mod clusters;
 mod http;
 mod people;
 
@@ -21,6 +22,7 @@ use tower::ServiceBuilder;
 
 use crate::announce::Audience;
 use crate::api::{self, ApiState, Ready, Tokens};
+use crate::incident::cluster::Belonging;
 use crate::incident::decide::Rules;
 use crate::incident::resolve::Resolver;
 use crate::intake::{self, Desk, Intake};
@@ -31,13 +33,14 @@ use crate::settings::Settings;
 use crate::slack;
 use crate::telemetry;
 use crate::web;
-use crate::webhook::Guard;
+use crate::webhook::{Bound, Gate, Guard};
 use crate::worker::Worker;
 
 pub use build::policies;
-pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
+pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository};
 use build::{peers, runbooks, slack_client};
 pub use check::check;
+pub use clusters::{Clusters, clusters};
 use people::{Doors, audience};
 
 /// The running service.
@@ -70,22 +73,23 @@ impl App {
     ) -> anyhow::Result<Self> {
         install_tls();
         let http = http_client()?;
-        let sources = sources(&settings, &http).await?;
-        let resolver = resolver(&settings, &sources);
+        let clusters = clusters(&settings, &http).await?;
+        let resolver = clusters.resolver();
         let (catalogue, pulled, repository) = runbooks(&settings).await?;
         let slack = slack_client(&settings.slack, &*policies(&settings)?, &http)?;
         let tokens = Arc::new(Tokens::new(&settings.api)?);
         let peers = peers(&settings, &http)?;
         let database = Database::open(&settings.database).await?;
         let pool = &database.pool;
-        let reasoner = reasoner(&settings, &sources, &http, Some(pool))?;
+        let reasoner = reasoner(&settings, &clusters, &http, Some(pool))?;
         let mcp = reasoner.as_ref().map(|reasoner| Arc::clone(&reasoner.mcp)).unwrap_or_default();
-        let investigator = Arc::new(Investigator::new(sources, catalogue, reasoner));
+        let investigator = Arc::new(Investigator::new(clusters.fleet, catalogue, reasoner));
         let audience = slack.as_ref().map(|_| audience(&settings, &investigator)).transpose()?;
         let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
         let pool = &shared.database.pool;
         let intake = shared.intake(&settings)?;
-        let reconciler = Reconciler { pool: pool.clone(), desk: Arc::clone(&intake.desk), peers };
+        let (desk, belonging) = (Arc::clone(&intake.desk), Arc::clone(&intake.belonging));
+        let reconciler = Reconciler { pool: pool.clone(), desk, belonging, peers };
         let worker = shared.worker(&settings, &investigator);
         let shutdown = CancellationToken::new();
         let state = ApiState {
@@ -158,10 +162,13 @@ impl Shared {
             self.audience.clone(),
             Arc::clone(&self.wake),
         );
+        let bound = Bound::new(&settings.webhooks.clusters)?;
+        let gate = |own| Ok::<_, anyhow::Error>(Gate::new(Guard::new(own)?, bound.clone()));
         Ok(Arc::new(Intake {
-            alertmanager: Guard::new(&settings.webhooks.alertmanager)?,
-            robusta: Guard::new(&settings.webhooks.robusta)?,
-            grafana: Guard::new(&settings.webhooks.grafana)?,
+            alertmanager: gate(&settings.webhooks.alertmanager)?,
+            robusta: gate(&settings.webhooks.robusta)?,
+            grafana: gate(&settings.webhooks.grafana)?,
+            belonging: Arc::new(Belonging::new(settings)?),
             desk: Arc::new(desk),
         }))
     }

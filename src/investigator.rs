@@ -2,6 +2,7 @@
 //! evidence, signature and investigation; what no signature explains goes to the agent, if there is a model.
 //! `worker` and the command line call it. It stores nothing but the agent's steps, in the journal it is given.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::alert::{Alert, Severity};
-use crate::evidence::{self, Sources};
+use crate::evidence::{self, Fleet, Sources};
 use crate::facts::{Facts, Observation};
 use crate::investigation::agent::{self, Means, Opening};
 use crate::investigation::budget::Limits;
@@ -48,6 +49,8 @@ pub struct Reasoner {
     pub ladder: Ladder,
     /// Shared by all runs.
     pub tools: Vec<Arc<dyn Tool>>,
+    /// Those that ask one of several clusters: only its own incidents get them.
+    pub by_cluster: BTreeMap<String, Vec<Arc<dyn Tool>>>,
     /// Their tools are offered where a runbook names the server.
     pub mcp: Arc<mcp::Servers>,
     pub settings: settings::Agent,
@@ -58,7 +61,7 @@ pub struct Reasoner {
 }
 
 pub struct Investigator {
-    sources: Sources,
+    fleet: Fleet,
     /// None: no model is configured.
     reasoner: Option<Reasoner>,
     catalogue: watch::Sender<Arc<Catalogue>>,
@@ -73,10 +76,14 @@ pub struct Investigated {
 }
 
 impl Investigator {
-    pub fn new(sources: Sources, catalogue: impl Into<Arc<Catalogue>>, reasoner: Option<Reasoner>) -> Self {
+    pub fn new(
+        fleet: impl Into<Fleet>,
+        catalogue: impl Into<Arc<Catalogue>>,
+        reasoner: Option<Reasoner>,
+    ) -> Self {
         let catalogue = catalogue.into();
         let standing = watch::Sender::new(standing(&catalogue, &Pulled::default()));
-        Self { sources, reasoner, catalogue: watch::Sender::new(catalogue), standing }
+        Self { fleet: fleet.into(), reasoner, catalogue: watch::Sender::new(catalogue), standing }
     }
 
     /// Which runbooks are in force, and what is wrong with others.
@@ -124,8 +131,7 @@ impl Investigator {
         let (facts, left) = match left {
             Some(Left { facts, opening, ledger }) => (facts, Some((opening, ledger))),
             None => {
-                let sources = allowed(self.sources.clone(), choice.runbook.as_deref());
-                let gathered = evidence::gather(&sources, scope.clone(), workload, alerts);
+                let gathered = self.gather(&choice, scope.clone(), workload, alerts);
                 (gathered.instrument(tracing::info_span!("gather_facts")).await, None)
             }
         };
@@ -174,6 +180,27 @@ impl Investigator {
                 Investigated { report: run.report(report, facts.observations.len()), observations }
             }
         })
+    }
+
+    /// From the workload's own cluster, never another's.
+    async fn gather(&self, choice: &Choice, scope: Scope, workload: &Workload, alerts: &[Alert]) -> Facts {
+        let own = self.fleet.of(&workload.cluster);
+        let sources = allowed(own.cloned().unwrap_or_default(), choice.runbook.as_deref());
+        let mut facts = evidence::gather(&sources, scope, workload, alerts).await;
+        if own.is_none() {
+            let name = if workload.cluster.is_empty() { "without a name" } else { &workload.cluster };
+            facts.gaps = vec![Gap {
+                source: "cluster".to_owned(),
+                what: format!("everything in the cluster {name}"),
+                why: "it is not one of those in the settings".to_owned(),
+            }];
+        }
+        facts
+    }
+
+    /// What can be asked of which cluster.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
     }
 
     /// Takes changed runbooks in until `shutdown`: those of folders, whose files keep their last good revision when
@@ -301,7 +328,8 @@ impl Reasoner {
     /// The tools that the runbook's header allows.
     async fn toolbox(&self, subject: &Subject<'_>, runbook: Option<&runbook::Runbook>) -> Toolbox {
         let mut tools: Vec<Box<dyn Tool>> = Vec::with_capacity(self.tools.len() + 1);
-        for tool in self.tools.iter().cloned().chain(self.mcp.tools().await) {
+        let own = self.by_cluster.get(&subject.facts.workload.cluster).into_iter().flatten();
+        for tool in self.tools.iter().chain(own).cloned().chain(self.mcp.tools().await) {
             tools.push(Box::new(tool));
         }
         let catalogue = Arc::clone(&subject.catalogue);

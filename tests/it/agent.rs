@@ -221,7 +221,7 @@ impl Bench {
     }
 
     async fn investigator(&self, model: Scripted) -> (Investigator, Arc<Mutex<Vec<Request>>>) {
-        let sources = app::sources(&self.settings, &house::http()).await.unwrap();
+        let sources = app::clusters(&self.settings, &house::http()).await.unwrap().fleet;
         let asked = Arc::clone(&model.asked);
         let schema = ToolSchema {
             name: "look".to_owned(),
@@ -231,6 +231,7 @@ impl Bench {
         let reasoner = Reasoner {
             ladder: Ladder::new(vec![Box::new(model)]),
             tools: vec![Arc::new(Look { schema, calls: Arc::clone(&self.looks) })],
+            by_cluster: Default::default(),
             mcp: Arc::default(),
             settings: self.settings.agent.clone(),
             policies: app::policies(&self.settings).unwrap(),

@@ -75,8 +75,13 @@ async fn a_namespace_at_its_quota_gets_signatures_only_and_a_line_that_says_so()
     let server = quick().await;
     let quotas = json!([{"namespaces": ["*"], "investigations_per_day": 1}]);
     let house = house(&server, json!({"quotas": quotas})).await;
-    for (namespace, deployments) in [("prod-api", &PROD[..1]), ("prod-api", &PROD[1..2]), ("shop", &["search"][..])] {
-        assert_eq!(house.post("/webhooks/alertmanager", firing(namespace, deployments, &json!({}))).await.0, 202);
+    for (namespace, deployments) in
+        [("prod-api", &PROD[..1]), ("prod-api", &PROD[1..2]), ("shop", &["search"][..])]
+    {
+        assert_eq!(
+            house.post("/webhooks/alertmanager", firing(namespace, deployments, &json!({}))).await.0,
+            202
+        );
         house.settle().await;
     }
     let all = reports(&house).await;
@@ -84,10 +89,17 @@ async fn a_namespace_at_its_quota_gets_signatures_only_and_a_line_that_says_so()
     let (first, second) = (of("analytics-service"), of("api-gateway"));
     assert_eq!(first["report"]["outcome"], "root_cause", "{first}");
     assert!(first["report"]["held_back"].is_null());
-    let held = json!({"why": "namespace_investigations", "policy": "", "namespace": "prod-api", "limit": 1.0});
+    let held =
+        json!({"why": "namespace_investigations", "policy": "", "namespace": "prod-api", "limit": 1.0});
     assert_eq!(second["report"]["held_back"], held, "{second}");
-    assert_eq!((&second["report"]["outcome"], &second["report"]["cost"]["usd"]), (&json!("inconclusive"), &json!(0.0)));
-    assert!(second["report"]["findings"].is_array() && !second["report"]["timeline"].as_array().unwrap().is_empty());
+    assert_eq!(
+        (&second["report"]["outcome"], &second["report"]["cost"]["usd"]),
+        (&json!("inconclusive"), &json!(0.0))
+    );
+    assert!(
+        second["report"]["findings"].is_array()
+            && !second["report"]["timeline"].as_array().unwrap().is_empty()
+    );
     assert_eq!(of("search")["report"]["outcome"], "root_cause", "another namespace has its own");
     assert_eq!(server.asked().len(), 2);
     let line = "the namespace prod-api had its 1 investigations with a model of 24 hours.";
@@ -111,7 +123,10 @@ async fn one_namespaces_spending_leaves_anothers_money_untouched_over_two_replic
     let replica = house.replica().await;
     assert_eq!(house.post("/webhooks/alertmanager", firing("prod-api", &PROD, &json!({}))).await.0, 202);
     house.settle().await;
-    assert_eq!(house.post("/webhooks/alertmanager", firing("shop", &["search", "catalog"], &json!({}))).await.0, 202);
+    assert_eq!(
+        house.post("/webhooks/alertmanager", firing("shop", &["search", "catalog"], &json!({}))).await.0,
+        202
+    );
     house.settle().await;
     replica.stop().await;
     let all = reports(&house).await;
@@ -124,7 +139,11 @@ async fn one_namespaces_spending_leaves_anothers_money_untouched_over_two_replic
     let held = |one: &&&Value| one["report"]["held_back"]["why"] == "namespace_money";
     assert!(prod.iter().filter(held).count() >= 3, "{prod:#?}");
     assert!(prod.iter().all(|one| one["report"]["outcome"] == "inconclusive"));
-    assert!(said(&house).contains("the namespace prod-api has spent its $0.20 of 24 hours."), "{}", said(&house));
+    assert!(
+        said(&house).contains("the namespace prod-api has spent its $0.20 of 24 hours."),
+        "{}",
+        said(&house)
+    );
     for one in shop {
         assert_eq!(one["report"]["outcome"], "root_cause", "{one}");
         assert!(one["report"]["held_back"].is_null() && usd(one) > 0.0);
@@ -157,16 +176,26 @@ async fn a_policy_says_who_is_looked_at_by_which_model_and_where_it_is_told() {
     assert_eq!(all.len(), 2, "{all:#?}");
     let of = |name: &str| all.iter().find(|one| one["workload"].as_str().unwrap().ends_with(name)).unwrap();
     let cheap = &of("auth-service")["report"];
-    assert_eq!(cheap["policy"], json!({"name": "cheap", "reason": "policies[1]: label team test fits `test`"}));
+    assert_eq!(
+        cheap["policy"],
+        json!({"name": "cheap", "reason": "policies[1]: label team test fits `test`"})
+    );
     assert_eq!(cheap["held_back"]["why"], "policy");
     assert!(said(&house).contains("the policy cheap asks no model."), "{}", said(&house));
     let data = of("search");
-    assert_eq!((&data["report"]["outcome"], &data["report"]["policy"]["name"]), (&json!("root_cause"), &json!("data")));
+    assert_eq!(
+        (&data["report"]["outcome"], &data["report"]["policy"]["name"]),
+        (&json!("root_cause"), &json!("data"))
+    );
     let models: Vec<String> =
         sqlx::query_scalar("select distinct model from turns").fetch_all(&house.pool).await.unwrap();
     assert_eq!(models, ["other"]);
     // Two turns are what it may have, and the model is told so.
-    assert!(server.asked()[0]["messages"][0]["content"].as_str().unwrap().contains("2 turns"), "{:?}", server.asked()[0]);
+    assert!(
+        server.asked()[0]["messages"][0]["content"].as_str().unwrap().contains("2 turns"),
+        "{:?}",
+        server.asked()[0]
+    );
     let channels: Vec<(String, Option<String>)> = sqlx::query_as(
         "select a.channel, a.route_reason from announcements a join incidents i on i.id = a.incident_id
          where i.namespace = 'shop' and a.kind = 'parent'",
@@ -198,7 +227,7 @@ async fn a_policys_money_is_its_own() {
     assert!(of("search")["report"]["cost"]["usd"].as_f64().unwrap() > 0.0);
 }
 
-const SETTINGS: &str = r#"
+const SETTINGS: &str = r##"
 models: [{name: big, provider: openai, model: m}, {name: small, provider: openai, model: s}]
 policies:
   - name: night
@@ -211,7 +240,7 @@ policies:
   - {name: page, match: {severities: [critical]}, settle_secs: 5, channel: "#page"}
 quotas:
   - {namespaces: ["*"], usd_per_day: 1.5, investigations_per_day: 30}
-"#;
+"##;
 
 fn config(text: &str, arguments: &[&str]) -> (bool, String, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -257,10 +286,16 @@ fn check_finds_policies_that_are_never_reached_and_models_that_are_none() {
     let fine = SETTINGS.to_owned() + "kubernetes: {enabled: false}\n";
     for (text, why) in [
         (
-            fine.replace("quotas:\n", "  - {name: late, match: {severities: [critical], namespaces: [x]}}\nquotas:\n"),
+            fine.replace(
+                "quotas:\n",
+                "  - {name: late, match: {severities: [critical], namespaces: [x]}}\nquotas:\n",
+            ),
             "policies[2]: never reached: all that fits it fits policies[1] (page) first",
         ),
-        (fine.replace("models: [small]", "models: [huge]"), "policies[0]: `huge` is no model of `models`: big, small"),
+        (
+            fine.replace("models: [small]", "models: [huge]"),
+            "policies[0]: `huge` is no model of `models`: big, small",
+        ),
     ] {
         let (ok, _, error) = config(&text, &["check"]);
         assert!(!ok && error.contains(why), "{error}");

@@ -45,6 +45,10 @@ fn explicit(url: &str, settings: &settings::Kubernetes) -> anyhow::Result<kube::
 }
 
 async fn discovered(settings: &settings::Kubernetes) -> anyhow::Result<kube::Config> {
+    if settings.in_cluster {
+        return kube::Config::incluster()
+            .context("kubernetes.in_cluster: this is no pod with a service account");
+    }
     let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
     if let Some(file) = &settings.kubeconfig {
         let kubeconfig = Kubeconfig::read_from(file)

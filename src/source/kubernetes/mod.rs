@@ -17,6 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 
+use super::circuit::{Circuit, Standing};
 pub use error::Error;
 pub use read::{Answer, ListQuery, Listing, LogQuery};
 pub use scope::{Requested, Scope, Scoped};
@@ -39,6 +40,7 @@ pub struct Client {
     owners: Cache<OwnerKey, Option<Owner>>,
     gone: Cache<OwnerKey, ()>,
     turns: Arc<Semaphore>,
+    circuit: Circuit,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -65,7 +67,19 @@ impl Client {
     fn new(inner: kube::Client, timeout: Duration) -> Self {
         let owners = Cache::builder().max_capacity(OWNER_CAPACITY).time_to_live(OWNER_TTL).build();
         let gone = Cache::builder().max_capacity(OWNER_CAPACITY).time_to_live(GONE_TTL).build();
-        Self { inner, timeout, owners, gone, turns: Arc::new(Semaphore::new(MAX_IN_FLIGHT)) }
+        Self {
+            inner,
+            timeout,
+            owners,
+            gone,
+            turns: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+            circuit: Circuit::default(),
+        }
+    }
+
+    /// Whether it answers, as far as it was asked.
+    pub fn standing(&self) -> Standing {
+        self.circuit.standing()
     }
 
     /// A view of this client that refuses what lies outside `scope`.
