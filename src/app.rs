@@ -34,7 +34,7 @@ use crate::slack;
 use crate::telemetry;
 use crate::web;
 use crate::webhook::{Bound, Gate, Guard};
-use crate::worker::Worker;
+use crate::worker::{Crowd, Worker};
 
 pub use build::policies;
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository};
@@ -174,6 +174,7 @@ impl Shared {
     }
 
     fn worker(&self, settings: &Settings, investigator: &Arc<Investigator>) -> Arc<Worker> {
+        let clusters = investigator.fleet().iter().count();
         Arc::new(Worker {
             pool: self.database.pool.clone(),
             settings: settings.worker.clone(),
@@ -185,6 +186,7 @@ impl Shared {
             audience: self.audience.clone(),
             wake: Arc::clone(&self.wake),
             name: worker_name(),
+            crowd: Crowd::new(settings.worker.per_cluster, settings.worker.concurrency, clusters),
         })
     }
 }
@@ -203,7 +205,12 @@ fn admitted(router: Router, max_in_flight: usize) -> Router {
 
 fn ready(shutdown: &CancellationToken, investigator: &Investigator, slack: Option<&slack::Client>) -> Ready {
     let access = slack.map(|client| client.access().clone());
-    Ready { draining: shutdown.clone(), runbooks: investigator.standing(), slack: access.unwrap_or_default() }
+    Ready {
+        draining: shutdown.clone(),
+        runbooks: investigator.standing(),
+        slack: access.unwrap_or_default(),
+        clusters: investigator.fleet().clone(),
+    }
 }
 
 /// For the API: who asks about a workload without an open incident opens one at the desk.

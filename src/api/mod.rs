@@ -33,6 +33,7 @@ use uuid::Uuid;
 pub use access::{Caller, Scope, Tokens, Writer, authorize};
 pub use routes::router;
 
+use crate::evidence::Fleet;
 use crate::runbook::{Catalogue, Standing};
 use crate::slack::Access;
 use crate::workload::Workload;
@@ -67,6 +68,8 @@ pub struct Ready {
     pub runbooks: watch::Receiver<Standing>,
     /// What the Slack token may not do.
     pub slack: Access,
+    /// What can be asked of which cluster, and whether it answers.
+    pub clusters: Fleet,
 }
 
 type Parameters = Result<Query<Pairs>, QueryRejection>;

@@ -32,6 +32,13 @@ impl Fleet {
     }
 }
 
+impl Default for Fleet {
+    /// No cluster.
+    fn default() -> Self {
+        Self::Many(BTreeMap::new())
+    }
+}
+
 impl From<Sources> for Fleet {
     fn from(sources: Sources) -> Self {
         Self::One(sources)

@@ -257,7 +257,13 @@ async fn investigate(investigator: &Investigator, journal: &Journal) -> anyhow::
 }
 
 async fn claim(pool: &PgPool) -> Claim {
-    let terms = queue::Terms { worker: "w".to_owned(), lease: LEASE, max_attempts: 3, per_namespace: 10 };
+    let terms = queue::Terms {
+        worker: "w".to_owned(),
+        lease: LEASE,
+        max_attempts: 3,
+        per_namespace: 10,
+        full: Vec::new(),
+    };
     queue::claim(pool, &terms).await.unwrap().unwrap()
 }
 

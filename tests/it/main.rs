@@ -12,6 +12,7 @@ mod canary;
 mod canary_model;
 mod cases;
 mod clickhouse;
+mod clusters;
 mod configuration;
 mod copy;
 mod end_to_end;
