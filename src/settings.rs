@@ -259,6 +259,8 @@ pub struct Kubernetes {
     pub cluster: String,
     /// Deadline of one request, in seconds.
     pub timeout_secs: u64,
+    /// Requests at once, over all investigations of this process.
+    pub max_in_flight: usize,
     /// Lines read of one container log.
     pub log_tail_lines: i64,
 }
@@ -276,6 +278,7 @@ impl Default for Kubernetes {
             in_cluster: false,
             cluster: String::new(),
             timeout_secs: 10,
+            max_in_flight: 32,
             log_tail_lines: 200,
         }
     }

@@ -10,6 +10,7 @@ use clap::Args;
 use super::Config;
 use crate::alert::{Alert, Severity, Source, Status};
 use crate::app;
+use crate::incident::cluster::Belonging;
 use crate::policy::{About, Chosen, Purse};
 use crate::settings::{Investigate, Settings};
 use crate::workload::Workload;
@@ -38,13 +39,14 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let settings = options.config.load()?;
     let policies = app::policies(&settings)?;
     let at = options.at.unwrap_or_else(Utc::now);
-    let alert = alert(options, at)?;
-    let label = |name| alert.label(name).unwrap_or_default().to_owned();
-    let cluster = options.cluster.clone().or_else(|| alert.label("cluster").map(str::to_owned));
-    let namespace = if options.namespace.is_empty() { label("namespace") } else { options.namespace.clone() };
-    let cluster = cluster.unwrap_or_else(|| settings.kubernetes.cluster.clone());
+    let mut alert = alert(options, at)?;
+    Belonging::new(&settings)?.settle(&mut alert, options.cluster.as_deref());
+    let label = |name| alert.label(name).map(str::to_owned);
+    let namespace =
+        Some(options.namespace.clone()).filter(|name| !name.is_empty()).or_else(|| label("namespace"));
+    let cluster = label("cluster").unwrap_or_else(|| settings.kubernetes.cluster.clone());
     // Nothing but its namespace and cluster is asked of a workload.
-    let workload = Workload::new(cluster, namespace, "Deployment", "any");
+    let workload = Workload::new(cluster, namespace.unwrap_or_default(), "Deployment", "any");
     let alerts = std::slice::from_ref(&alert);
     let chosen = policies.choose(&About { workload: &workload, severity: alert.severity, alerts, at });
     let purse = policies.purse(&workload, chosen.policy);

@@ -24,7 +24,9 @@ fn examples() -> String {
         let lines = text[start..].lines().map_while(|line| line.strip_prefix('#'));
         lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
     };
-    ["alertmanagers", "clusters", "models", "policies", "quotas", "slack", "api"].map(|list| example(&format!("# {list}:\n"))).concat()
+    ["alertmanagers", "clusters", "models", "policies", "quotas", "slack", "api"]
+        .map(|list| example(&format!("# {list}:\n")))
+        .concat()
 }
 
 #[test]

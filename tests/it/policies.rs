@@ -228,7 +228,9 @@ async fn a_policys_money_is_its_own() {
 }
 
 const SETTINGS: &str = r##"
-models: [{name: big, provider: openai, model: m}, {name: small, provider: openai, model: s}]
+models:
+  - {name: big, provider: openai, model: m, base_url: "http://models/v1"}
+  - {name: small, provider: openai, model: s, base_url: "http://models/v1"}
 policies:
   - name: night
     match:

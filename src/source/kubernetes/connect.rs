@@ -24,7 +24,7 @@ impl Client {
         let timeout = Duration::from_secs(settings.timeout_secs.max(1));
         config.connect_timeout = Some(CONNECT_TIMEOUT.min(timeout));
         let inner = kube::Client::try_from(config).context("building the Kubernetes client")?;
-        Ok(Self::new(inner, timeout))
+        Ok(Self::new(inner, timeout, settings.max_in_flight))
     }
 }
 

@@ -23,8 +23,6 @@ pub use read::{Answer, ListQuery, Listing, LogQuery};
 pub use scope::{Requested, Scope, Scoped};
 pub use untyped::Page;
 
-/// Requests to the API server at once, over all investigations of this process: a storm is no reason to overrun it.
-const MAX_IN_FLIGHT: usize = 32;
 /// How long an owner stays known. Owners do not change during a storm; deleted ones are soon forgotten.
 const OWNER_TTL: Duration = Duration::from_secs(60);
 const OWNER_CAPACITY: u64 = 10_000;
@@ -39,6 +37,7 @@ pub struct Client {
     timeout: Duration,
     owners: Cache<OwnerKey, Option<Owner>>,
     gone: Cache<OwnerKey, ()>,
+    /// A storm is no reason to overrun the API server.
     turns: Arc<Semaphore>,
     circuit: Circuit,
 }
@@ -64,7 +63,7 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    fn new(inner: kube::Client, timeout: Duration) -> Self {
+    fn new(inner: kube::Client, timeout: Duration, max_in_flight: usize) -> Self {
         let owners = Cache::builder().max_capacity(OWNER_CAPACITY).time_to_live(OWNER_TTL).build();
         let gone = Cache::builder().max_capacity(OWNER_CAPACITY).time_to_live(GONE_TTL).build();
         Self {
@@ -72,7 +71,7 @@ impl Client {
             timeout,
             owners,
             gone,
-            turns: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+            turns: Arc::new(Semaphore::new(max_in_flight.max(1))),
             circuit: Circuit::default(),
         }
     }
