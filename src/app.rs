@@ -5,7 +5,9 @@ mod build;
 mod check;
 mod clusters;
 mod http;
+mod live;
 mod people;
+mod rights;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,6 +43,7 @@ pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repo
 use build::{peers, runbooks, slack_client};
 pub use check::check;
 pub use clusters::{Clusters, clusters};
+pub use live::live;
 use people::{Doors, audience};
 
 /// The running service.
@@ -74,6 +77,7 @@ impl App {
         install_tls();
         let http = http_client()?;
         let clusters = clusters(&settings, &http).await?;
+        clusters.check_rights().await?;
         let resolver = clusters.resolver();
         let (catalogue, pulled, repository) = runbooks(&settings).await?;
         let slack = slack_client(&settings.slack, &*policies(&settings)?, &http)?;
@@ -87,7 +91,7 @@ impl App {
         let audience = slack.as_ref().map(|_| audience(&settings, &investigator)).transpose()?;
         let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
         let pool = &shared.database.pool;
-        let intake = shared.intake(&settings)?;
+        let intake = shared.intake(&settings).await?;
         let (desk, belonging) = (Arc::clone(&intake.desk), Arc::clone(&intake.belonging));
         let reconciler = Reconciler { pool: pool.clone(), desk, belonging, peers };
         let worker = shared.worker(&settings, &investigator);
@@ -152,16 +156,17 @@ impl App {
 }
 
 impl Shared {
-    fn intake(&self, settings: &Settings) -> anyhow::Result<Arc<Intake>> {
+    async fn intake(&self, settings: &Settings) -> anyhow::Result<Arc<Intake>> {
         let resolve_deadline = Duration::from_millis(settings.intake.resolve_ms);
         // A storm's investigations and messages must not delay the next 202.
-        let desk = Desk::new(
+        let desk = Desk::start(
             &postgres::apart(&self.database.pool),
             Rules::new(&settings.intake)?.with_policies(policies(settings)?),
             (self.resolver.clone(), resolve_deadline),
             self.audience.clone(),
             Arc::clone(&self.wake),
-        );
+        )
+        .await;
         let bound = Bound::new(&settings.webhooks.clusters)?;
         let gate = |own| Ok::<_, anyhow::Error>(Gate::new(Guard::new(own)?, bound.clone()));
         Ok(Arc::new(Intake {

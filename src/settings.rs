@@ -263,6 +263,18 @@ pub struct Kubernetes {
     pub max_in_flight: usize,
     /// Lines read of one container log.
     pub log_tail_lines: i64,
+    /// What `serve` does when it is allowed to write in the cluster or to read Secrets.
+    pub excess_rights: ExcessRights,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExcessRights {
+    /// It does not start.
+    #[default]
+    Refuse,
+    /// It says so and starts: nothing uses those rights.
+    Warn,
 }
 
 impl Default for Kubernetes {
@@ -280,6 +292,7 @@ impl Default for Kubernetes {
             timeout_secs: 10,
             max_in_flight: 32,
             log_tail_lines: 200,
+            excess_rights: ExcessRights::default(),
         }
     }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 
+use super::rights;
 use crate::evidence::{Fleet, Sources};
 use crate::incident::resolve::{Reached, Resolver};
-use crate::settings::{Cluster, HttpSource, Kubernetes, Settings};
+use crate::settings::{Cluster, ExcessRights, HttpSource, Kubernetes, Settings};
 use crate::source::kubernetes;
 use crate::source::{loki::Loki, prometheus::Prometheus, tempo::Tempo};
 
@@ -20,6 +21,8 @@ pub struct Clusters {
     pub tempo: BTreeMap<String, Tempo>,
     /// The cluster of alerts that name none.
     pub usual: String,
+    /// What is done about rights that a cluster gives us too many of; by cluster.
+    stances: BTreeMap<String, ExcessRights>,
 }
 
 /// The three kinds of sources that can be shared, with the name of their setting.
@@ -35,21 +38,42 @@ const KINDS: [Kind; 3] =
 pub async fn clusters(settings: &Settings, http: &reqwest::Client) -> anyhow::Result<Clusters> {
     let all = all(settings)?;
     let usual = settings.kubernetes.cluster.clone();
-    let (mut sources, mut tempo) = (BTreeMap::new(), BTreeMap::new());
+    let (mut sources, mut tempo, mut stances) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for one in &all {
         let place =
             if settings.clusters.is_empty() { String::new() } else { format!("cluster {}: ", one.name) };
         let built = connect(one, http, settings).await.with_context(|| format!("{place}its sources"))?;
         sources.insert(one.name.clone(), built);
+        stances
+            .extend(one.kubernetes.as_ref().map(|kubernetes| (one.name.clone(), kubernetes.excess_rights)));
         let traces = Tempo::new(http.clone(), &one.tempo).with_context(|| format!("{place}setting tempo"))?;
         tempo.extend(traces.map(|traces| (one.name.clone(), traces)));
     }
     let only = settings.clusters.is_empty().then(|| sources.remove(&usual)).flatten();
     let fleet = only.map_or(Fleet::Many(sources), Fleet::One);
-    Ok(Clusters { fleet, tempo, usual })
+    Ok(Clusters { fleet, tempo, usual, stances })
 }
 
 impl Clusters {
+    /// Each with its name; the only one is called as in the settings.
+    pub fn each(&self) -> impl Iterator<Item = (&str, &Sources)> {
+        let usual = self.usual.as_str();
+        self.fleet.iter().map(move |(name, sources)| (if name.is_empty() { usual } else { name }, sources))
+    }
+
+    /// # Errors
+    /// A cluster in which we may do what we must not, and whose settings do not accept that.
+    pub async fn check_rights(&self) -> anyhow::Result<()> {
+        let checks =
+            self.each().filter_map(|(name, sources)| {
+                let (client, stance) = (sources.kubernetes.as_ref()?, *self.stances.get(name)?);
+                Some(async move {
+                    rights::check(client, stance).await.with_context(|| format!("cluster `{name}`"))
+                })
+            });
+        futures::future::join_all(checks).await.into_iter().collect()
+    }
+
     /// Finds the workloads of alerts, each in its own cluster.
     pub fn resolver(&self) -> Resolver {
         let reached = |sources: &Sources| Reached {

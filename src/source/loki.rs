@@ -177,7 +177,11 @@ impl Loki {
             #[serde(default)]
             data: Vec<String>,
         }
-        let selector = self.enforced.logql(selector)?;
+        // Without one it would be all streams.
+        let selector = match selector.trim() {
+            "" if !self.enforced.is_empty() => self.enforced.selector(),
+            selector => self.enforced.logql(selector)?,
+        };
         let (start, end) = (nanos(from), nanos(to));
         let parameters = [("query", selector.as_str()), ("start", start.as_str()), ("end", end.as_str())];
         let body = self.server.get(path, &parameters).await?;

@@ -47,6 +47,7 @@ mod redaction;
 mod refusals;
 mod remote;
 mod restart;
+mod rights;
 mod routes;
 mod signatures;
 mod slack;

@@ -1,7 +1,8 @@
 //! A read-only client of one cluster's API over kube-rs. Objects come out typed, with the request that
-//! anyone can repeat. It has no method that writes, refuses Secrets and ways into containers before
+//! anyone can repeat. It has no method that writes (`access` only asks what it may do), refuses Secrets and ways into containers before
 //! sending (`path::check`), and never waits longer than one request's deadline.
 
+mod access;
 mod connect;
 mod error;
 pub mod kinds;
@@ -18,6 +19,7 @@ use moka::future::Cache;
 use tokio::sync::Semaphore;
 
 use super::circuit::{Circuit, Standing};
+pub use access::Excess;
 pub use error::Error;
 pub use read::{Answer, ListQuery, Listing, LogQuery};
 pub use scope::{Requested, Scope, Scoped};
