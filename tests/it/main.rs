@@ -52,6 +52,7 @@ mod routes;
 mod signatures;
 mod slack;
 mod storm;
+mod support;
 mod threads;
 mod traces;
 mod triage;
