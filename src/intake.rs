@@ -26,6 +26,8 @@ use crate::telemetry;
 use crate::webhook::{self, Gate, Rejection};
 
 const RETRY_AFTER_SECS: u64 = 1;
+/// Longest name of a cluster in a path.
+const MAX_CLUSTER_BYTES: usize = 253;
 
 /// Who may post, and everything that follows; built once.
 pub struct Intake {
@@ -59,9 +61,9 @@ async fn posted(
     request: Request,
 ) -> Response {
     let started = Instant::now();
-    let received = match intake.alertmanager.admit(request.headers()) {
+    let admitted = intake.alertmanager.admit(request.headers());
+    let received = match admitted.and_then(|bound| belongs(bound, cluster)) {
         Ok(bound) => {
-            let bound = belongs(bound, cluster);
             webhook::receive_posted(request).await.map(|alerts| intake.settled(alerts, bound.as_deref()))
         }
         Err(rejection) => Err(rejection),
@@ -81,9 +83,9 @@ async fn answer(
         Source::Grafana => &intake.grafana,
         Source::Alertmanager | Source::Manual => &intake.alertmanager,
     };
-    let received = match gate.admit(request.headers()) {
+    let admitted = gate.admit(request.headers());
+    let received = match admitted.and_then(|bound| belongs(bound, cluster)) {
         Ok(bound) => {
-            let bound = belongs(bound, cluster);
             let received = webhook::receive_admitted(source, request).await;
             received.map(|alerts| intake.settled(alerts, bound.as_deref()))
         }
@@ -92,9 +94,17 @@ async fn answer(
     conclude(&intake, source, received, started).await
 }
 
-/// The cluster that a message came for: by its credential, else by its path.
-fn belongs(bound: Option<&str>, path: Option<Path<String>>) -> Option<String> {
-    bound.map(str::to_owned).or_else(|| path.map(|Path(name)| name))
+/// The cluster that a message came for: by its credential, else by its path, which may hold anything.
+fn belongs(bound: Option<&str>, path: Option<Path<String>>) -> Result<Option<String>, Rejection> {
+    if let Some(bound) = bound {
+        return Ok(Some(bound.to_owned()));
+    }
+    match path {
+        Some(Path(name)) if name.len() > MAX_CLUSTER_BYTES || name.chars().any(char::is_control) => {
+            Err(Rejection::Malformed("the path names no cluster".to_owned()))
+        }
+        path => Ok(path.map(|Path(name)| name)),
+    }
 }
 
 impl Intake {

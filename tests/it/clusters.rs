@@ -306,6 +306,9 @@ async fn an_alert_of_a_cluster_that_nobody_knows_is_looked_at_with_nobodys_sourc
     }
     assert_eq!(both.requests(), (0, 0));
     assert!(both.loki.take().is_empty() && both.prometheus.take().is_empty());
+    // What can be no name is refused for good: no database would take it.
+    let (status, problem) = both.house.post(&format!("{POST}/a%00b"), firing("user-service", None)).await;
+    assert_eq!(status, 400, "{problem}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
