@@ -13,6 +13,7 @@ use crate::feedback::store as feedback;
 use crate::incident::store::{self, Record};
 use crate::investigation::queue::Claim;
 use crate::investigation::store as investigations;
+use crate::policy::{About as PolicyAbout, Policies};
 use crate::report::Report;
 use crate::runbook::Catalogue;
 use crate::slack::Routes;
@@ -26,6 +27,8 @@ use crate::workload::Workload;
 #[derive(Debug, Clone)]
 pub struct Audience {
     pub routes: Arc<Routes>,
+    /// A policy's channel comes before all routes.
+    pub policies: Arc<Policies>,
     /// The runbooks in force: an incident may go to the channel of its runbook's owner.
     pub runbooks: watch::Receiver<Arc<Catalogue>>,
     /// `server.public_url`, "" leaves links out.
@@ -252,13 +255,19 @@ impl Audience {
     /// from the alerts that came so far.
     async fn route(&self, transaction: &mut PgConnection, incident: &Record) -> Result<Routed, sqlx::Error> {
         let (workload, severity) = (&incident.workload, incident.severity);
-        if self.routes.is_empty() {
+        if self.routes.is_empty() && self.policies.is_empty() {
             return Ok(self.routes.choose(About { workload, severity, alerts: &[], owner: "" }));
         }
         let alerts = investigations::alerts(transaction, incident.id).await.unwrap_or_else(|error| {
             tracing::warn!(incident = %incident.id, %error, "an incident is routed without its alerts");
             Vec::new()
         });
+        let at = Utc::now();
+        let chosen = self.policies.choose(&PolicyAbout { workload, severity, alerts: &alerts, at });
+        if let Some((policy, channel)) = chosen.policy.and_then(|one| Some((one, one.channel.as_ref()?))) {
+            let reason = format!("{} ({}): {}", chosen.place, policy.name, chosen.reason);
+            return Ok(Routed { channel: channel.clone(), reason });
+        }
         let choice = self.runbooks.borrow().choose(&alerts, workload);
         let owner = choice.runbook.as_deref().map(|runbook| runbook.owner.as_str()).unwrap_or_default();
         Ok(self.routes.choose(About { workload, severity, alerts: &alerts, owner }))

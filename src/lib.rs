@@ -19,6 +19,9 @@ pub mod telemetry;
 // 1. A sender's POST becomes alerts.
 pub mod webhook;
 
+// What is done about which alerts, and who pays.
+pub mod policy;
+
 // The conductor before the queue: alerts are committed, deduped and queued.
 pub mod intake;
 pub mod reconcile;

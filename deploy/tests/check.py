@@ -28,6 +28,8 @@ REFUSED = {
     "a token of the API in the settings": {"settings": {"api": {"tokens": ["x"]}}},
     "a database password in the settings": {"settings": {"database": {"url": "postgres://u:p@h/d"}}},
     "a model's key in the settings": {"settings": {"models": [{"name": "a", "api_key": "x"}]}},
+    "a cluster's token in the settings": {"settings": {"clusters": [{"name": "a", "kubernetes": {"token": "x"}}]}},
+    "a source's password in the settings": {"settings": {"loki": {"basic": {"username": "a", "password": "x"}}}},
     "an unknown room of settings": {"settings": {"slak": {}}},
     "no replicas": {"replicas": 0},
     "namespaced without namespaces": {"rbac": {"mode": "namespaced"}},

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::build::{WaysBack, language, routes, thread_wait};
+use super::build::{WaysBack, language, policies, routes, thread_wait};
 use crate::announce::Audience;
 use crate::interact::{self, Interact};
 use crate::investigator::Investigator;
@@ -24,6 +24,7 @@ use crate::slack::{self, words::Words};
 pub(super) fn audience(settings: &Settings, investigator: &Investigator) -> anyhow::Result<Audience> {
     Ok(Audience {
         routes: Arc::new(routes(&settings.slack)?),
+        policies: policies(settings)?,
         runbooks: investigator.runbooks(),
         public_url: settings.server.public_url.clone(),
         thread_wait: thread_wait(&settings.slack),

@@ -121,6 +121,8 @@ fn found() -> Report {
         gaps: vec![gap("loki", "logs of user-service", "not configured")],
         unproven: vec![],
         muted: None,
+        policy: None,
+        held_back: None,
     }
 }
 
@@ -165,6 +167,8 @@ fn inconclusive() -> Report {
         }],
         unproven: vec![],
         muted: None,
+        policy: None,
+        held_back: None,
     }
 }
 
