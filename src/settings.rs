@@ -6,6 +6,7 @@ mod api;
 mod git;
 mod load;
 mod mcp;
+mod outlets;
 mod report;
 mod slack;
 mod telemetry;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 pub use self::api::{Api, ApiToken, DescribedToken, Scope};
 pub use self::git::Git;
 pub use self::mcp::McpServer;
+pub use self::outlets::{Outlet, OutletKind};
 pub use self::report::Report;
 pub use self::slack::{Route, RouteMatch, Slack};
 pub use self::telemetry::{Otlp, Telemetry};
@@ -50,6 +52,8 @@ pub struct Settings {
     pub mcp_servers: Vec<McpServer>,
     pub report: Report,
     pub slack: Slack,
+    /// Who is told beside Slack.
+    pub outlets: Vec<Outlet>,
     pub api: Api,
     pub log: Log,
     pub telemetry: Telemetry,
@@ -182,7 +186,7 @@ impl Default for Worker {
 pub struct Retention {
     /// Alerts of incidents that are over.
     pub alerts_days: u32,
-    /// What investigations looked at, and each turn of the agent. Reports stay.
+    /// What investigations looked at, each turn of the agent, and what outlets were told. Reports stay.
     pub evidence_days: u32,
     /// Incidents that are over, with their reports; never before their alerts.
     pub incidents_days: u32,

@@ -7,7 +7,8 @@ mod source;
 
 use source::{File, Found};
 
-const PAPERS: [&str; 8] = ["alert", "workload", "facts", "inert", "logs", "report", "redact", "series"];
+const PAPERS: [&str; 9] =
+    ["alert", "workload", "facts", "inert", "logs", "report", "redact", "series", "words"];
 
 /// What each room may import, beside the papers, which every room may. A room is a top-level module of `src`.
 /// Steps may import ports and earlier steps; only conductors join them.
@@ -21,6 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("report", &[]),
     ("redact", &[]),
     ("series", &[]),
+    ("words", &[]),
     // What the composition root needs. `telemetry` names every metric, so every step may have it.
     ("settings", &[]),
     ("telemetry", &["settings"]),
@@ -67,6 +69,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "feedback",
         ],
     ),
+    ("outlet", &["settings", "telemetry", "incident"]),
     (
         "api",
         &[
@@ -81,6 +84,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "investigation",
             "feedback",
             "slack",
+            "outlet",
         ],
     ),
     // The reading side for people shows what the API shows, and asks who may see it as the API does.
@@ -102,7 +106,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     // Conductors.
-    ("announce", &["incident", "runbook", "investigation", "feedback", "slack"]),
+    ("announce", &["incident", "runbook", "investigation", "feedback", "slack", "outlet"]),
     ("intake", &["telemetry", "postgres", "webhook", "incident", "investigation", "feedback", "announce"]),
     (
         "investigator",
@@ -129,6 +133,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "investigation",
             "feedback",
             "slack",
+            "outlet",
             "announce",
             "investigator",
         ],
@@ -151,6 +156,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "investigation",
             "feedback",
             "slack",
+            "outlet",
             "api",
             "web",
             "announce",
@@ -180,6 +186,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "evidence",
             "investigation",
             "slack",
+            "outlet",
             "investigator",
             "app",
             "demo",
@@ -198,10 +205,12 @@ const PURE: &[&str] = &[
     "src/inert.rs",
     "src/logs/",
     "src/series/",
+    "src/words",
     "src/report.rs",
     "src/redact.rs",
     "src/incident/decide.rs",
     "src/incident/book.rs",
+    "src/incident/selector.rs",
     "src/incident/storm.rs",
     "src/runbook/choose.rs",
     "src/signature/",
@@ -218,11 +227,14 @@ const PURE: &[&str] = &[
     "src/slack/interaction/payload.rs",
     "src/slack/interaction/signature.rs",
     "src/slack/route.rs",
-    "src/slack/words",
     "src/slack/thread/message.rs",
     "src/slack/thread/words.rs",
     "src/slack/thread/score.rs",
     "src/slack/thread/choose.rs",
+    "src/outlet/after.rs",
+    "src/outlet/card",
+    "src/outlet/event.rs",
+    "src/outlet/keys.rs",
     "src/cases/check.rs",
     "src/cases/objects.rs",
     "src/cases/patch.rs",

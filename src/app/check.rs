@@ -4,6 +4,7 @@ use super::build::{
     WaysBack, http_client, install_tls, language, mcp_servers, peers, reasoner, repository, routes,
     slack_client, sources,
 };
+use super::people::outlets;
 use crate::api::Tokens;
 use crate::incident::decide::Rules;
 use crate::runbook::Catalogue;
@@ -28,6 +29,7 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     routes(&settings.slack)?;
     slack_client(&settings.slack, &http)?;
     WaysBack::new(&settings.slack)?;
+    outlets(settings)?;
     Tokens::new(&settings.api)?;
     Rules::new(&settings.intake)?;
     for guard in [&settings.webhooks.alertmanager, &settings.webhooks.robusta, &settings.webhooks.grafana] {

@@ -62,7 +62,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// `resolve_deadline` is for asking the cluster before the answer; no `audience` without Slack; `wake` wakes
+    /// `resolve_deadline` is for asking the cluster before the answer; no `audience` where nobody is told; `wake` wakes
     /// this process's workers.
     pub fn new(
         pool: &PgPool,

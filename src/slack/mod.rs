@@ -5,7 +5,7 @@
 //! posts it, `look` finds what may stand in Slack already,
 //! `thread` finds the message of another bot under which an incident goes on, `client` speaks to Slack and `fault` tells what it meant,
 //! `access` keeps what the token may not do, `route` names an incident's channel (pure), `interaction` reads what
-//! people ask for in return, `words` says it in their language, `text` is the same report for terminals and logs.
+//! people ask for in return, `text` is the same report for terminals and logs.
 
 pub mod access;
 pub mod blocks;
@@ -19,7 +19,6 @@ mod post;
 pub mod route;
 pub mod text;
 mod thread;
-pub mod words;
 
 pub use access::{Access, Lacks};
 pub use client::{Client, DEFAULT_PACE};
