@@ -28,6 +28,8 @@ REFUSED = {
     "a token of the API in the settings": {"settings": {"api": {"tokens": ["x"]}}},
     "a database password in the settings": {"settings": {"database": {"url": "postgres://u:p@h/d"}}},
     "a model's key in the settings": {"settings": {"models": [{"name": "a", "api_key": "x"}]}},
+    "a webhook's secret in the settings": {"settings": {"outlets": [{"name": "a", "kind": "webhook", "url": "https://x", "secrets": ["x"]}]}},
+    "the address of a Teams workflow in the settings": {"settings": {"outlets": [{"name": "a", "kind": "teams", "url": "https://x"}]}},
     "an unknown room of settings": {"settings": {"slak": {}}},
     "no replicas": {"replicas": 0},
     "namespaced without namespaces": {"rbac": {"mode": "namespaced"}},

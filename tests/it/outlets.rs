@@ -160,7 +160,6 @@ async fn each_event_arrives_once_in_order_and_signed_with_what_the_api_says() {
     let button = &cards[0].json()["attachments"][0]["content"]["actions"][0]["url"];
     assert!(button.as_str().unwrap().starts_with("https://whodunit.example/investigations/"), "{button}");
     assert!(cards[0].header("webhook-signature").is_empty(), "Teams knows its address alone");
-    assert!(cards[1].at - cards[0].at >= Duration::ZERO);
 }
 
 #[tokio::test(flavor = "multi_thread")]

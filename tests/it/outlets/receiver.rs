@@ -78,7 +78,8 @@ impl Receiver {
 async fn answer(State(receiver): State<Receiver>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     receiver.calls.lock().unwrap().push(Call { path: uri.to_string(), headers, body, at: Instant::now() });
     let scripted = receiver.script.lock().unwrap().pop_front();
-    match scripted.or(*receiver.always.lock().unwrap()).unwrap_or(Answer::Accept) {
+    let otherwise = *receiver.always.lock().unwrap();
+    match scripted.or(otherwise).unwrap_or(Answer::Accept) {
         // As Teams' workflows do.
         Answer::Accept => StatusCode::ACCEPTED.into_response(),
         Answer::Status(status, "") => StatusCode::from_u16(status).unwrap().into_response(),
