@@ -85,7 +85,7 @@ impl App {
         let audience = audience(&settings, &investigator, slack.as_ref(), &outlets)?;
         let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
         let pool = &shared.database.pool;
-        let intake = shared.intake(&settings)?;
+        let intake = shared.intake(&settings).await?;
         let reconciler = Reconciler { pool: pool.clone(), desk: Arc::clone(&intake.desk), peers };
         let worker = shared.worker(&settings, &investigator);
         let shutdown = CancellationToken::new();
@@ -153,16 +153,17 @@ impl App {
 }
 
 impl Shared {
-    fn intake(&self, settings: &Settings) -> anyhow::Result<Arc<Intake>> {
+    async fn intake(&self, settings: &Settings) -> anyhow::Result<Arc<Intake>> {
         let resolve_deadline = Duration::from_millis(settings.intake.resolve_ms);
         // A storm's investigations and messages must not delay the next 202.
-        let desk = Desk::new(
+        let desk = Desk::start(
             &postgres::apart(&self.database.pool),
             Rules::new(&settings.intake)?,
             (self.resolver.clone(), resolve_deadline),
             self.audience.clone(),
             Arc::clone(&self.wake),
-        );
+        )
+        .await;
         Ok(Arc::new(Intake {
             alertmanager: Guard::new(&settings.webhooks.alertmanager)?,
             robusta: Guard::new(&settings.webhooks.robusta)?,
