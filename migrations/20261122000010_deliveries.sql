@@ -8,7 +8,7 @@ create table deliveries (
     number       bigint generated always as identity,
     outlet       text not null,             -- its name in the settings
     event        text not null,             -- incident.opened, investigation.finished, …
-    incident_id  uuid not null references incidents (id),
+    incident_id  uuid not null references incidents (id) on delete cascade,
     dedup_key    text not null,             -- `opened:<incident>`, `finished:<investigation>`, `resolved:<incident>:<n>`
     body         text not null,             -- as it is sent, byte for byte
     state        text not null default 'waiting' check (state in ('waiting', 'delivered', 'dead')),

@@ -136,7 +136,7 @@ impl Audience {
             thread.joined(transaction, guessed, into).await?;
         }
         match &self.receivers {
-            Some(receivers) => receivers.joined(transaction, guessed.id, into).await,
+            Some(receivers) => receivers.resolved(transaction, &[guessed.id], Some(into)).await,
             None => Ok(()),
         }
     }
@@ -150,7 +150,7 @@ impl Audience {
             thread.resolved(transaction, incidents).await?;
         }
         match &self.receivers {
-            Some(receivers) => receivers.resolved(transaction, incidents).await,
+            Some(receivers) => receivers.resolved(transaction, incidents, None).await,
             None => Ok(()),
         }
     }

@@ -10,9 +10,8 @@ use uuid::Uuid;
 use super::{Common, Known, Told};
 use crate::incident::store::{self, Record};
 use crate::investigation::store as investigations;
-use crate::outlet::queue;
-use crate::outlet::{Event, Outlets, What};
-use crate::report::{Before, Ending, Report};
+use crate::outlet::{Event, News, Outlets, What, queue};
+use crate::report::Ending;
 use crate::slack::blocks;
 
 /// Who is told beside Slack.
@@ -24,20 +23,22 @@ pub struct Receivers {
 
 impl Receivers {
     pub(super) async fn opened(&self, transaction: &mut PgConnection, incidents: &[Uuid]) -> Told {
+        let mut news = Vec::new();
         for incident in store::read(&mut *transaction, incidents).await? {
-            let event = of(&incident, What::Opened);
-            self.tell(transaction, &Event { at: incident.opened_at, ..event }).await?;
+            let event = Event { at: incident.opened_at, ..of(&incident, What::Opened) };
+            news.extend(self.news(transaction, &event).await);
         }
-        Ok(())
+        queue::enqueue(transaction, &news).await.map(|_| ())
     }
 
     pub(super) async fn reopened(&self, transaction: &mut PgConnection, incidents: &[Uuid]) -> Told {
+        let mut news = Vec::new();
         for incident in store::read(&mut *transaction, incidents).await? {
             let before = self.common.before(&mut *transaction, &incident, None).await?;
             let event = Event { before: before.as_ref(), ..of(&incident, What::Reopened) };
-            self.tell(transaction, &event).await?;
+            news.extend(self.news(transaction, &event).await);
         }
-        Ok(())
+        queue::enqueue(transaction, &news).await.map(|_| ())
     }
 
     pub(super) async fn ended(
@@ -48,42 +49,39 @@ impl Receivers {
         ending: Ending<'_>,
     ) -> Told {
         let url = blocks::investigation_url(&self.common.public_url, investigation);
+        let mut news = Vec::new();
         for incident in store::read(&mut *transaction, &[incident]).await? {
-            let before: Option<Before> =
-                self.common.before(&mut *transaction, &incident, Some(incident.id)).await?;
+            let before = self.common.before(&mut *transaction, &incident, Some(incident.id)).await?;
             let event = of(&incident, What::Finished { investigation, ending });
-            self.tell(transaction, &Event { url: url.as_deref(), before: before.as_ref(), ..event }).await?;
+            let event = Event { url: url.as_deref(), before: before.as_ref(), ..event };
+            news.extend(self.news(transaction, &event).await);
         }
-        Ok(())
+        queue::enqueue(transaction, &news).await.map(|_| ())
     }
 
-    /// The incident of a guessed workload is over; its alerts go on with another's.
-    pub(super) async fn joined(&self, transaction: &mut PgConnection, guessed: Uuid, into: Uuid) -> Told {
-        self.over(transaction, &[guessed], Some(into)).await
-    }
-
-    pub(super) async fn resolved(&self, transaction: &mut PgConnection, incidents: &[Uuid]) -> Told {
-        self.over(transaction, incidents, None).await
-    }
-
-    async fn over(&self, transaction: &mut PgConnection, incidents: &[Uuid], joined: Option<Uuid>) -> Told {
-        let mut reports = investigations::last_reports(&mut *transaction, incidents).await?;
+    /// `joined`: the incident of a guessed workload is over, and its alerts go on with another's.
+    pub(super) async fn resolved(
+        &self,
+        transaction: &mut PgConnection,
+        incidents: &[Uuid],
+        joined: Option<Uuid>,
+    ) -> Told {
+        let reports = investigations::last_reports(&mut *transaction, incidents).await?;
+        let mut news = Vec::new();
         for incident in store::read(&mut *transaction, incidents).await? {
-            let report: Option<Report> = reports.remove(&incident.id);
-            let event = of(&incident, What::Resolved { report: report.as_ref(), joined });
-            let at = incident.resolved_at.unwrap_or(event.at);
-            self.tell(transaction, &Event { at, ..event }).await?;
+            let event = of(&incident, What::Resolved { report: reports.get(&incident.id), joined });
+            let event = Event { at: incident.resolved_at.unwrap_or(event.at), ..event };
+            news.extend(self.news(transaction, &event).await);
         }
-        Ok(())
+        queue::enqueue(transaction, &news).await.map(|_| ())
     }
 
-    async fn tell(&self, transaction: &mut PgConnection, event: &Event<'_>) -> Told {
-        let known = match self.outlets.choose() {
-            true => self.common.known(&mut *transaction, event.incident).await,
+    async fn news(&self, transaction: &mut PgConnection, event: &Event<'_>) -> Vec<News> {
+        let known = match self.outlets.is_selective() {
+            true => self.common.known(transaction, event.incident).await,
             false => Known::default(),
         };
-        let news = self.outlets.news(self.common.words, event, known.about(event.incident));
-        queue::enqueue(transaction, &news).await.map(|_| ())
+        self.outlets.news(self.common.words, event, known.about(event.incident))
     }
 }
 

@@ -30,6 +30,7 @@ pub use self::deliver::run;
 pub use self::event::{Event, Topic, What};
 use self::keys::Keys;
 use crate::incident::selector::{About, Selector};
+use crate::report::Ending;
 use crate::words::Words;
 
 /// Teams takes four requests a second and two a second over half a minute.
@@ -67,6 +68,8 @@ pub struct News {
     incident: Uuid,
     dedup_key: String,
     body: String,
+    /// Instead of `body`, where the outlet was told of no report of the incident yet.
+    first: Option<String>,
     /// Told in any case; else only where the outlet was told of the incident before.
     fits: bool,
 }
@@ -97,6 +100,19 @@ impl Outlet {
         }
     }
 
+    /// What stands for `body` where the outlet heard of no earlier report: "the same as before" would tell nothing.
+    fn first(&self, words: &Words, event: &Event<'_>) -> Option<String> {
+        let What::Finished { investigation, ending } = event.what else { return None };
+        let Ending::Reported { report, previous: Some(_), reason } = ending else { return None };
+        let ending = Ending::Reported { report, previous: None, reason };
+        match self.kind {
+            Kind::Teams => {
+                self.body(words, &Event { what: What::Finished { investigation, ending }, ..*event })
+            }
+            Kind::Webhook(_) => None,
+        }
+    }
+
     /// People are told how something goes on only where they were told that it began.
     fn begins(&self, topic: Topic) -> bool {
         match self.kind {
@@ -123,7 +139,7 @@ impl Outlets {
     }
 
     /// Whether anything has to be known of an incident beyond itself.
-    pub fn choose(&self) -> bool {
+    pub fn is_selective(&self) -> bool {
         self.all.iter().any(|outlet| !outlet.selector.is_empty())
     }
 
@@ -146,6 +162,7 @@ impl Outlets {
                 incident: event.incident.id,
                 dedup_key: event.key(),
                 body: outlet.body(words, event)?,
+                first: outlet.first(words, event),
                 fits: outlet.begins(topic) && outlet.selector.reason(about).is_some(),
             })
         });

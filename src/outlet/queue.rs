@@ -38,7 +38,7 @@ pub struct Terms {
 }
 
 /// Queues what is new of `news`, in their order. What does not fit an outlet goes there only where it was told of the
-/// incident before.
+/// incident before; `first` stands for the body where it was told of no report of it.
 ///
 /// # Errors
 /// The database's.
@@ -48,9 +48,12 @@ pub async fn enqueue(db: impl PgExecutor<'_>, news: &[News]) -> sqlx::Result<u64
     }
     let added = sqlx::query!(
         "insert into deliveries (id, outlet, event, incident_id, dedup_key, body)
-         select u.id, u.outlet, u.event, u.incident, u.dedup_key, u.body
-         from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::boolean[])
-              with ordinality as u (id, outlet, event, incident, dedup_key, body, fits, at)
+         select u.id, u.outlet, u.event, u.incident, u.dedup_key,
+                coalesce(case when not exists (select from deliveries d
+                                               where d.incident_id = u.incident and d.outlet = u.outlet
+                                                 and d.event = u.event) then u.first end, u.body)
+         from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::boolean[])
+              with ordinality as u (id, outlet, event, incident, dedup_key, body, first, fits, at)
          where u.fits or exists (select from deliveries d where d.incident_id = u.incident and d.outlet = u.outlet)
          order by u.at
          on conflict (outlet, dedup_key) do nothing",
@@ -60,6 +63,7 @@ pub async fn enqueue(db: impl PgExecutor<'_>, news: &[News]) -> sqlx::Result<u64
         &news.iter().map(|one| one.incident).collect::<Vec<Uuid>>(),
         &news.iter().map(|one| one.dedup_key.as_str()).collect::<Vec<_>>() as &[&str],
         &news.iter().map(|one| one.body.as_str()).collect::<Vec<_>>() as &[&str],
+        &news.iter().map(|one| one.first.as_deref()).collect::<Vec<_>>() as &[Option<&str>],
         &news.iter().map(|one| one.fits).collect::<Vec<bool>>(),
     );
     Ok(added.execute(db).await?.rows_affected())

@@ -1,8 +1,7 @@
 //! Forgets what outlets were told long ago. What still waits is kept, and so is what tells that an open incident was told
-//! of, because people are told its end only then.
+//! of, because people are told its end only then. With an incident goes all that was told of it.
 
 use sqlx::PgExecutor;
-use uuid::Uuid;
 
 /// Deletes up to `limit` deliveries that ended more than `days` ago, of incidents that are over, and returns how many.
 ///
@@ -20,15 +19,4 @@ pub async fn forget(db: impl PgExecutor<'_>, days: i32, limit: i64) -> sqlx::Res
     .execute(db)
     .await?;
     Ok(i64::try_from(deleted.rows_affected()).unwrap_or(i64::MAX))
-}
-
-/// Deletes what was told of incidents that are forgotten.
-///
-/// # Errors
-/// The database's.
-pub async fn forget_all(db: impl PgExecutor<'_>, incidents: &[Uuid]) -> sqlx::Result<()> {
-    sqlx::query!("delete from deliveries where incident_id = any($1)", incidents)
-        .execute(db)
-        .await
-        .map(|_| ())
 }

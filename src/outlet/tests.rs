@@ -518,7 +518,7 @@ fn an_event_goes_to_whom_it_fits_and_people_hear_no_end_without_a_beginning() {
                "events": ["incident.resolved"]}),
     ];
     let outlets = Outlets::new(all.into_iter().map(|one| outlet(one).unwrap()).collect()).unwrap();
-    assert!(outlets.choose());
+    assert!(outlets.is_selective());
     let (incident, report) = (record(workload()), found());
     let about = About { workload: &incident.workload, severity: Severity::Critical, alerts: &[], owner: "" };
     let told = |what: What<'_>| -> Vec<(String, bool)> {

@@ -122,7 +122,6 @@ impl Worker {
         let mut transaction = self.pool.begin().await?;
         let over = incidents_retention::forgettable(&mut transaction, days, RETENTION_BATCH).await?;
         outbox::forget(&mut *transaction, &over).await?;
-        outlet_retention::forget_all(&mut *transaction, &over).await?;
         retention::forget(&mut *transaction, &over).await?;
         incidents_retention::forget(&mut *transaction, &over).await?;
         transaction.commit().await?;

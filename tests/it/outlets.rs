@@ -155,8 +155,12 @@ async fn each_event_arrives_once_in_order_and_signed_with_what_the_api_says() {
     let cards = people.calls();
     assert_eq!(cards.len(), 2, "a report and an end");
     let first = cards[0].texts();
-    assert!(first.contains("Deployment shop/a") && first.contains("[critical]"), "{first}");
-    assert!(cards[1].texts().contains("Resolved (was critical): Deployment shop/a"), "{}", cards[1].texts());
+    assert!(first.contains("Pod shop/a-5d4f6c7b8-abcde") && first.contains("[critical]"), "{first}");
+    assert!(
+        cards[1].texts().contains("Resolved (was critical): Pod shop/a-5d4f6c7b8-abcde"),
+        "{}",
+        cards[1].texts()
+    );
     let button = &cards[0].json()["attachments"][0]["content"]["actions"][0]["url"];
     assert!(button.as_str().unwrap().starts_with("https://whodunit.example/investigations/"), "{button}");
     assert!(cards[0].header("webhook-signature").is_empty(), "Teams knows its address alone");
@@ -435,10 +439,13 @@ async fn each_outlet_is_told_of_the_incidents_that_fit_it_from_first_to_last() {
     };
     assert_eq!(
         workloads(&data),
-        ["incident.opened lab/db-1/Deployment/b", "investigation.finished lab/db-1/Deployment/b"]
+        [
+            "incident.opened lab/db-1/Pod/b-5d4f6c7b8-abcde",
+            "investigation.finished lab/db-1/Pod/b-5d4f6c7b8-abcde"
+        ]
     );
     assert_eq!(workloads(&critical).len(), 3);
-    assert!(workloads(&critical).iter().all(|one| one.ends_with("/a")));
+    assert!(workloads(&critical).iter().all(|one| one.contains("lab/shop/Pod/a-")));
     assert_eq!(workloads(&labels).len(), 5, "{:?}", workloads(&labels));
 }
 
@@ -536,4 +543,21 @@ async fn a_card_over_a_hostile_log_of_ten_megabytes_is_small_and_harmless() {
         call.assert_harmless("https://whodunit.example/investigations/");
     }
     println!("outlets: {} cards over 10 MB of hostile log, the largest has {largest} bytes", calls.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_as_before_is_one_line_only_for_whom_there_was_a_before() {
+    let (all, critical) = (Receiver::start().await, Receiver::start().await);
+    let mut second = teams(&critical);
+    (second["name"], second["match"]) = (json!("critical"), json!({"severities": ["critical"]}));
+    let house = house(json!([teams(&all), second])).await;
+    fire(&house, "warning").await;
+    delivered(&house).await;
+    assert_eq!((all.calls().len(), critical.calls().len()), (1, 0));
+    // It becomes critical: it is looked at again, with the same result.
+    fire(&house, "critical").await;
+    delivered(&house).await;
+    let (again, first) = (all.calls()[1].texts(), critical.calls()[0].texts());
+    assert!(again.contains("Looked again") && !again.contains("Runbook"), "{again}");
+    assert!(!first.contains("Looked again") && first.contains("Runbook"), "{first}");
 }
