@@ -12,7 +12,7 @@ use crate::incident::store::Record;
 use crate::report::{Before, Ending, Outcome, Report};
 use crate::words::{Words, fill, sentence};
 
-/// Teams takes 28 KB. Receivers tell of messages refused from 21 KB on, so this is kept well clear of.
+/// Teams documents 28 KB; other senders tell of messages that were refused from 21 KB on.
 pub(super) const MAX_MESSAGE_BYTES: usize = 20_000;
 /// Of them for what stands around the parts of a report.
 const FRAME_BYTES: usize = 3_000;

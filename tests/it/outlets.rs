@@ -561,3 +561,38 @@ async fn the_same_as_before_is_one_line_only_for_whom_there_was_a_before() {
     assert!(again.contains("Looked again") && !again.contains("Runbook"), "{again}");
     assert!(!first.contains("Looked again") && first.contains("Runbook"), "{first}");
 }
+
+#[test]
+fn config_check_reads_the_files_of_an_outlet_and_names_what_cannot_work_without_showing_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let url = write("url", &format!("https://x.example/{HIDDEN}\n"));
+    let keys = write("keys", &format!("{SECRET}\n\n{OTHER_SECRET}\n"));
+    let check = |outlet: Value| {
+        let file = write("whodunit.yaml", &json!({"outlets": [outlet]}).to_string());
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_whodunit"));
+        let output = command.args(["config", "check", "--config", &file]).output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!said.contains(HIDDEN) && !said.contains(&SECRET[6..]), "{said}");
+        (output.status.success(), said)
+    };
+    let good = json!({"name": "a", "kind": "webhook", "url_file": url, "secrets_file": keys});
+    let (works, said) = check(good.clone());
+    assert!(works, "{said}");
+    for (key, value, why) in [
+        ("secrets_file", json!(url), "outlets[0]: a secret is whsec_ and 24 to 64 random bytes"),
+        ("url_file", json!("/nowhere/url"), "outlets[0].url_file: cannot read /nowhere/url"),
+        ("kind", json!("teams"), "outlets[0]: Teams knows no secrets"),
+        ("match", json!({"namespaces": ["[a"]}), "outlets[0]: `[a` is not a glob"),
+        ("retries", json!(3), "retries"),
+    ] {
+        let mut bad = good.clone();
+        bad[key] = value;
+        let (works, said) = check(bad);
+        assert!(!works && said.contains(why), "{key}: {said}");
+    }
+}
