@@ -4,7 +4,9 @@
 mod build;
 mod check;
 mod http;
+mod live;
 mod people;
+mod rights;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,6 +40,7 @@ use crate::worker::Worker;
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
 use build::{peers, runbooks, slack_client};
 pub use check::check;
+pub use live::live;
 use people::{Doors, audience, outlets};
 
 /// The running service.
@@ -71,6 +74,9 @@ impl App {
         install_tls();
         let http = http_client()?;
         let sources = sources(&settings, &http).await?;
+        if let Some(client) = &sources.kubernetes {
+            rights::check(client, settings.kubernetes.excess_rights).await?;
+        }
         let resolver = resolver(&settings, &sources);
         let (catalogue, pulled, repository) = runbooks(&settings).await?;
         let slack = slack_client(&settings.slack, &http)?;
