@@ -9,6 +9,7 @@ mod remote;
 mod runbooks;
 mod shell;
 mod stats;
+mod support;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,6 +89,9 @@ pub enum Command {
     /// Count where every alert is that was ever received, what waits, and what is still to be said.
     /// Exit code 1: alerts are not accounted for
     Stats(stats::Options),
+    /// Print what a report of a fault needs: version, settings without secrets, figures, faults and what the service
+    /// says of itself. It holds no alert and no report; read it before you send it
+    Support(support::Options),
     /// Bring the database schema up to date and exit
     Migrate {
         #[command(flatten)]
@@ -140,6 +144,7 @@ impl Command {
             Self::Runbooks(command) => runbooks::run(command).await,
             Self::Models(command) => models::run(command).await,
             Self::Stats(options) => stats::run(options).await,
+            Self::Support(options) => support::run(options).await,
             Self::Migrate { config } => {
                 let settings = config.load()?;
                 telemetry::start_log(&settings.log)?;

@@ -51,6 +51,7 @@ mod routes;
 mod signatures;
 mod slack;
 mod storm;
+mod support;
 mod threads;
 mod traces;
 mod triage;
