@@ -30,6 +30,7 @@ use crate::incident::resolve::Resolver;
 use crate::intake::{self, Desk, Intake};
 use crate::investigator::Investigator;
 use crate::mcp;
+use crate::outlet;
 use crate::postgres::{self, Database};
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
@@ -45,7 +46,7 @@ use build::{for_agents, peers, runbooks, slack_client};
 pub use check::check;
 pub use clusters::{Clusters, clusters};
 pub use live::live;
-use people::{Doors, audience};
+use people::{Doors, audience, outlets};
 
 /// The running service.
 pub struct App {
@@ -59,7 +60,7 @@ pub struct App {
 struct Shared {
     database: Database,
     resolver: Resolver,
-    /// `None` without Slack.
+    /// `None` where nobody is told.
     audience: Option<Audience>,
     /// Wakes workers and streams of this process.
     wake: Arc<Notify>,
@@ -82,6 +83,7 @@ impl App {
         let resolver = clusters.resolver();
         let (catalogue, pulled, repository) = runbooks(&settings).await?;
         let slack = slack_client(&settings.slack, &*policies(&settings)?, &http)?;
+        let outlets = Arc::new(outlets(&settings)?);
         let tokens = Arc::new(Tokens::new(&settings.api)?);
         let peers = peers(&settings, &http)?;
         let database = Database::open(&settings.database).await?;
@@ -90,7 +92,7 @@ impl App {
         let mcp = reasoner.as_ref().map(|reasoner| Arc::clone(&reasoner.mcp)).unwrap_or_default();
         let agents = for_agents(&settings, &clusters);
         let investigator = Arc::new(Investigator::new(clusters.fleet, catalogue, reasoner));
-        let audience = slack.as_ref().map(|_| audience(&settings, &investigator)).transpose()?;
+        let audience = audience(&settings, &investigator, slack.as_ref(), &outlets)?;
         let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
         let pool = &shared.database.pool;
         let intake = shared.intake(&settings).await?;
@@ -139,6 +141,10 @@ impl App {
         if let Some(client) = slack.filter(|_| role.works()) {
             let wake = Arc::clone(&shared.wake);
             tasks.push(tokio::spawn(slack::run(pool.clone(), client, wake, shutdown.clone())));
+        }
+        if role.works() && !outlets.is_empty() {
+            let (means, wake) = ((pool.clone(), http), Arc::clone(&shared.wake));
+            tasks.push(tokio::spawn(outlet::run(means, outlets, wake, shutdown.clone())));
         }
         Ok(Self { address, shutdown, tasks, database: shared.database })
     }

@@ -9,6 +9,7 @@ pub mod logs;
 pub mod redact;
 pub mod report;
 pub mod series;
+pub mod words;
 pub mod workload;
 
 // Settings and the database, needed by the composition root.
@@ -57,6 +58,9 @@ pub mod feedback;
 // 7. The alert's thread, and what people ask for in it.
 pub mod interact;
 pub mod slack;
+
+// And who is told beside Slack.
+pub mod outlet;
 
 // 8. The reading side.
 pub mod api;

@@ -1,12 +1,15 @@
 //! The result of an investigation: what the API returns, Slack shows and Postgres keeps.
 //! A stable shape; fields are added, never renamed. Pure data.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::workload::ObjectRef;
+
+#[cfg(test)]
+pub(crate) mod tests;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -123,6 +126,33 @@ pub enum Held {
     NamespaceMoney,
     /// The namespace had its investigations of the day.
     NamespaceInvestigations,
+}
+
+/// How an investigation ended.
+#[derive(Debug, Clone, Copy)]
+pub enum Ending<'a> {
+    Reported {
+        report: &'a Report,
+        /// What was told of the incident already.
+        previous: Option<&'a Report>,
+        /// Why this look was taken.
+        reason: &'a str,
+    },
+    /// Every attempt failed, with the last error.
+    GaveUp(&'a str),
+}
+
+/// An earlier investigation of the same workload.
+#[derive(Debug, Clone)]
+pub struct Before {
+    pub at: DateTime<Utc>,
+    pub report: Report,
+    /// From first alert to last resolve, if it was over.
+    pub lasted: Option<TimeDelta>,
+    /// What people noted with it.
+    pub note: Option<String>,
+    /// Its page.
+    pub url: Option<String>,
 }
 
 /// Why a report was not announced.

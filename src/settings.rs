@@ -7,6 +7,7 @@ mod clusters;
 mod git;
 mod load;
 mod mcp;
+mod outlets;
 mod policy;
 mod report;
 mod slack;
@@ -25,6 +26,7 @@ pub use self::api::{Api, ApiToken, DescribedToken, Scope};
 pub use self::clusters::Cluster;
 pub use self::git::Git;
 pub use self::mcp::{Mcp, McpServer};
+pub use self::outlets::{Outlet, OutletKind};
 pub use self::policy::{Investigate, Policy, PolicyBudget, PolicyMatch, Quota, Times};
 pub use self::report::Report;
 pub use self::slack::{Route, RouteMatch, Slack};
@@ -64,6 +66,8 @@ pub struct Settings {
     pub mcp: Mcp,
     pub report: Report,
     pub slack: Slack,
+    /// Who is told beside Slack.
+    pub outlets: Vec<Outlet>,
     pub api: Api,
     pub log: Log,
     pub telemetry: Telemetry,
@@ -209,7 +213,7 @@ impl Default for Worker {
 pub struct Retention {
     /// Alerts of incidents that are over.
     pub alerts_days: u32,
-    /// What investigations looked at, and each turn of the agent. Reports stay.
+    /// What investigations looked at, each turn of the agent, and what outlets were told. Reports stay.
     pub evidence_days: u32,
     /// Incidents that are over, with their reports; never before their alerts.
     pub incidents_days: u32,

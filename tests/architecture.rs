@@ -7,7 +7,8 @@ mod source;
 
 use source::{File, Found};
 
-const PAPERS: [&str; 8] = ["alert", "workload", "facts", "inert", "logs", "report", "redact", "series"];
+const PAPERS: [&str; 9] =
+    ["alert", "workload", "facts", "inert", "logs", "report", "redact", "series", "words"];
 
 /// What each room may import, beside the papers, which every room may. A room is a top-level module of `src`.
 /// Steps may import ports and earlier steps; only conductors join them.
@@ -21,6 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("report", &[]),
     ("redact", &[]),
     ("series", &[]),
+    ("words", &[]),
     // What the composition root needs. `telemetry` names every metric, so every step may have it.
     ("settings", &[]),
     ("telemetry", &["settings"]),
@@ -69,6 +71,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "feedback",
         ],
     ),
+    ("outlet", &["settings", "telemetry", "incident"]),
     (
         "api",
         &[
@@ -83,6 +86,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "investigation",
             "feedback",
             "slack",
+            "outlet",
         ],
     ),
     // The door of agents reads what is stored through the API's own functions, and the live systems through the tools.
@@ -106,7 +110,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     // Conductors.
-    ("announce", &["policy", "incident", "runbook", "investigation", "feedback", "slack"]),
+    ("announce", &["policy", "incident", "runbook", "investigation", "feedback", "slack", "outlet"]),
     ("intake", &["telemetry", "postgres", "webhook", "incident", "investigation", "feedback", "announce"]),
     (
         "investigator",
@@ -134,6 +138,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "investigation",
             "feedback",
             "slack",
+            "outlet",
             "announce",
             "investigator",
         ],
@@ -157,6 +162,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "investigation",
             "feedback",
             "slack",
+            "outlet",
             "api",
             "mcp",
             "web",
@@ -188,6 +194,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "evidence",
             "investigation",
             "slack",
+            "outlet",
             "investigator",
             "app",
             "demo",
@@ -206,12 +213,14 @@ const PURE: &[&str] = &[
     "src/inert.rs",
     "src/logs/",
     "src/series/",
+    "src/words",
     "src/report.rs",
     "src/redact.rs",
     "src/policy/",
     "src/incident/cluster.rs",
     "src/incident/decide.rs",
     "src/incident/book.rs",
+    "src/incident/selector.rs",
     "src/incident/storm.rs",
     "src/runbook/choose.rs",
     "src/signature/",
@@ -226,15 +235,19 @@ const PURE: &[&str] = &[
     "src/investigation/prompt.rs",
     "src/investigation/verify.rs",
     "src/source/enforced.rs",
+    "src/slack/after.rs",
     "src/slack/blocks",
     "src/slack/interaction/payload.rs",
     "src/slack/interaction/signature.rs",
     "src/slack/route.rs",
-    "src/slack/words",
     "src/slack/thread/message.rs",
     "src/slack/thread/words.rs",
     "src/slack/thread/score.rs",
     "src/slack/thread/choose.rs",
+    "src/outlet/after.rs",
+    "src/outlet/card",
+    "src/outlet/event.rs",
+    "src/outlet/keys.rs",
     "src/cases/check.rs",
     "src/cases/objects.rs",
     "src/cases/patch.rs",
@@ -260,6 +273,7 @@ const SQL_FILES: &[&str] = &[
     "queue.rs",
     "outbox.rs",
     "outbox/news.rs",
+    "outbox/outcome.rs",
     "outbox/progress.rs",
     "incident/listed.rs",
     "incident/tally.rs",

@@ -209,7 +209,7 @@ impl WaysBack {
 }
 
 /// A secret by itself or by its file; the first wins. An empty one is a mistake.
-fn secret(
+pub(super) fn secret(
     name: &str,
     given: &Option<SecretString>,
     file: Option<&std::path::Path>,

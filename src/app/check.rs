@@ -5,6 +5,7 @@ use super::build::{
     slack_client,
 };
 use super::clusters::clusters;
+use super::people::outlets;
 use crate::api::Tokens;
 use crate::incident::cluster::Belonging;
 use crate::incident::decide::Rules;
@@ -38,6 +39,7 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     let policies = policies(settings)?;
     slack_client(&settings.slack, &policies, &http)?;
     WaysBack::new(&settings.slack)?;
+    outlets(settings)?;
     Tokens::new(&settings.api)?;
     Rules::new(&settings.intake)?;
     for guard in [&settings.webhooks.alertmanager, &settings.webhooks.robusta, &settings.webhooks.grafana] {

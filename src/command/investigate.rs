@@ -18,7 +18,7 @@ use crate::report::Outcome;
 use crate::settings::Settings;
 use crate::slack::blocks::{self, Telling};
 use crate::slack::text;
-use crate::slack::words::Words;
+use crate::words::Words;
 use crate::workload::Workload;
 use crate::{telemetry, webhook};
 

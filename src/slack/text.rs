@@ -2,8 +2,8 @@
 //! Pure; control characters are dropped, because a terminal obeys them.
 
 use super::blocks::clean;
-use super::words::{self, Words};
 use crate::report::{Gap, NextStep, Outcome, Report, Role};
+use crate::words::{self, Words};
 use crate::workload::Workload;
 
 /// Entries of the timeline that are shown.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use whodunit::settings::Settings;
+use whodunit::settings::{OutletKind, Settings};
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -24,7 +24,7 @@ fn examples() -> String {
         let lines = text[start..].lines().map_while(|line| line.strip_prefix('#'));
         lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
     };
-    ["alertmanagers", "clusters", "models", "policies", "quotas", "slack", "api"]
+    ["alertmanagers", "clusters", "models", "policies", "quotas", "slack", "outlets", "api"]
         .map(|list| example(&format!("# {list}:\n")))
         .concat()
 }
@@ -62,6 +62,15 @@ fn the_commented_examples_of_policies_and_clusters_work() {
 }
 
 #[test]
+fn the_commented_example_of_outlets_shows_each_kind_and_can_be_read() {
+    let settings: Settings = serde_saphyr::from_str(&examples()).unwrap();
+    let kinds: Vec<OutletKind> = settings.outlets.iter().map(|outlet| outlet.kind).collect();
+    assert_eq!(kinds, [OutletKind::Teams, OutletKind::Webhook]);
+    let bare: Settings = serde_saphyr::from_str("outlets: [{name: a, kind: teams}]").unwrap();
+    assert!(settings.outlets.iter().all(|outlet| outlet.timeout_secs == bare.outlets[0].timeout_secs));
+}
+
+#[test]
 fn every_setting_is_documented() {
     let documented = read("config/whodunit.yaml") + &examples();
     let parts = [
@@ -73,6 +82,7 @@ fn every_setting_is_documented() {
         "settings/source.rs",
         "settings/clusters.rs",
         "settings/policy.rs",
+        "settings/outlets.rs",
         "settings/api.rs",
     ];
     let source: String = parts.iter().map(|part| read(&format!("src/{part}"))).collect();

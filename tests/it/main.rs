@@ -32,6 +32,7 @@ mod memory;
 mod model;
 mod news;
 mod once;
+mod outlets;
 mod overload;
 mod pages;
 mod people;

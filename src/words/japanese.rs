@@ -56,7 +56,7 @@ pub(super) static WORDS: Words = Words {
     quote_not_found: "この引用は読み取った内容に見つかりませんでした",
     no_pattern: "既知のパターンには一致しません。",
     more_in_report: "… ほか{more}件は完全なレポートにあります",
-    command_too_long: "コマンドが長すぎるためSlackには表示できません。完全なレポートにあります。",
+    command_too_long: "コマンドが長すぎるためここには表示できません。完全なレポートにあります。",
     trigger: "最も有力なきっかけ",
     trigger_because: "最も有力なきっかけ: {why}",
     next: "次",

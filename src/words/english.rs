@@ -56,7 +56,7 @@ pub(super) static WORDS: Words = Words {
     quote_not_found: "this quote was not found in what was read",
     no_pattern: "No known pattern matched.",
     more_in_report: "… and {more} more in the full report",
-    command_too_long: "The command is too long for Slack; it stands in the full report.",
+    command_too_long: "The command is too long to be shown here; it stands in the full report.",
     trigger: "likeliest trigger",
     trigger_because: "likeliest trigger: {why}",
     next: "Next",

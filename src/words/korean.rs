@@ -56,7 +56,7 @@ pub(super) static WORDS: Words = Words {
     quote_not_found: "이 인용문은 읽은 내용에서 찾지 못했음",
     no_pattern: "알려진 패턴과 일치하지 않습니다.",
     more_in_report: "… 외 {more}건은 전체 보고서에 있습니다",
-    command_too_long: "명령이 Slack에 표시하기에는 너무 깁니다. 전체 보고서를 보십시오.",
+    command_too_long: "명령이 여기에 표시하기에는 너무 깁니다. 전체 보고서를 보십시오.",
     trigger: "가장 유력한 계기",
     trigger_because: "가장 유력한 계기: {why}",
     next: "다음",

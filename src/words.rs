@@ -1,5 +1,5 @@
 //! The words for what a report says in enums and numbers, in the language of `report.language`, shared by Slack's
-//! blocks and plain text. Pure; what comes out still holds untrusted names and is escaped by whoever prints it.
+//! blocks, the cards of other outlets, pages and plain text. Pure; what comes out still holds untrusted names and is escaped by whoever prints it.
 //!
 //! `table` names every fixed word, `english`, `korean` and `japanese` say it. What signatures and the model wrote
 //! stays as it is.
@@ -14,7 +14,7 @@ mod table;
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub(crate) use self::choice::{evidence_order, timeline};
-pub(in crate::slack) use self::choice::{is_victim, is_wide, said_at};
+pub(crate) use self::choice::{is_victim, is_wide, said_at};
 pub use self::fill::fill;
 pub use self::table::Words;
 use crate::report::{
@@ -223,7 +223,7 @@ pub(crate) fn english() -> &'static Words {
 }
 
 /// With a full stop at its end.
-pub(super) fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let text = text.trim();
     if text.is_empty() || text.ends_with(['.', '!', '?', '…', '。']) {
         text.to_owned()
@@ -282,7 +282,7 @@ mod tests {
             for ((name, ours), (_, theirs)) in english.iter().zip(Words::of(tag).entries()) {
                 assert_eq!(places(ours), places(theirs), "{tag}: {name}");
                 assert!(!theirs.is_empty(), "{tag}: {name}");
-                // Words are printed as they are: nothing in them may mean something to Slack.
+                // Words are printed as they are: nothing in them may mean something to Slack or Teams.
                 assert!(!theirs.contains(['<', '>', '&', '*', '_', '~', '`', '@']), "{tag}: {name}");
                 let same =
                     *ours == theirs && ours.chars().any(|c| c.is_ascii_lowercase()) && !ours.contains('{');
