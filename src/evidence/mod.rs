@@ -4,6 +4,7 @@
 
 mod batch;
 mod blast_radius;
+mod changed;
 mod changes;
 mod claims;
 pub mod classify;
@@ -113,7 +114,10 @@ fn facts_into(objects: &Objects, workload: &Workload, alerts: &[Alert], ledger: 
         blast_radius::count_missing(&mut facts.affected, &facts.rollouts, &focus);
     }
     shared::widen(&mut facts, objects, &focus);
-    facts.timeline = timeline::entries(&facts, objects, &focus, alerts, ledger);
+    let writes = changes::of_objects(objects, &focus, ledger);
+    facts.timeline = timeline::entries(&facts, objects, alerts, &writes);
+    let read = changed::Read { objects, focus: &focus, alerts, writes: &writes, digests: &digests };
+    changed::take(&mut facts, &read, ledger);
     facts.gaps.clone_from(&objects.gaps);
     facts
 }

@@ -121,6 +121,8 @@ fn found() -> Report {
         gaps: vec![gap("loki", "logs of user-service", "not configured")],
         unproven: vec![],
         muted: None,
+        onset_at: None,
+        changed_first: Vec::new(),
     }
 }
 
@@ -165,6 +167,8 @@ fn inconclusive() -> Report {
         }],
         unproven: vec![],
         muted: None,
+        onset_at: None,
+        changed_first: Vec::new(),
     }
 }
 

@@ -43,6 +43,8 @@ fn base() -> Report {
         gaps: Vec::new(),
         unproven: Vec::new(),
         muted: None,
+        onset_at: None,
+        changed_first: Vec::new(),
     }
 }
 
