@@ -164,7 +164,12 @@ fn saturation(values: &[(f64, f64)], limit: Option<f64>) -> Option<Shape> {
     }
     let low = quantile(&only(&values[..start]), 1);
     let (near_low, near_top) = (low + 0.2 * (level - low), low + 0.9 * (level - low));
-    let climb = values[..start].iter().filter(|one| one.1 > near_low && one.1 < near_top).count();
+    let mut climb = only(&values[..start]);
+    climb.retain(|value| *value > near_low && *value < near_top);
+    climb.sort_by(f64::total_cmp);
+    // A stair has many samples on few levels.
+    climb.dedup_by(|a, b| (*a - *b).abs() <= 0.0);
+    let climb = climb.len();
     // What climbs to its end has no top: its last part still rises.
     let flat = spread(&only(&values[start..])) <= TOP_WIDTH * level / 2.0 && !rises(&values[start..]);
     found.filter(|_| start >= MIN_RAMP && climb >= MIN_RAMP && flat && level - low >= MIN_GROWTH * level)

@@ -40,14 +40,14 @@ pub fn rates(name: &str, values: &[f64]) -> Vec<f64> {
     if is_counter { values.windows(2).map(|pair| rise(pair[0], pair[1])).collect() } else { values.to_vec() }
 }
 
-/// A counter as its rise a minute from sample to sample, resets understood.
+/// A counter as its rise a minute from sample to sample. Where it began anew nobody knows what it had risen by.
 pub fn per_minute(values: &[(f64, f64)]) -> Vec<(f64, f64)> {
     const LEAST_SECS: f64 = 1e-3;
     let rate = |pair: &[(f64, f64)]| {
         let seconds = (pair[1].0 - pair[0].0).max(LEAST_SECS);
-        (pair[1].0, rise(pair[0].1, pair[1].1) / seconds * 60.0)
+        (pair[1].0, (pair[1].1 - pair[0].1) / seconds * 60.0)
     };
-    values.windows(2).map(rate).collect()
+    values.windows(2).filter(|pair| pair[1].1 >= pair[0].1).map(rate).collect()
 }
 
 /// By its name, as Prometheus asks for it.

@@ -1,14 +1,14 @@
-//! The shape of one series over a window: how far it moved, when it changed, where samples are missing. Robust
-//! against single odd samples: medians, not means; spreads have a floor, so that noise of nothing is no change. Pure.
+//! One series over a window in words: its shape, how far it moved, when it changed, where samples are missing. What a
+//! shape is, `series` knows. Pure.
 
 use std::cmp::Ordering;
 
 use chrono::{DateTime, Utc};
 
 use super::super::request::Window;
-use crate::series::change::{Change, change_point};
 use crate::series::rank::movement;
-use crate::series::stats::{self, increase, median};
+use crate::series::shape::{self, Shape};
+use crate::series::stats::{self, increase, median, per_minute};
 use crate::source::prometheus::Series;
 
 /// A series with at most this many changes of value is told change by change.
@@ -17,6 +17,8 @@ const MAX_STEPS_TOLD: usize = 5;
 const MIN_SPREADS: f64 = 3.0;
 /// A gap is longer than this many steps.
 const GAP_STEPS: f64 = 1.5;
+/// Missing samples have words of their own.
+const GAP: &str = "gap";
 /// Gaps and resets told with their times.
 const MAX_GAPS_TOLD: usize = 3;
 
@@ -60,6 +62,13 @@ pub fn moved(series: &Series, window: Window, step_secs: u32, onset: DateTime<Ut
     Moved { at_onset, distance, broken: !missing(&series.samples, window, step_secs).is_empty() }
 }
 
+/// In one word, and when it began. A counter's is that of its rate.
+pub fn of(series: &Series) -> Shape {
+    let values = finite(series);
+    let samples = if is_counter(series) { per_minute(&values) } else { values };
+    shape::shape(&samples, None)
+}
+
 /// What one series did.
 pub fn line(series: &Series, window: Window, step_secs: u32) -> String {
     let values = finite(series);
@@ -94,13 +103,35 @@ fn levels(series: &Series, values: &[(f64, f64)]) -> Vec<String> {
             format!("{} → {} at {}{reset}", number(*from), number(*to), clock(*at))
         };
         words.push(steps.iter().map(told).collect::<Vec<_>>().join(", "));
+        // The moments are told already.
+        let word = of(series).word();
+        words.extend(Some(word).filter(|word| !word.is_empty() && *word != GAP).map(str::to_owned));
     } else if counter {
         words.extend(counter_words(values));
+        words.extend(shaped(of(series)).map(|shape| format!("rate a minute: {shape}")));
     } else {
         words.push(summary(values));
-        words.extend(change_point(values).map(changed));
+        words.extend(shaped(of(series)));
     }
     words
+}
+
+/// A series' own shape; where samples are missing is told beside it.
+fn shaped(shape: Shape) -> Option<String> {
+    let word = shape.word();
+    Some(match shape {
+        Shape::Steady | Shape::Constant { .. } | Shape::Gap { .. } => return None,
+        Shape::Step { at, from, to } => format!("{word} at {}: {} → {}", clock(at), number(from), number(to)),
+        Shape::Spike { at, usual, peak } => {
+            format!("{word} at {}: {} → {} and back", clock(at), number(usual), number(peak))
+        }
+        Shape::Leak { from, to, per_hour, .. } => {
+            format!("{word}: {} → {}, {} an hour", number(from), number(to), number(per_hour))
+        }
+        Shape::Saturation { at, level } | Shape::Flatline { at, level } => {
+            format!("{word} since {} at {}", clock(at), number(level))
+        }
+    })
 }
 
 fn summary(values: &[(f64, f64)]) -> String {
@@ -128,11 +159,6 @@ fn counter_words(values: &[(f64, f64)]) -> Vec<String> {
     if !resets.is_empty() {
         words.push(format!("{} resets: {}", resets.len(), first_few(&resets)));
     }
-    let rates: Vec<(f64, f64)> = values
-        .windows(2)
-        .map(|pair| (pair[1].0, increase(pair) / (pair[1].0 - pair[0].0).max(1e-3) * 60.0))
-        .collect();
-    words.extend(change_point(&rates).map(|change| format!("rate a minute {}", changed(change))));
     words
 }
 
@@ -142,10 +168,6 @@ fn is_counter(series: &Series) -> bool {
 
 fn finite(series: &Series) -> Vec<(f64, f64)> {
     series.samples.iter().copied().filter(|(_, value)| value.is_finite()).collect()
-}
-
-fn changed(change: Change) -> String {
-    format!("changed about {}: median {} → {}", clock(change.at), number(change.from), number(change.to))
 }
 
 /// The part of a window in which any series has samples, and words for what lies outside of it: what is
