@@ -68,6 +68,7 @@ pub async fn sources(settings: &Settings, http: &reqwest::Client) -> anyhow::Res
         kubernetes,
         prometheus: Prometheus::new(http.clone(), &settings.prometheus).context("setting prometheus")?,
         loki: Loki::new(http.clone(), &settings.loki).context("setting loki")?,
+        tempo: Tempo::new(http.clone(), &settings.tempo).context("setting tempo")?,
         log_tail_lines: settings.kubernetes.log_tail_lines,
     })
 }
@@ -88,12 +89,11 @@ pub fn reasoner(
         tracing::info!("no models: what no signature explains ends inconclusive");
         return Ok(None);
     }
-    let tempo = Tempo::new(http.clone(), &settings.tempo).context("setting tempo")?;
     let mut tools: Vec<Box<dyn Tool>> = Vec::new();
     tools.extend(sources.kubernetes.iter().flat_map(tool::kubernetes::tools));
     tools.extend(sources.prometheus.iter().flat_map(tool::prometheus::tools));
     tools.extend(sources.loki.iter().flat_map(tool::loki::tools));
-    tools.extend(tempo.iter().flat_map(tool::tempo::tools));
+    tools.extend(sources.tempo.iter().flat_map(tool::tempo::tools));
     if let Some(pool) = pool {
         let pool = pool.clone();
         tools.push(Box::new(PastInvestigations::new(Arc::new(move |query| {

@@ -43,6 +43,7 @@ pub(super) fn take(facts: &mut Facts, read: &Read<'_>, ledger: &mut Ledger) {
     let topology = Topology::new(read.objects, read.focus, &complained_of);
     let mut found = rollouts::own(facts, &topology);
     found.extend(rollouts::others(read, &topology, onset, ledger));
+    traced(read, ledger);
     found.extend(objects::edits(facts, read, &topology));
     found.extend(objects::made(facts, read, &topology, ledger));
     found.extend(objects::nodes(facts, read, &topology));
@@ -53,6 +54,17 @@ pub(super) fn take(facts: &mut Facts, read: &Read<'_>, ledger: &mut Ledger) {
     found.extend(signs::series(facts, read, &topology, ledger));
     facts.changed = change::rank(&found, onset);
     mark(facts);
+}
+
+/// What a trace says of who calls whom, for whoever asks why something counts as called.
+fn traced(read: &Read<'_>, ledger: &mut Ledger) {
+    let calls = &read.objects.calls;
+    let all = [("calls", &calls.callees), ("is called by", &calls.callers)];
+    for (verb, names) in all.into_iter().filter(|(_, names)| !names.is_empty()) {
+        let names = names.iter().cloned().collect::<Vec<_>>().join(", ");
+        let page = ledger.open("tempo", &calls.query, calls.milliseconds);
+        ledger.line(page, &format!("{} {verb} {names}", read.focus.workload.name));
+    }
 }
 
 /// The alert's time, without the time that its rule waited, corrected by the first symptom.

@@ -4,6 +4,7 @@
 
 mod batch;
 mod blast_radius;
+mod calls;
 mod changed;
 mod changes;
 mod claims;
@@ -47,6 +48,7 @@ use crate::facts::Facts;
 use crate::source::kubernetes;
 use crate::source::loki::Loki;
 use crate::source::prometheus::Prometheus;
+use crate::source::tempo::Tempo;
 use crate::workload::Workload;
 use focus::Focus;
 use ledger::Ledger;
@@ -59,6 +61,7 @@ pub struct Sources {
     pub kubernetes: Option<kubernetes::Client>,
     pub prometheus: Option<Prometheus>,
     pub loki: Option<Loki>,
+    pub tempo: Option<Tempo>,
     /// Lines asked for of one container log.
     pub log_tail_lines: i64,
 }

@@ -5,8 +5,9 @@
 use super::change::{MIN_RELATIVE, change_point};
 use super::stats::{median, quantile, spread};
 
-/// Fewer samples have no shape.
+/// Fewer samples have no shape, and fewer levels are a stair, not a growth.
 const MIN_SAMPLES: usize = 8;
+const MIN_LEVELS: usize = 12;
 /// Parts of a window whose medians must rise one after the other for steady growth.
 const PARTS: usize = 8;
 /// Of the steps between them, those that may go the other way.
@@ -184,7 +185,10 @@ fn rises(values: &[(f64, f64)]) -> bool {
 
 /// Medians of equal parts that follow each other upwards, or downwards, none of them at one go.
 fn leak(values: &[(f64, f64)]) -> Option<Shape> {
-    let parts = parts(values)?;
+    let mut levels = only(values);
+    levels.sort_by(f64::total_cmp);
+    levels.dedup_by(|a, b| (*a - *b).abs() <= 0.0);
+    let parts = parts(values).filter(|_| levels.len() >= MIN_LEVELS)?;
     let steps: Vec<f64> = parts.windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
     let (from, to) = (parts.first()?.1, parts.last()?.1);
     let rise = to - from;

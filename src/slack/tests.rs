@@ -62,6 +62,21 @@ fn entry(time: &str, what: &str) -> TimelineEntry {
     }
 }
 
+fn changed(time: &str, what: &str, near: Near, seconds_before: i64) -> Changed {
+    Changed {
+        at: at(time),
+        kind: Changing::Rollout,
+        object: "Deployment prod-api/user-service".to_owned(),
+        what: what.to_owned(),
+        near,
+        seconds_before,
+        why: String::new(),
+        score: 0.5,
+        evidence: "E2".to_owned(),
+        line: String::new(),
+    }
+}
+
 fn gap(source: &str, what: &str, why: &str) -> Gap {
     Gap { source: source.to_owned(), what: what.to_owned(), why: why.to_owned() }
 }

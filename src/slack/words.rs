@@ -195,7 +195,7 @@ impl Words {
 
     /// "rollout of revision 7 (image a:1 → a:2), 3 min before the onset, the workload itself"
     pub(crate) fn changed(&self, one: &Changed) -> String {
-        let span = self.span(TimeDelta::seconds(one.seconds_before.saturating_abs()));
+        let span = self.span(TimeDelta::try_seconds(one.seconds_before.saturating_abs()).unwrap_or_default());
         let when = match one.seconds_before {
             0 => self.at_onset.to_owned(),
             before if before > 0 => fill(self.before_onset, &[("span", &span)]),

@@ -100,8 +100,9 @@ fn of_log(facts: &Facts, digest: &Digest) -> Vec<Candidate> {
         return Vec::new();
     };
     let line = |line: &crate::evidence::logs::Line| Line { at: line.at, stream: 0, text: line.text.clone() };
-    let lines: Vec<Line> = digest.lines.iter().map(line).collect();
-    let Some(began) = lines.iter().filter_map(|line| line.at).min() else { return Vec::new() };
+    // What earlier lines had said is not new.
+    let lines: Vec<Line> = digest.earlier.iter().chain(&digest.lines).map(line).collect();
+    let Some(began) = digest.lines.iter().filter_map(|line| line.at).min() else { return Vec::new() };
     let is_new = |kind: &&Kind| {
         kind.is_trouble() && kind.first.is_some_and(|first| (first - began).num_seconds() >= QUIET_SECS)
     };

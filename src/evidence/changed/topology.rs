@@ -1,6 +1,6 @@
 //! How objects of a namespace are related to what is in trouble: owners, configuration, Services in front, nodes, and
-//! who calls whom by the names that pods are given in their environment and that logs complain of. Objects come in,
-//! a relation goes out. Pure; of a variable's value nothing is kept but the name of a Service in it.
+//! who calls whom by the names that pods are given in their environment, that logs complain of and that a trace
+//! shows. Objects come in, a relation goes out. Pure; of a variable's value nothing is kept but the name of a Service in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,8 +65,10 @@ impl<'a> Topology<'a> {
         self.called = focus.spec.map(|spec| called(objects, spec)).unwrap_or_default();
         self.called
             .extend(complained_of.iter().filter(|name| !name.is_empty()).map(|name| (*name).to_owned()));
+        self.called.extend(objects.calls.callees.iter().cloned());
         self.called.retain(|name| !own.contains(name.as_str()));
         self.take_callees(objects);
+        self.take_traced(objects);
         for (name, _, spec) in templates(objects) {
             let calls = spec.map(|spec| called(objects, spec)).unwrap_or_default();
             if calls.iter().any(|service| own.contains(service.as_str())) {
@@ -90,6 +92,20 @@ impl<'a> Topology<'a> {
             }
         }
         self.callees.extend(found);
+    }
+
+    /// Workloads of the namespace that a trace names.
+    fn take_traced(&mut self, objects: &Objects) {
+        let calls = &objects.calls;
+        let owners = self.owners.values().cloned();
+        let known: BTreeSet<Name> = owners.chain(templates(objects).map(|(name, ..)| name)).collect();
+        for one in known {
+            if calls.callees.contains(&one.1) {
+                self.callees.insert(one);
+            } else if calls.callers.contains(&one.1) {
+                self.callers.insert(one);
+            }
+        }
     }
 
     /// None where the object has nothing to do with it, as far as anybody knows.

@@ -141,6 +141,23 @@ fn what_it_calls_began_to_fail_first() {
 }
 
 #[test]
+fn what_a_trace_shows_to_be_called_is_related() {
+    let mut shop = shop();
+    let other: Vec<_> =
+        serde_json::from_value(json!([set("other", "2", "2026-11-21T07:49:10Z", "o:2")])).unwrap();
+    shop.replica_sets.items.extend(other);
+    assert_eq!(first(&shop).near, Near::Neighbour);
+    shop.calls.query = "GET /api/v2/traces/1".to_owned();
+    shop.calls.callers = ["other".to_owned()].into();
+    assert_eq!(first(&shop).near, Near::Caller);
+    shop.calls.callees = ["other".to_owned()].into();
+    assert_eq!(first(&shop).near, Near::Callee);
+    let facts = facts_of(&shop, "Deployment", "front");
+    let told = facts.observations.iter().find(|one| one.source == "tempo").unwrap();
+    assert_eq!(told.text, "front calls other\nfront is called by other\n");
+}
+
+#[test]
 fn configuration_that_was_edited_or_made_anew_is_told_with_who_did_it() {
     let metadata = |made: &str, edited: &str| {
         serde_json::from_value(json!({"name": "settings", "namespace": "a", "creationTimestamp": made,

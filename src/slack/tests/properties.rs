@@ -58,6 +58,9 @@ fn hostile(texts: Vec<String>, many: usize, outcome: Outcome) -> Report {
             why: text(),
         })
         .collect();
+    report.changed_first = (0..many)
+        .map(|_| Changed { why: text(), ..changed("2026-11-21T10:00:00Z", &text(), Near::Itself, i64::MIN) })
+        .collect();
     report.evidence = (0..many)
         .map(|n| Evidence { verified: n % 2 == 0, ..evidence(&text(), &text(), &text(), &text()) })
         .collect();

@@ -186,9 +186,12 @@ fn overview(series: &[Series], names: &Names) -> String {
     let told: Vec<group::Told<'_>> =
         series.iter().zip(&shapes).map(|(one, what)| (&one.labels, what.word())).collect();
     for (by, groups) in [("service", group::by_service(&told)), ("node", group::by_node(&told))] {
-        if groups.iter().any(|group| group.moved > 0) {
-            let shown: Vec<String> = groups.iter().take(MAX_GROUPS).map(one_group).collect();
-            text.push_str(&format!("by {by}: {}{}\n", shown.join(", "), more(groups.len(), MAX_GROUPS)));
+        let (moved, still): (Vec<&Group>, Vec<&Group>) = groups.iter().partition(|group| group.moved > 0);
+        if !moved.is_empty() {
+            let shown: Vec<String> = moved.iter().take(MAX_GROUPS).map(|group| one_group(group)).collect();
+            let more = more(moved.len(), MAX_GROUPS);
+            let still = if still.is_empty() { String::new() } else { format!("; {} did not", still.len()) };
+            text.push_str(&format!("by {by}: {}{more}{still}\n", shown.join(", ")));
         }
     }
     text

@@ -17,8 +17,6 @@ const MAX_STEPS_TOLD: usize = 5;
 const MIN_SPREADS: f64 = 3.0;
 /// A gap is longer than this many steps.
 const GAP_STEPS: f64 = 1.5;
-/// Missing samples have words of their own.
-const GAP: &str = "gap";
 /// Gaps and resets told with their times.
 const MAX_GAPS_TOLD: usize = 3;
 
@@ -65,8 +63,25 @@ pub fn moved(series: &Series, window: Window, step_secs: u32, onset: DateTime<Ut
 /// In one word, and when it began. A counter's is that of its rate.
 pub fn of(series: &Series) -> Shape {
     let values = finite(series);
-    let samples = if is_counter(series) { per_minute(&values) } else { values };
-    shape::shape(&samples, None)
+    if is_counter(series) {
+        return shape::shape(&per_minute(&values), None);
+    }
+    let steps = steps(&values);
+    match (steps.first(), values.first(), values.last()) {
+        // A stair: it is told from its first step to its last.
+        (Some((at, ..)), Some((_, from)), Some((_, to)))
+            if steps.len() <= MAX_STEPS_TOLD && (from - to).abs() > 0.0 =>
+        {
+            Shape::Step { at: *at, from: *from, to: *to }
+        }
+        _ => shape::shape(&values, None),
+    }
+}
+
+/// Each change of value: when, from, to.
+fn steps(values: &[(f64, f64)]) -> Vec<(f64, f64, f64)> {
+    let changed = values.windows(2).filter(|pair| (pair[0].1 - pair[1].1).abs() > 0.0);
+    changed.map(|pair| (pair[1].0, pair[0].1, pair[1].1)).collect()
 }
 
 /// What one series did.
@@ -89,11 +104,7 @@ pub fn line(series: &Series, window: Window, step_secs: u32) -> String {
 fn levels(series: &Series, values: &[(f64, f64)]) -> Vec<String> {
     let mut words = Vec::new();
     let last = values.last().map_or(f64::NAN, |v| v.1);
-    let steps: Vec<(f64, f64, f64)> = values
-        .windows(2)
-        .filter(|pair| (pair[0].1 - pair[1].1).abs() > 0.0)
-        .map(|pair| (pair[1].0, pair[0].1, pair[1].1))
-        .collect();
+    let steps = steps(values);
     let counter = is_counter(series);
     if steps.is_empty() {
         words.push(format!("always {}", number(last)));
@@ -103,9 +114,9 @@ fn levels(series: &Series, values: &[(f64, f64)]) -> Vec<String> {
             format!("{} → {} at {}{reset}", number(*from), number(*to), clock(*at))
         };
         words.push(steps.iter().map(told).collect::<Vec<_>>().join(", "));
-        // The moments are told already.
-        let word = of(series).word();
-        words.extend(Some(word).filter(|word| !word.is_empty() && *word != GAP).map(str::to_owned));
+        // Steps and gaps are told already.
+        let word = Some(of(series).word()).filter(|word| !["", "step", "gap"].contains(word));
+        words.extend(word.map(str::to_owned));
     } else if counter {
         words.extend(counter_words(values));
         words.extend(shaped(of(series)).map(|shape| format!("rate a minute: {shape}")));
