@@ -4,7 +4,9 @@
 mod build;
 mod check;
 mod http;
+mod live;
 mod people;
+mod rights;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,6 +39,7 @@ use crate::worker::Worker;
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
 use build::{peers, runbooks, slack_client};
 pub use check::check;
+pub use live::live;
 use people::{Doors, audience};
 
 /// The running service.
@@ -70,6 +73,9 @@ impl App {
         install_tls();
         let http = http_client()?;
         let sources = sources(&settings, &http).await?;
+        if let Some(client) = &sources.kubernetes {
+            rights::check(client, settings.kubernetes.excess_rights).await?;
+        }
         let resolver = resolver(&settings, &sources);
         let (catalogue, pulled, repository) = runbooks(&settings).await?;
         let slack = slack_client(&settings.slack, &http)?;
@@ -83,7 +89,7 @@ impl App {
         let audience = slack.as_ref().map(|_| audience(&settings, &investigator)).transpose()?;
         let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
         let pool = &shared.database.pool;
-        let intake = shared.intake(&settings)?;
+        let intake = shared.intake(&settings).await?;
         let reconciler = Reconciler { pool: pool.clone(), desk: Arc::clone(&intake.desk), peers };
         let worker = shared.worker(&settings, &investigator);
         let shutdown = CancellationToken::new();
@@ -147,16 +153,17 @@ impl App {
 }
 
 impl Shared {
-    fn intake(&self, settings: &Settings) -> anyhow::Result<Arc<Intake>> {
+    async fn intake(&self, settings: &Settings) -> anyhow::Result<Arc<Intake>> {
         let resolve_deadline = Duration::from_millis(settings.intake.resolve_ms);
         // A storm's investigations and messages must not delay the next 202.
-        let desk = Desk::new(
+        let desk = Desk::start(
             &postgres::apart(&self.database.pool),
             Rules::new(&settings.intake)?,
             (self.resolver.clone(), resolve_deadline),
             self.audience.clone(),
             Arc::clone(&self.wake),
-        );
+        )
+        .await;
         Ok(Arc::new(Intake {
             alertmanager: Guard::new(&settings.webhooks.alertmanager)?,
             robusta: Guard::new(&settings.webhooks.robusta)?,

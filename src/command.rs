@@ -105,10 +105,14 @@ pub enum Command {
 #[derive(Subcommand)]
 pub enum ConfigCommand {
     /// Build everything that `serve` would, from settings, models and key files to runbooks, and say what is
-    /// wrong; nothing is asked of anyone
+    /// wrong; nothing is asked of anyone but with --live
     Check {
         #[command(flatten)]
         config: Config,
+        /// Also ask the database, the cluster, Prometheus, Loki, Tempo, Alertmanagers and Slack one question each and
+        /// say what they answer. Exit code 1 when one does not
+        #[arg(long)]
+        live: bool,
     },
 }
 
@@ -143,13 +147,27 @@ impl Command {
                 println!("The database schema is up to date.");
                 Ok(ExitCode::SUCCESS)
             }
-            Self::Config(ConfigCommand::Check { config }) => {
-                app::check(&config.load()?).await?;
-                println!("The settings are good: everything that they name can be built. Nothing was asked.");
-                Ok(ExitCode::SUCCESS)
-            }
+            Self::Config(ConfigCommand::Check { config, live }) => check(&config.load()?, live).await,
         }
     }
+}
+
+async fn check(settings: &Settings, live: bool) -> anyhow::Result<ExitCode> {
+    app::check(settings).await?;
+    if !live {
+        println!("The settings are good: everything that they name can be built. Nothing was asked.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("The settings are good: everything that they name can be built.");
+    let asked = app::live(settings).await?;
+    for one in &asked {
+        println!("{one}");
+    }
+    if !settings.models.is_empty() {
+        println!("Models are asked by `whodunit models check`, which costs some tokens.");
+    }
+    let all_answered = asked.iter().all(|one| one.answer.is_ok());
+    Ok(if all_answered { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
-use sqlx::PgPool;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -94,6 +94,21 @@ impl Database {
             server.stop().await;
         }
     }
+}
+
+/// The version of the configured server, such as `16.4`; nothing is changed there.
+///
+/// # Errors
+/// No `database.url`, or nobody there who lets us in.
+pub async fn server_version(settings: &settings::Database) -> anyhow::Result<String> {
+    let url = settings.url.as_ref().context("database.url is not set")?;
+    let options =
+        PgConnectOptions::from_str(url.expose_secret()).context("database.url is no Postgres URL")?;
+    let connection = PgConnection::connect_with(&options).await?;
+    // 160004 is 16.4.
+    let version = connection.server_version_num().unwrap_or_default();
+    connection.close().await?;
+    Ok(format!("{}.{}", version / 10_000, version % 10_000))
 }
 
 /// A pool with our deadlines on every connection.

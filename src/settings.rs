@@ -232,6 +232,18 @@ pub struct Kubernetes {
     pub timeout_secs: u64,
     /// Lines read of one container log.
     pub log_tail_lines: i64,
+    /// What `serve` does when it is allowed to write in the cluster or to read Secrets.
+    pub excess_rights: ExcessRights,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExcessRights {
+    /// It does not start.
+    #[default]
+    Refuse,
+    /// It says so and starts: nothing uses those rights.
+    Warn,
 }
 
 impl Default for Kubernetes {
@@ -247,6 +259,7 @@ impl Default for Kubernetes {
             cluster: String::new(),
             timeout_secs: 10,
             log_tail_lines: 200,
+            excess_rights: ExcessRights::default(),
         }
     }
 }

@@ -62,9 +62,10 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// Returns when the database's connections are ready for alerts, so that none of the first waits for that.
     /// `resolve_deadline` is for asking the cluster before the answer; no `audience` without Slack; `wake` wakes
     /// this process's workers.
-    pub fn new(
+    pub async fn start(
         pool: &PgPool,
         rules: Rules,
         (resolver, resolve_deadline): (resolve::Resolver, Duration),
@@ -72,7 +73,7 @@ impl Desk {
         wake: Arc<Notify>,
     ) -> Self {
         let books = Arc::new(Books { pool: pool.clone(), rules, audience, wake });
-        rehearse::begin(Arc::clone(&books));
+        rehearse::rehearse(&books).await;
         let commits = Batches::start(COMMITS, MAX_ALERTS, Vec::len, move |requests| {
             let books = Arc::clone(&books);
             async move { commit_all(&books, requests).await }

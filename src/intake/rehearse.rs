@@ -3,7 +3,7 @@
 //! it does with an invented alert, on each of its connections, and rolls it back. Nothing of it is ever to be seen.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::Connection;
@@ -16,13 +16,17 @@ use crate::incident::store;
 use crate::postgres::OWN_CONNECTIONS;
 use crate::workload::Workload;
 
-/// Goes through it in the background; a fault of the database is found by the next webhook as well.
-pub(super) fn begin(books: Arc<Books>) {
-    tokio::spawn(async move {
-        if let Err(error) = on_all(&books).await {
-            tracing::debug!(%error, "the intake's statements could not be made ready");
-        }
-    });
+/// A database that is slower than this keeps nobody from starting.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Ends when all connections are ready, or cannot be made so now: a fault of the database is found by the next webhook
+/// as well.
+pub(super) async fn rehearse(books: &Books) {
+    match tokio::time::timeout(TIMEOUT, on_all(books)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the intake's statements could not be made ready"),
+        Err(_) => tracing::debug!("the intake's statements were not ready within {TIMEOUT:?}"),
+    }
 }
 
 async fn on_all(books: &Books) -> Result<(), sqlx::Error> {

@@ -33,7 +33,7 @@ impl Access {
     }
 
     /// Takes note of the token's scopes; returns those that are missing.
-    pub(super) fn granted(&self, scopes: &[String]) -> Vec<String> {
+    pub fn granted(&self, scopes: &[String]) -> Vec<String> {
         let missing = missing(scopes);
         self.lock().scopes.clone_from(&missing);
         missing

@@ -42,6 +42,7 @@ pub struct Sender {
     url: String,
     /// The same for all alerts: firing and resolved are one occurrence.
     starts_at: String,
+    began: Instant,
     heard: Mutex<Heard>,
 }
 
@@ -50,8 +51,8 @@ pub struct Sender {
 pub struct Heard {
     /// 0: the connection broke.
     pub statuses: BTreeMap<u16, u64>,
-    /// How long each 202 took.
-    pub acknowledged: Vec<Duration>,
+    /// When each request that heard 202 was sent, counted from the sender's making, and how long it took.
+    pub acknowledged: Vec<(Duration, Duration)>,
     /// How long the slowest answer took, whatever it was.
     pub slowest: Duration,
 }
@@ -66,7 +67,7 @@ impl Heard {
 impl Sender {
     pub fn new(http: reqwest::Client, port: u16) -> Self {
         let url = format!("http://127.0.0.1:{port}/webhooks/alertmanager");
-        Self { http, url, starts_at: Utc::now().to_rfc3339(), heard: Mutex::default() }
+        Self { http, url, starts_at: Utc::now().to_rfc3339(), began: Instant::now(), heard: Mutex::default() }
     }
 
     pub fn heard(&self) -> Heard {
@@ -102,7 +103,7 @@ impl Sender {
         *heard.statuses.entry(status).or_default() += 1;
         heard.slowest = heard.slowest.max(took);
         if status == 202 {
-            heard.acknowledged.push(took);
+            heard.acknowledged.push((started.duration_since(self.began), took));
         }
         status
     }

@@ -45,6 +45,7 @@ mod redaction;
 mod refusals;
 mod remote;
 mod restart;
+mod rights;
 mod routes;
 mod signatures;
 mod slack;

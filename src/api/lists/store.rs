@@ -125,7 +125,7 @@ pub async fn investigations(
              and (cardinality($13::text[]) = 0 or cluster ~ any($13))
              and (cardinality($14::text[]) = 0 or namespace ~ any($14))
              and ($15::text is null
-                  or exists (select from incidents i where i.id = v.incident_id and i.severity = $15))
+                  or incident_id in (select i.id from incidents i where i.severity = $15))
              and ($16::uuid is null or id between $16 and $17::uuid)
            order by created_at desc, id desc
            limit $18 offset $19"#,

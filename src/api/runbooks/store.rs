@@ -46,22 +46,18 @@ pub struct Uncovered {
 
 pub async fn usage(db: impl PgExecutor<'_>, days: i32, reach: &Reach) -> sqlx::Result<Vec<(String, Usage)>> {
     let rows = sqlx::query!(
-        r#"with done as (
-             select id, runbook, outcome, coverage, usd, finished_at, report from investigations
-             where state = 'done' and runbook is not null and finished_at > now() - make_interval(days => $1)
-               and (cardinality($2::text[]) = 0 or cluster ~ any($2))
-               and (cardinality($3::text[]) = 0 or namespace ~ any($3))),
-           said as (
-             select f.investigation_id, count(*) filter (where verdict = 'helpful') as helpful,
+        r#"with said as (
+             select investigation_id, count(*) filter (where verdict = 'helpful') as helpful,
                     count(*) filter (where verdict = 'unhelpful') as unhelpful
-             from feedback f join done d on d.id = f.investigation_id group by f.investigation_id),
+             from feedback group by investigation_id),
            asked as (
              select t.investigation_id, count(*) as calls,
                     count(*) filter (where a ->> 'kind' <> 'observed'
-                      or not coalesce(d.report -> 'evidence', '[]')
+                      or not coalesce(v.report -> 'evidence', '[]')
                              @> jsonb_build_array(jsonb_build_object('id', a ->> 'evidence'))) as wasted
-             from turns t join done d on d.id = t.investigation_id, jsonb_array_elements(t.answers) a
-             where a ->> 'kind' in ('observed', 'repeated', 'failed', 'left')
+             from turns t join investigations v on v.id = t.investigation_id, jsonb_array_elements(t.answers) a
+             where v.state = 'done' and v.finished_at > now() - make_interval(days => $1)
+               and a ->> 'kind' in ('observed', 'repeated', 'failed', 'left')
              group by t.investigation_id)
            select d.runbook as "runbook!", count(*) as "investigations!",
                   count(*) filter (where d.coverage = 'covered') as "covered!",
@@ -72,7 +68,11 @@ pub async fn usage(db: impl PgExecutor<'_>, days: i32, reach: &Reach) -> sqlx::R
                   coalesce(sum(s.helpful), 0)::int8 as "helpful!",
                   coalesce(sum(s.unhelpful), 0)::int8 as "unhelpful!",
                   coalesce(sum(d.usd), 0)::float8 as "usd!", max(d.finished_at) as last_at
-           from done d left join asked a on a.investigation_id = d.id left join said s on s.investigation_id = d.id
+           from investigations d
+             left join asked a on a.investigation_id = d.id left join said s on s.investigation_id = d.id
+           where d.state = 'done' and d.runbook is not null and d.finished_at > now() - make_interval(days => $1)
+             and (cardinality($2::text[]) = 0 or d.cluster ~ any($2))
+             and (cardinality($3::text[]) = 0 or d.namespace ~ any($3))
            group by d.runbook"#,
         days,
         &reach.clusters,

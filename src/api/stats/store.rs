@@ -33,12 +33,14 @@ pub struct Week {
 pub async fn weeks(db: impl PgExecutor<'_>, weeks: i32, reach: &Reach) -> sqlx::Result<Vec<Week>> {
     sqlx::query_as!(
         Week,
-        r#"with ended as (
-             select v.*, (select count(*) from feedback f where f.investigation_id = v.id and f.verdict = 'helpful')
-                           as helpful,
-                    (select count(*) from feedback f where f.investigation_id = v.id and f.verdict = 'unhelpful')
-                           as unhelpful
-             from investigations v
+        r#"with said as (
+             select investigation_id, count(*) filter (where verdict = 'helpful') as helpful,
+                    count(*) filter (where verdict = 'unhelpful') as unhelpful
+             from feedback group by investigation_id),
+           ended as (
+             select v.finished_at, v.started_at, v.state, v.outcome, v.usd, v.input_tokens, v.cached_tokens,
+                    v.output_tokens, coalesce(s.helpful, 0) as helpful, coalesce(s.unhelpful, 0) as unhelpful
+             from investigations v left join said s on s.investigation_id = v.id
              where state in ('done', 'dead')
                and finished_at >= date_trunc('week', now(), 'UTC') - make_interval(weeks => $1 - 1)
                and (cardinality($2::text[]) = 0 or cluster ~ any($2))

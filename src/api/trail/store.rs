@@ -7,6 +7,7 @@ use sqlx::PgExecutor;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::api::access::Reach;
 use crate::api::filter::Cursor;
 
 const MAX_MUTES: i64 = 500;
@@ -53,11 +54,17 @@ impl Line {
     }
 }
 
-pub async fn mutes(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<Mute>> {
+pub async fn mutes(db: impl PgExecutor<'_>, reach: &Reach) -> sqlx::Result<Vec<Mute>> {
+    // A workload's last three parts hold no slash, its cluster may.
     sqlx::query_as!(
         Mute,
         "select id, workload, cause_id, object, until, reason, author, via, investigation_id, created_at from mutes
-         where lifted_at is null and until > now() order by until desc, id limit $1",
+         where lifted_at is null and until > now()
+           and (cardinality($1::text[]) = 0 or substring(workload from '^(.*)(?:/[^/]*){3}$') ~ any($1))
+           and (cardinality($2::text[]) = 0 or substring(workload from '([^/]*)(?:/[^/]*){2}$') ~ any($2))
+         order by until desc, id limit $3",
+        &reach.clusters,
+        &reach.namespaces,
         MAX_MUTES
     )
     .fetch_all(db)

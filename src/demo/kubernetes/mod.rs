@@ -2,6 +2,7 @@
 //! out, with the cluster's own clock in the `Date` header. It serves no write and no watch, and counts the
 //! attempts, so that tests can say: nobody tried.
 
+mod access;
 mod described;
 mod list;
 mod log;
@@ -45,6 +46,7 @@ pub struct KubernetesStandIn {
     faults: Faults,
     requests: AtomicU64,
     writes: AtomicU64,
+    rights: Vec<String>,
     asked: Mutex<Vec<String>>,
 }
 
@@ -84,6 +86,7 @@ impl KubernetesStandIn {
             faults: Faults::default(),
             requests: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            rights: Vec::new(),
             asked: Mutex::default(),
         }
     }
@@ -92,6 +95,13 @@ impl KubernetesStandIn {
     #[must_use]
     pub fn with_token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
+        self
+    }
+
+    /// Says of these that the caller may do them, each as `kubectl auth can-i` takes it: `create pods/exec`.
+    #[must_use]
+    pub fn with_rights(mut self, rights: &[&str]) -> Self {
+        self.rights = rights.iter().map(|&right| right.to_owned()).collect();
         self
     }
 
@@ -104,12 +114,13 @@ impl KubernetesStandIn {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Method, path and query of each request so far, the first `MAX_ASKED` of them.
+    /// Method, path and query of each request so far, the first `MAX_ASKED` of them. What a caller asks about its own
+    /// rights is not among them.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Requests that were not a GET; all of them were refused.
+    /// Requests that were neither a GET nor an access review; all of them were refused.
     pub fn writes_refused(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
     }
@@ -224,7 +235,8 @@ impl Query {
 async fn receive(State(stand_in): State<Arc<KubernetesStandIn>>, request: Request) -> Response {
     stand_in.requests.fetch_add(1, Ordering::Relaxed);
     let uri = request.uri().path_and_query().map_or("/", |uri| uri.as_str());
-    {
+    let is_review = request.method() == Method::POST && uri == access::PATH;
+    if !is_review {
         let mut asked = stand_in.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if asked.len() < MAX_ASKED {
             asked.push(format!("{} {uri}", request.method()));
@@ -232,6 +244,9 @@ async fn receive(State(stand_in): State<Arc<KubernetesStandIn>>, request: Reques
     }
     let answer = match stand_in.faults.meet(uri).await {
         Some(code) => status::injected(code),
+        None if is_review && stand_in.is_authorised(request.headers()) => {
+            access::answer(request.into_body(), &stand_in.rights).await
+        }
         None => stand_in.answer(request.method(), uri, request.headers()),
     };
     let mut response = Response::new(Body::from(answer.body));

@@ -1,7 +1,8 @@
 //! A read-only client of one cluster's API over kube-rs. Objects come out typed, with the request that
-//! anyone can repeat. It has no method that writes, refuses Secrets and ways into containers before
+//! anyone can repeat. It has no method that writes (`access` only asks what it may do), refuses Secrets and ways into containers before
 //! sending (`path::check`), and never waits longer than one request's deadline.
 
+mod access;
 mod connect;
 mod error;
 pub mod kinds;
@@ -17,6 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 
+pub use access::Excess;
 pub use error::Error;
 pub use read::{Answer, ListQuery, Listing, LogQuery};
 pub use scope::{Requested, Scope, Scoped};

@@ -279,6 +279,15 @@ impl Client {
             .header(ACCEPT, accept)
             .body(kube::client::Body::empty())
             .map_err(|error| Error::BadRequest(error.to_string()))?;
+        self.exchange(request, query).await
+    }
+
+    /// Sends what a caller has checked; `query` is how people repeat it.
+    pub(super) async fn exchange(
+        &self,
+        request: http::Request<kube::client::Body>,
+        query: String,
+    ) -> Result<Raw, Error> {
         let began = Instant::now();
         let exchange = async {
             // Waiting for a turn counts: an investigation has no time to lose.

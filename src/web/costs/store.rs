@@ -17,18 +17,18 @@ pub(super) struct Week {
     pub seconds: f64,
 }
 
-/// The last weeks in which anything was investigated, the newest first.
+/// The last weeks in which an investigation ended, the newest first.
 pub(super) async fn weeks(db: impl PgExecutor<'_>, weeks: i32, reach: &Reach) -> sqlx::Result<Vec<Week>> {
     sqlx::query_as!(
         Week,
-        r#"select date_trunc('week', created_at at time zone 'UTC')::date as "monday!",
+        r#"select date_trunc('week', finished_at at time zone 'UTC')::date as "monday!",
                   count(*) as "investigations!",
                   count(*) filter (where outcome in ('known_pattern', 'root_cause', 'not_an_incident')) as "answered!",
                   coalesce(sum(usd), 0) as "usd!",
                   coalesce(sum(input_tokens + output_tokens), 0)::int8 as "tokens!",
                   coalesce(sum(extract(epoch from finished_at - started_at)), 0)::float8 as "seconds!"
            from investigations
-           where state in ('done', 'dead') and created_at > date_trunc('week', now()) - make_interval(weeks => $1 - 1)
+           where state in ('done', 'dead') and finished_at >= date_trunc('week', now(), 'UTC') - make_interval(weeks => $1 - 1)
              and (cardinality($2::text[]) = 0 or cluster ~ any($2))
              and (cardinality($3::text[]) = 0 or namespace ~ any($3))
            group by 1 order by 1 desc"#,

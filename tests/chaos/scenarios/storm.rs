@@ -1,6 +1,7 @@
 //! A storm: ten alerts of each of many workloads within ten seconds. Asserted in the long form only are the times,
 //! because the short one also runs on machines that have other work.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,16 +48,18 @@ pub async fn run(ground: &mut Ground) -> Result<Outcome> {
     house.drain(DRAIN).await?;
     let drained = begun.elapsed();
     let heard = sender.heard();
-    let p99 = percentile(heard.acknowledged.clone(), 0.99);
+    let took: Vec<Duration> = heard.acknowledged.iter().map(|(_, took)| *took).collect();
+    let p99 = percentile(took.clone(), 0.99);
     let peak = house.services[0].process.usage().peak_rss_kib;
     let alerts = i64::try_from(workloads * TWINS)?;
     let mut outcome = Outcome::new(format!("{alerts} alerts, {workloads} workloads in {storm:.1?}"));
     outcome.figure(format!(
         "202 after p50 {:.0?}, p99 {p99:.0?}, answers {:?}; all told after {drained:.1?}; peak RSS {} MiB",
-        percentile(heard.acknowledged.clone(), 0.5),
+        percentile(took, 0.5),
         heard.statuses,
         peak / 1024
     ));
+    outcome.figure(format!("slow ones: {}", slow(&heard.acknowledged)));
     let investigations = house.count("select count(*) from investigations").await?;
     outcome.figure(format!("{investigations} investigations"));
     outcome.demand(investigations <= i64::try_from(workloads)?, "more investigations than workloads");
@@ -68,6 +71,20 @@ pub async fn run(ground: &mut Ground) -> Result<Outcome> {
     }
     outcome.judge(&house, &Sent { workloads: &names, alerts, replies: 1 }).await?;
     Ok(outcome)
+}
+
+/// In which seconds of the storm answers took longer than they may: whether it is the start or a stall shows here.
+fn slow(acknowledged: &[(Duration, Duration)]) -> String {
+    let mut seconds: BTreeMap<u64, (usize, Duration)> = BTreeMap::new();
+    for (sent, took) in acknowledged.iter().filter(|(_, took)| *took >= MAX_P99) {
+        let (count, longest) = seconds.entry(sent.as_secs()).or_default();
+        *count += 1;
+        *longest = (*longest).max(*took);
+    }
+    let words = seconds
+        .iter()
+        .map(|(second, (count, longest))| format!("{count} in second {second}, up to {longest:.0?}"));
+    if seconds.is_empty() { "none".to_owned() } else { words.collect::<Vec<_>>().join("; ") }
 }
 
 fn percentile(mut times: Vec<Duration>, share: f64) -> Duration {
