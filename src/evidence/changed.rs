@@ -39,6 +39,10 @@ pub(super) struct Read<'a> {
 pub(super) fn take(facts: &mut Facts, read: &Read<'_>, ledger: &mut Ledger) {
     let Some(onset) = onset(facts, read.alerts) else { return };
     facts.onset_at = Some(onset);
+    // Of a part nothing is asked but its findings: the whole has its order.
+    if ledger.looks_again() {
+        return;
+    }
     let complained_of: Vec<&str> = facts.dependencies.iter().map(|row| row.service.as_str()).collect();
     let topology = Topology::new(read.objects, read.focus, &complained_of);
     let mut found = rollouts::own(facts, &topology);
@@ -60,9 +64,10 @@ pub(super) fn take(facts: &mut Facts, read: &Read<'_>, ledger: &mut Ledger) {
 fn traced(read: &Read<'_>, ledger: &mut Ledger) {
     let calls = &read.objects.calls;
     let all = [("calls", &calls.callees), ("is called by", &calls.callers)];
+    let mut page = None;
     for (verb, names) in all.into_iter().filter(|(_, names)| !names.is_empty()) {
         let names = names.iter().cloned().collect::<Vec<_>>().join(", ");
-        let page = ledger.open("tempo", &calls.query, calls.milliseconds);
+        let page = *page.get_or_insert_with(|| ledger.open("tempo", &calls.query, calls.milliseconds));
         ledger.line(page, &format!("{} {verb} {names}", read.focus.workload.name));
     }
 }

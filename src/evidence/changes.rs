@@ -56,6 +56,7 @@ pub fn of_objects(objects: &Objects, focus: &Focus<'_>, ledger: &mut Ledger) -> 
     each(&objects.deployments, |one| &one.metadata, |m, q, t| look("Deployment", m, q, t));
     each(&objects.stateful_sets, |one| &one.metadata, |m, q, t| look("StatefulSet", m, q, t));
     each(&objects.daemon_sets, |one| &one.metadata, |m, q, t| look("DaemonSet", m, q, t));
+    each(&objects.cron_jobs, |one| &one.metadata, |m, q, t| look("CronJob", m, q, t));
     each(&objects.services, |one| &one.metadata, |m, q, t| look("Service", m, q, t));
     for (name, map) in objects.config_maps.iter().filter(|(_, map)| map.exists) {
         if let Some(change) = map.changed.clone() {
