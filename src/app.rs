@@ -27,6 +27,7 @@ use crate::incident::decide::Rules;
 use crate::incident::resolve::Resolver;
 use crate::intake::{self, Desk, Intake};
 use crate::investigator::Investigator;
+use crate::mcp;
 use crate::postgres::{self, Database};
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
@@ -37,7 +38,7 @@ use crate::webhook::Guard;
 use crate::worker::Worker;
 
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
-use build::{peers, runbooks, slack_client};
+use build::{cluster, peers, runbooks, slack_client};
 pub use check::check;
 pub use live::live;
 use people::{Doors, audience};
@@ -85,6 +86,7 @@ impl App {
         let pool = &database.pool;
         let reasoner = reasoner(&settings, &sources, &http, Some(pool))?;
         let mcp = reasoner.as_ref().map(|reasoner| Arc::clone(&reasoner.mcp)).unwrap_or_default();
+        let cluster = cluster(&settings, &sources, &http)?;
         let investigator = Arc::new(Investigator::new(sources, catalogue, reasoner));
         let audience = slack.as_ref().map(|_| audience(&settings, &investigator)).transpose()?;
         let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
@@ -108,7 +110,9 @@ impl App {
             router = admitted(intake::router(intake), settings.server.max_in_flight).merge(router);
         }
         let doors = Doors::new(&settings, slack.as_ref(), pool, &investigator, &shared.wake)?;
-        router = router.merge(doors.router());
+        let (public_url, stop) = (&settings.server.public_url, shutdown.clone());
+        let agents = mcp::router(&settings.mcp, public_url, state.clone(), cluster, stop)?;
+        router = router.merge(doors.router()).merge(agents);
         router = web::around(router, state, &settings.server.public_url);
         let address = listener.local_addr()?;
         let mut tasks = vec![

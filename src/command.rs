@@ -9,6 +9,7 @@ mod remote;
 mod runbooks;
 mod shell;
 mod stats;
+mod support;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -77,6 +78,10 @@ pub enum Command {
     Watch(remote::One),
     /// Have a running whodunit look at the same incident again; needs a token with the scope `write`
     Rerun(remote::RerunOptions),
+    /// Be the server of the Model Context Protocol that an engineer's agent starts: on stdin and stdout, in front of a
+    /// running whodunit
+    #[command(after_help = remote::BRIDGE_HELP)]
+    Mcp(remote::BridgeOptions),
     /// Record one namespace, redacted, as a case that `runbooks test` replays
     Capture(capture::Options),
     /// Check and test runbooks, or ask which one an alert would get
@@ -88,6 +93,9 @@ pub enum Command {
     /// Count where every alert is that was ever received, what waits, and what is still to be said.
     /// Exit code 1: alerts are not accounted for
     Stats(stats::Options),
+    /// Print what a report of a fault needs: version, settings without secrets, figures, faults and what the service
+    /// says of itself. It holds no alert and no report; read it before you send it
+    Support(support::Options),
     /// Bring the database schema up to date and exit
     Migrate {
         #[command(flatten)]
@@ -134,12 +142,14 @@ impl Command {
             Self::Show(options) => remote::show(options).await,
             Self::Watch(options) => remote::watch(options).await,
             Self::Rerun(options) => remote::rerun(options).await,
+            Self::Mcp(options) => remote::bridge(options).await,
             Self::Completions(options) => Ok(shell::completions(&options)),
             Self::Man(options) => shell::man(options),
             Self::Capture(options) => capture::run(options).await,
             Self::Runbooks(command) => runbooks::run(command).await,
             Self::Models(command) => models::run(command).await,
             Self::Stats(options) => stats::run(options).await,
+            Self::Support(options) => support::run(options).await,
             Self::Migrate { config } => {
                 let settings = config.load()?;
                 telemetry::start_log(&settings.log)?;

@@ -275,6 +275,8 @@ impl Subject<'_> {
             workload: self.facts.workload.clone(),
             namespaces,
             own_pods_only,
+            // What every scope may see of nodes and storage.
+            nothing_shared: false,
             onset: firing.map(|alert| alert.starts_at).min().unwrap_or(now),
             now,
         }

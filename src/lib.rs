@@ -58,6 +58,7 @@ pub mod slack;
 
 // 8. The reading side.
 pub mod api;
+pub mod mcp;
 pub mod web;
 
 // The recorded cluster, served over HTTP.

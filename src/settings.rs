@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 pub use self::api::{Api, ApiToken, DescribedToken, Scope};
 pub use self::git::Git;
-pub use self::mcp::McpServer;
+pub use self::mcp::{Mcp, McpServer};
 pub use self::report::Report;
 pub use self::slack::{Route, RouteMatch, Slack};
 pub use self::telemetry::{Otlp, Telemetry};
@@ -48,6 +48,8 @@ pub struct Settings {
     pub agent: Agent,
     /// Servers of the Model Context Protocol whose read-only tools a model may use as well.
     pub mcp_servers: Vec<McpServer>,
+    /// The other way round: whodunit as such a server.
+    pub mcp: Mcp,
     pub report: Report,
     pub slack: Slack,
     pub api: Api,

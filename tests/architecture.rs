@@ -85,6 +85,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "slack",
         ],
     ),
+    // The door of agents reads what is stored through the API's own functions, and the live systems through the tools.
+    ("mcp", &["settings", "telemetry", "source", "llm", "tool", "slack", "api"]),
     // The reading side for people shows what the API shows, and asks who may see it as the API does.
     (
         "web",
@@ -154,6 +156,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "feedback",
             "slack",
             "api",
+            "mcp",
             "web",
             "announce",
             "intake",
@@ -234,6 +237,8 @@ const PURE: &[&str] = &[
     "src/cases/verdict.rs",
     "src/api/docs/page.rs",
     "src/api/events/progress.rs",
+    "src/mcp/lessons.rs",
+    "src/mcp/told.rs",
     "src/web/difference.rs",
     "src/web/highlight.rs",
     "src/web/scale.rs",

@@ -14,6 +14,7 @@ use crate::incident::resolve::Resolver;
 use crate::investigation::store as investigations;
 use crate::investigator::Reasoner;
 use crate::llm::{self, Ladder};
+use crate::mcp::Cluster;
 use crate::postgres;
 use crate::reconcile::Peer;
 use crate::runbook::{Catalogue, Pulled, Repository};
@@ -89,23 +90,49 @@ pub fn reasoner(
         tracing::info!("no models: what no signature explains ends inconclusive");
         return Ok(None);
     }
-    let mut tools: Vec<Box<dyn Tool>> = Vec::new();
-    tools.extend(sources.kubernetes.iter().flat_map(tool::kubernetes::tools));
-    tools.extend(sources.prometheus.iter().flat_map(tool::prometheus::tools));
-    tools.extend(sources.loki.iter().flat_map(tool::loki::tools));
-    tools.extend(sources.tempo.iter().flat_map(tool::tempo::tools));
+    let mut tools = tools(settings, sources, http)?;
     if let Some(pool) = pool {
         let pool = pool.clone();
-        tools.push(Box::new(PastInvestigations::new(Arc::new(move |query| {
+        tools.push(Arc::new(PastInvestigations::new(Arc::new(move |query| {
             let pool = pool.clone();
             Box::pin(
                 async move { investigations::past(&pool, &query).await.map_err(|error| error.to_string()) },
             )
         }))));
     }
-    let tools = tools.into_iter().map(Arc::from).collect();
     let (agent, language) = (settings.agent.clone(), language(&settings.report)?.to_owned());
     Ok(Some(Reasoner { ladder, tools, mcp: mcp_servers(settings, http)?, settings: agent, language }))
+}
+
+/// The tools over the live systems of the settings.
+///
+/// # Errors
+/// The setting `tempo`, where it cannot work.
+pub(super) fn tools(
+    settings: &Settings,
+    sources: &Sources,
+    http: &reqwest::Client,
+) -> anyhow::Result<Vec<Arc<dyn Tool>>> {
+    let tempo = Tempo::new(http.clone(), &settings.tempo).context("setting tempo")?;
+    let kubernetes = sources.kubernetes.iter().flat_map(tool::kubernetes::tools);
+    let prometheus = sources.prometheus.iter().flat_map(tool::prometheus::tools);
+    let loki = sources.loki.iter().flat_map(tool::loki::tools);
+    let tempo = tempo.iter().flat_map(tool::tempo::tools);
+    Ok(kubernetes.chain(prometheus).chain(loki).chain(tempo).map(Arc::from).collect())
+}
+
+/// What engineers' agents may read of the live systems.
+///
+/// # Errors
+/// As `tools`.
+pub(super) fn cluster(
+    settings: &Settings,
+    sources: &Sources,
+    http: &reqwest::Client,
+) -> anyhow::Result<Cluster> {
+    let deadline = Duration::from_secs(settings.agent.tool_secs);
+    let (tools, kubernetes) = (tools(settings, sources, http)?, sources.kubernetes.clone());
+    Ok(Cluster::new(tools, kubernetes, &settings.kubernetes.cluster, deadline))
 }
 
 /// The servers of `mcp_servers`, not yet spoken to.

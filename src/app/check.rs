@@ -6,6 +6,7 @@ use super::build::{
 };
 use crate::api::Tokens;
 use crate::incident::decide::Rules;
+use crate::mcp;
 use crate::runbook::Catalogue;
 use crate::settings::Settings;
 use crate::webhook::Guard;
@@ -23,6 +24,7 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     let sources = sources(&elsewhere, &http).await?;
     reasoner(settings, &sources, &http, None)?;
     mcp_servers(settings, &http)?;
+    mcp::check(&settings.mcp, &settings.server.public_url)?;
     peers(settings, &http)?;
     language(&settings.report)?;
     routes(&settings.slack)?;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use sqlx::PgPool;
 
 use super::Config;
 use crate::incident::tally::{self, Tally};
@@ -40,7 +41,7 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let settings = options.config.load()?;
     telemetry::start_log(&settings.log)?;
     let database = Database::visit(&settings.database).await?;
-    let stats = read(&database).await;
+    let stats = read(&database.pool).await;
     database.close().await;
     let stats = stats?;
     match options.output {
@@ -50,13 +51,18 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     Ok(if stats.adds_up { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn read(database: &Database) -> anyhow::Result<Stats> {
-    let alerts = tally::read(&database.pool).await?;
+/// The same figures as text, for who tells more than them.
+pub(super) async fn shown(pool: &PgPool) -> anyhow::Result<String> {
+    Ok(text(&read(pool).await?))
+}
+
+async fn read(pool: &PgPool) -> anyhow::Result<Stats> {
+    let alerts = tally::read(pool).await?;
     Ok(Stats {
         alerts,
         adds_up: alerts.adds_up(),
-        investigations: investigations::numbers(&database.pool).await?,
-        announcements: outbox::standing(&database.pool).await?,
+        investigations: investigations::numbers(pool).await?,
+        announcements: outbox::standing(pool).await?,
     })
 }
 

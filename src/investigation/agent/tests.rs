@@ -165,6 +165,7 @@ impl Stage {
             workload: Workload::new("lab", "shop", "Deployment", "web"),
             namespaces: vec!["shop".to_owned()],
             own_pods_only: false,
+            nothing_shared: false,
             onset: DateTime::UNIX_EPOCH,
             now: DateTime::UNIX_EPOCH,
         };
