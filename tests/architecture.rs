@@ -7,14 +7,15 @@ mod source;
 
 use source::{File, Found};
 
-const PAPERS: [&str; 9] =
-    ["alert", "workload", "facts", "inert", "logs", "report", "redact", "series", "words"];
+const PAPERS: [&str; 10] =
+    ["alert", "change", "workload", "facts", "inert", "logs", "report", "redact", "series", "words"];
 
 /// What each room may import, beside the papers, which every room may. A room is a top-level module of `src`.
 /// Steps may import ports and earlier steps; only conductors join them.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Papers.
     ("alert", &[]),
+    ("change", &[]),
     ("workload", &[]),
     ("facts", &[]),
     ("inert", &[]),
@@ -208,6 +209,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Files and folders that decide and never act: no database, no network, no runtime, no clock.
 const PURE: &[&str] = &[
     "src/alert.rs",
+    "src/change/",
     "src/workload.rs",
     "src/facts",
     "src/inert.rs",
