@@ -50,7 +50,7 @@ pub async fn clusters(settings: &Settings, http: &reqwest::Client) -> anyhow::Re
         tempo.extend(traces.map(|traces| (one.name.clone(), traces)));
     }
     let only = settings.clusters.is_empty().then(|| sources.remove(&usual)).flatten();
-    let fleet = only.map_or(Fleet::Many(sources), Fleet::One);
+    let fleet = only.map_or(Fleet::Many(sources), Fleet::from);
     Ok(Clusters { fleet, tempo, usual, stances })
 }
 
