@@ -46,7 +46,7 @@ pub async fn clusters(settings: &Settings, http: &reqwest::Client) -> anyhow::Re
             .extend(one.kubernetes.as_ref().map(|kubernetes| (one.name.clone(), kubernetes.excess_rights)));
     }
     let only = settings.clusters.is_empty().then(|| sources.remove(&usual)).flatten();
-    let fleet = only.map_or(Fleet::Many(sources), Fleet::One);
+    let fleet = only.map_or(Fleet::Many(sources), Fleet::from);
     Ok(Clusters { fleet, usual, stances })
 }
 
