@@ -4,7 +4,7 @@
 export SQLX_OFFLINE = true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test fmt clippy sqlx-check sqlx-prepare docs-check deploy-check deploy-write api-check bench browser-check chaos
+.PHONY: help demo run test fmt clippy sqlx-check sqlx-prepare docs-check deploy-check deploy-write api-check bench browser-check card-check chaos
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ browser-check: ## Read the pages in a headless Chromium; screenshots in target/b
 chaos: ## Kill, stop and cut off whodunit and what it depends on, for hours (ARGS="--scenario kill --seed 7")
 	@sh scripts/install
 	cargo test --profile bench --locked --test chaos -- --long $(ARGS)
+
+card-check: ## Read the cards for Microsoft Teams with the published parser (needs node and the package index)
+	bash scripts/card-check
 
 api-check: ## Test the demo's API against its own description (needs Python and the package index)
 	@sh scripts/install demo

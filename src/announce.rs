@@ -1,95 +1,81 @@
-//! The conductor that puts an incident's news into the outbox, inside the transaction that made the news.
-//! It never talks to Slack; the outbox's own loop does.
+//! The conductor that tells an incident's news, inside the transaction that made them: `thread` puts them into Slack's
+//! outbox, `receivers` into that of the other outlets. It talks to nobody; the outboxes' own loops do.
+
+mod receivers;
+mod thread;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use chrono::Utc;
 use sqlx::PgConnection;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::alert::Alert;
 use crate::feedback::store as feedback;
-use crate::incident::store::{self, Record};
+use crate::incident::selector::About;
+use crate::incident::store::Record;
 use crate::investigation::queue::Claim;
 use crate::investigation::store as investigations;
-use crate::report::Report;
+use crate::report::Before;
+pub use crate::report::Ending;
 use crate::runbook::Catalogue;
-use crate::slack::Routes;
-use crate::slack::blocks::{self, Before, IncidentView, Progress, Standing, Telling};
-use crate::slack::outbox::{self, News};
-use crate::slack::route::{About, Routed};
-use crate::slack::words::Words;
+use crate::slack::blocks::{self, Progress};
+use crate::words::Words;
 use crate::workload::Workload;
+pub use receivers::Receivers;
+pub use thread::Thread;
 
-/// Where incidents are announced, and the address for links.
+/// Whom incidents are told to.
 #[derive(Debug, Clone)]
 pub struct Audience {
-    pub routes: Arc<Routes>,
-    /// The runbooks in force: an incident may go to the channel of its runbook's owner.
+    /// `None` without Slack.
+    pub thread: Option<Thread>,
+    /// `None` without any other outlet.
+    pub receivers: Option<Receivers>,
+}
+
+/// What all who are told have in common.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// The runbooks in force: where an incident is told may depend on its runbook's owner.
     pub runbooks: watch::Receiver<Arc<Catalogue>>,
     /// `server.public_url`, "" leaves links out.
     pub public_url: String,
-    /// How long the message of another bot is waited for before an incident gets its own; `None`: not at all.
-    pub thread_wait: Option<Duration>,
     pub words: &'static Words,
-    /// Presses of buttons reach us.
-    pub has_buttons: bool,
 }
 
-/// How an investigation ended.
-#[derive(Debug, Clone, Copy)]
-pub enum Ending<'a> {
-    Reported {
-        report: &'a Report,
-        /// What the thread says already.
-        previous: Option<&'a Report>,
-        /// Why this look was taken.
-        reason: &'a str,
-    },
-    GaveUp(&'a str),
-}
+type Told = Result<(), sqlx::Error>;
 
 impl Audience {
-    /// A thread begins: one parent message for each incident.
+    /// Incidents began.
     ///
     /// # Errors
     /// The database's.
-    pub async fn opened(
-        &self,
-        transaction: &mut PgConnection,
-        incidents: &[Uuid],
-    ) -> Result<(), sqlx::Error> {
-        let mut news = Vec::new();
-        for incident in store::read(&mut *transaction, incidents).await? {
-            let message = blocks::parent(self.telling(), &view(&incident), Standing::Investigating);
-            let routed = self.route(&mut *transaction, &incident).await?;
-            news.push(News::parent(incident.id, message).after_looking(self.thread_wait).to(routed));
+    pub async fn opened(&self, transaction: &mut PgConnection, incidents: &[Uuid]) -> Told {
+        if let Some(thread) = &self.thread {
+            thread.opened(transaction, incidents).await?;
         }
-        self.enqueue(transaction, &news).await
+        match &self.receivers {
+            Some(receivers) => receivers.opened(transaction, incidents).await,
+            None => Ok(()),
+        }
     }
 
-    /// A resolved incident fires again: its old parent says so.
+    /// Resolved incidents fire again.
     ///
     /// # Errors
     /// The database's.
-    pub async fn reopened(
-        &self,
-        transaction: &mut PgConnection,
-        incidents: &[Uuid],
-    ) -> Result<(), sqlx::Error> {
-        let turn = format!("reopened:{}", Utc::now().timestamp_micros());
-        let mut news = Vec::new();
-        for incident in store::read(&mut *transaction, incidents).await? {
-            let before = self.before(&mut *transaction, &incident, None).await?;
-            let standing = Standing::FiringAgain(before.as_ref());
-            let message = blocks::parent(self.telling(), &view(&incident), standing);
-            news.push(News::update(incident.id, &turn, message));
+    pub async fn reopened(&self, transaction: &mut PgConnection, incidents: &[Uuid]) -> Told {
+        if let Some(thread) = &self.thread {
+            thread.reopened(transaction, incidents).await?;
         }
-        self.enqueue(transaction, &news).await
+        match &self.receivers {
+            Some(receivers) => receivers.reopened(transaction, incidents).await,
+            None => Ok(()),
+        }
     }
 
-    /// The summary in the thread, and the parent with the verdict.
+    /// An investigation is over.
     ///
     /// # Errors
     /// The database's.
@@ -99,45 +85,22 @@ impl Audience {
         incident: Uuid,
         investigation: Uuid,
         ending: Ending<'_>,
-    ) -> Result<(), sqlx::Error> {
-        outbox::forget_progress(&mut *transaction, incident).await?;
-        let url = blocks::investigation_url(&self.public_url, investigation);
-        for incident in store::read(&mut *transaction, &[incident]).await? {
-            let before = self.before(&mut *transaction, &incident, Some(incident.id)).await?;
-            let telling = Telling {
-                url: url.as_deref(),
-                read_at: Some(Utc::now()),
-                before: before.as_ref(),
-                buttons: Some(investigation).filter(|_| self.has_buttons),
-                ..self.telling()
-            };
-            let workload = &incident.workload;
-            let (summary, standing) = match ending {
-                Ending::Reported { report, previous, reason } => {
-                    let summary = if let Some(muted) = &report.muted {
-                        blocks::muted(telling, workload, report, muted)
-                    } else if previous.is_some_and(|previous| report.agrees_with(previous)) {
-                        blocks::unchanged(telling, workload, report, reason)
-                    } else {
-                        blocks::summary(telling, workload, report)
-                    };
-                    (summary, Standing::Reported(report))
-                }
-                Ending::GaveUp(error) => (blocks::gave_up(telling, workload, error), Standing::GaveUp),
-            };
-            let mut news = vec![News::summary((incident.id, investigation), summary)];
-            // An incident that was resolved meanwhile keeps its last word.
-            if incident.open {
-                let message = blocks::parent(telling, &view(&incident), standing);
-                let update = News::update(incident.id, &format!("report:{investigation}"), message);
-                news.push(update.said_in_thread());
-            }
-            self.enqueue(transaction, &news).await?;
+    ) -> Told {
+        if let Some(thread) = &self.thread {
+            thread.ended(transaction, incident, investigation, ending).await?;
         }
-        Ok(())
+        match &self.receivers {
+            Some(receivers) => receivers.ended(transaction, incident, investigation, ending).await,
+            None => Ok(()),
+        }
     }
 
-    /// How far the model has come: the head is replaced, if nothing else is to be said and nothing was said lately.
+    /// Whether anybody is told how far an investigation has come.
+    pub fn hears_of_progress(&self) -> bool {
+        self.thread.is_some()
+    }
+
+    /// How far the model has come.
     ///
     /// # Errors
     /// The database's.
@@ -146,86 +109,78 @@ impl Audience {
         transaction: &mut PgConnection,
         claim: &Claim,
         progress: Progress<'_>,
-    ) -> Result<(), sqlx::Error> {
-        for incident in store::read(&mut *transaction, &[claim.incident_id]).await? {
-            let message = blocks::parent(self.telling(), &view(&incident), Standing::AtWork(progress));
-            let of = (claim.id, claim.attempt, progress.step);
-            outbox::progress(&mut *transaction, incident.id, of, &message).await?;
+    ) -> Told {
+        match &self.thread {
+            Some(thread) => thread.at_work(transaction, claim, progress).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    /// Incidents that have a thread are told of elsewhere from now on.
+    /// Incidents that have a thread are told of elsewhere from now on. Other outlets hear of each incident's end.
     ///
     /// # Errors
     /// The database's.
-    pub async fn folded(
-        &self,
-        transaction: &mut PgConnection,
-        incidents: &[Uuid],
-        into: &Workload,
-    ) -> Result<(), sqlx::Error> {
-        let mut news = Vec::new();
-        for incident in store::read(&mut *transaction, incidents).await? {
-            let message = blocks::parent(self.telling(), &view(&incident), Standing::Folded(into));
-            news.push(News::update(incident.id, &format!("folded:{}", into.key()), message));
+    pub async fn folded(&self, transaction: &mut PgConnection, incidents: &[Uuid], into: &Workload) -> Told {
+        match &self.thread {
+            Some(thread) => thread.folded(transaction, incidents, into).await,
+            None => Ok(()),
         }
-        self.enqueue(transaction, &news).await
     }
 
-    /// An incident of a guessed workload turned out to be about another's: both threads say so.
+    /// An incident of a guessed workload turned out to be about another's, and is over.
     ///
     /// # Errors
     /// The database's.
-    pub async fn joined(
-        &self,
-        transaction: &mut PgConnection,
-        guessed: &Record,
-        into: Uuid,
-    ) -> Result<(), sqlx::Error> {
-        let Some(other) = store::read(&mut *transaction, &[into]).await?.pop() else { return Ok(()) };
-        let note = blocks::joined(self.words, &guessed.workload, &other.workload);
-        let parent = blocks::parent(self.telling(), &view(guessed), Standing::Joined(&other.workload));
-        let taken_in = blocks::taken_in(self.words, &guessed.workload, &guessed.alert_names);
-        let turn = format!("joined:{}", Utc::now().timestamp_micros());
-        let news = [
-            News::resolved(guessed.id, &turn, note),
-            News::update(guessed.id, &turn, parent).said_in_thread(),
-            News::resolved(into, &turn, taken_in),
-        ];
-        self.enqueue(transaction, &news).await
+    pub async fn joined(&self, transaction: &mut PgConnection, guessed: &Record, into: Uuid) -> Told {
+        if let Some(thread) = &self.thread {
+            thread.joined(transaction, guessed, into).await?;
+        }
+        match &self.receivers {
+            Some(receivers) => receivers.resolved(transaction, &[guessed.id], Some(into)).await,
+            None => Ok(()),
+        }
     }
 
-    /// The trouble is over: a note in the thread, and the parent says so.
+    /// The trouble is over.
     ///
     /// # Errors
     /// The database's.
-    pub async fn resolved(
-        &self,
-        transaction: &mut PgConnection,
-        incidents: &[Uuid],
-    ) -> Result<(), sqlx::Error> {
-        let mut reports = investigations::last_reports(&mut *transaction, incidents).await?;
-        let mut news = Vec::new();
-        for incident in store::read(&mut *transaction, incidents).await? {
-            let at = incident.resolved_at.unwrap_or_else(Utc::now);
-            let view = view(&incident);
-            let report = reports.remove(&incident.id);
-            let parent =
-                blocks::parent(self.telling(), &view, Standing::Resolved { at, report: report.as_ref() });
-            let turn = at.timestamp_micros().to_string();
-            news.push(News::resolved(incident.id, &turn, blocks::resolved(self.words, &view, at)));
-            news.push(News::update(incident.id, &format!("resolved:{turn}"), parent).said_in_thread());
+    pub async fn resolved(&self, transaction: &mut PgConnection, incidents: &[Uuid]) -> Told {
+        if let Some(thread) = &self.thread {
+            thread.resolved(transaction, incidents).await?;
         }
-        self.enqueue(transaction, &news).await
+        match &self.receivers {
+            Some(receivers) => receivers.resolved(transaction, incidents, None).await,
+            None => Ok(()),
+        }
     }
+}
 
-    async fn enqueue(&self, transaction: &mut PgConnection, news: &[News]) -> Result<(), sqlx::Error> {
-        outbox::enqueue(transaction, self.routes.default_channel(), news).await.map(|_| ())
+/// What is known of an incident beyond itself.
+#[derive(Debug, Default)]
+struct Known {
+    alerts: Vec<Alert>,
+    owner: String,
+}
+
+impl Known {
+    fn about<'a>(&'a self, incident: &'a Record) -> About<'a> {
+        let (workload, severity) = (&incident.workload, incident.severity);
+        About { workload, severity, alerts: &self.alerts, owner: &self.owner }
     }
+}
 
-    fn telling(&self) -> Telling<'static> {
-        Telling::new(self.words)
+impl Common {
+    /// By what is known now. The runbook is chosen as the incident's investigation will choose it, from the alerts that
+    /// came so far.
+    async fn known(&self, transaction: &mut PgConnection, incident: &Record) -> Known {
+        let alerts = investigations::alerts(transaction, incident.id).await.unwrap_or_else(|error| {
+            tracing::warn!(incident = %incident.id, %error, "where an incident is told is chosen without its alerts");
+            Vec::new()
+        });
+        let choice = self.runbooks.borrow().choose(&alerts, &incident.workload);
+        let owner = choice.runbook.as_deref().map(|runbook| runbook.owner.clone()).unwrap_or_default();
+        Known { alerts, owner }
     }
 
     /// The last time that the workload was investigated, for `except` in another incident.
@@ -246,32 +201,5 @@ impl Audience {
             note: feedback::note(&mut *transaction, last.id).await?,
             url: blocks::investigation_url(&self.public_url, last.id),
         }))
-    }
-
-    /// The channel of an incident, by what is known now. Its runbook is chosen as its investigation will choose it,
-    /// from the alerts that came so far.
-    async fn route(&self, transaction: &mut PgConnection, incident: &Record) -> Result<Routed, sqlx::Error> {
-        let (workload, severity) = (&incident.workload, incident.severity);
-        if self.routes.is_empty() {
-            return Ok(self.routes.choose(About { workload, severity, alerts: &[], owner: "" }));
-        }
-        let alerts = investigations::alerts(transaction, incident.id).await.unwrap_or_else(|error| {
-            tracing::warn!(incident = %incident.id, %error, "an incident is routed without its alerts");
-            Vec::new()
-        });
-        let choice = self.runbooks.borrow().choose(&alerts, workload);
-        let owner = choice.runbook.as_deref().map(|runbook| runbook.owner.as_str()).unwrap_or_default();
-        Ok(self.routes.choose(About { workload, severity, alerts: &alerts, owner }))
-    }
-}
-
-fn view(incident: &Record) -> IncidentView<'_> {
-    IncidentView {
-        workload: &incident.workload,
-        severity: incident.severity,
-        title: &incident.title,
-        alert_names: &incident.alert_names,
-        alerts: incident.alerts,
-        opened_at: incident.opened_at,
     }
 }

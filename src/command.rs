@@ -3,6 +3,7 @@
 
 mod capture;
 mod demo;
+mod explain;
 mod investigate;
 mod models;
 mod remote;
@@ -101,7 +102,7 @@ pub enum Command {
         #[command(flatten)]
         config: Config,
     },
-    /// Check the settings and exit
+    /// Check the settings, or ask what they mean for an alert
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print what a shell needs to complete commands: source <(whodunit completions bash)
@@ -122,6 +123,8 @@ pub enum ConfigCommand {
         #[arg(long)]
         live: bool,
     },
+    /// Say which policy an alert would get, why no other, and what that means for it
+    Explain(explain::Options),
 }
 
 impl Command {
@@ -157,6 +160,7 @@ impl Command {
                 println!("The database schema is up to date.");
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Config(ConfigCommand::Explain(options)) => explain::run(&options),
             Self::Config(ConfigCommand::Check { config, live }) => check(&config.load()?, live).await,
         }
     }

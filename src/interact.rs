@@ -18,8 +18,8 @@ use crate::investigator::Investigator;
 use crate::postgres;
 use crate::slack::blocks::{self, Action, Message, Telling};
 use crate::slack::interaction::{Asked, Press, Reason, payload, seen};
-use crate::slack::words::{Words, fill};
 use crate::slack::{self};
+use crate::words::{Words, fill};
 
 pub use http::router;
 pub use socket::run as run_socket;

@@ -9,6 +9,7 @@ pub mod logs;
 pub mod redact;
 pub mod report;
 pub mod series;
+pub mod words;
 pub mod workload;
 
 // Settings and the database, needed by the composition root.
@@ -18,6 +19,9 @@ pub mod telemetry;
 
 // 1. A sender's POST becomes alerts.
 pub mod webhook;
+
+// What is done about which alerts, and who pays.
+pub mod policy;
 
 // The conductor before the queue: alerts are committed, deduped and queued.
 pub mod intake;
@@ -54,6 +58,9 @@ pub mod feedback;
 // 7. The alert's thread, and what people ask for in it.
 pub mod interact;
 pub mod slack;
+
+// And who is told beside Slack.
+pub mod outlet;
 
 // 8. The reading side.
 pub mod api;

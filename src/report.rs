@@ -1,12 +1,15 @@
 //! The result of an investigation: what the API returns, Slack shows and Postgres keeps.
 //! A stable shape; fields are added, never renamed. Pure data.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::workload::ObjectRef;
+
+#[cfg(test)]
+pub(crate) mod tests;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -82,6 +85,74 @@ pub struct Report {
     /// Somebody said that this cause is no problem on this workload: it was not announced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub muted: Option<Muted>,
+    /// The policy that held for this investigation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyUse>,
+    /// A model would have been asked, and was not, or not to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back: Option<HeldBack>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyUse {
+    pub name: String,
+    /// Which one it is in the settings, and why it fits.
+    pub reason: String,
+}
+
+/// Why no model was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HeldBack {
+    pub why: Held,
+    /// The policy by name; "" where it is none's doing.
+    #[serde(default)]
+    pub policy: String,
+    /// The namespace whose quota it is; "" where it is none's.
+    #[serde(default)]
+    pub namespace: String,
+    /// Dollars or investigations within 24 hours.
+    #[serde(default)]
+    pub limit: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// The policy asks for signatures only.
+    Policy,
+    /// The policy's dollars of the day are spent.
+    PolicyMoney,
+    /// The namespace's dollars of the day are spent.
+    NamespaceMoney,
+    /// The namespace had its investigations of the day.
+    NamespaceInvestigations,
+}
+
+/// How an investigation ended.
+#[derive(Debug, Clone, Copy)]
+pub enum Ending<'a> {
+    Reported {
+        report: &'a Report,
+        /// What was told of the incident already.
+        previous: Option<&'a Report>,
+        /// Why this look was taken.
+        reason: &'a str,
+    },
+    /// Every attempt failed, with the last error.
+    GaveUp(&'a str),
+}
+
+/// An earlier investigation of the same workload.
+#[derive(Debug, Clone)]
+pub struct Before {
+    pub at: DateTime<Utc>,
+    pub report: Report,
+    /// From first alert to last resolve, if it was over.
+    pub lasted: Option<TimeDelta>,
+    /// What people noted with it.
+    pub note: Option<String>,
+    /// Its page.
+    pub url: Option<String>,
 }
 
 /// Why a report was not announced.

@@ -37,6 +37,12 @@ pub const ANNOUNCEMENTS_WAITING: &str = "whodunit_announcements_waiting";
 pub const SLACK_CHANNELS_HELD: &str = "whodunit_slack_channels_held";
 /// Gauge: scopes that the Slack token lacks.
 pub const SLACK_SCOPES_MISSING: &str = "whodunit_slack_scopes_missing";
+/// Counter, labels `outlet` and `state` (delivered, retried, dead): what became of a try to tell an outlet.
+pub const DELIVERIES: &str = "whodunit_deliveries_total";
+/// Gauge, label `outlet`: deliveries that are still to be made.
+pub const DELIVERIES_WAITING: &str = "whodunit_deliveries_waiting";
+/// Gauge: outlets to which nothing can be delivered until a fault is mended, while something waits.
+pub const OUTLETS_HELD: &str = "whodunit_outlets_held";
 /// Counter, labels `model` and `outcome` (answered, transient, unusable, too_long, garbage): questions to models.
 pub const MODEL_CALLS: &str = "whodunit_model_calls_total";
 /// Counter, labels `model` and `kind` (input without what a cache held, cached, output): tokens of answers.
@@ -148,6 +154,9 @@ fn describe() {
         "Slack channels to which nothing can be posted until a fault is mended."
     );
     describe_gauge!(SLACK_SCOPES_MISSING, "Scopes that the Slack token lacks.");
+    describe_counter!(DELIVERIES, "Tries to tell an outlet, by what became of them.");
+    describe_gauge!(DELIVERIES_WAITING, "Deliveries that are still to be made, by outlet.");
+    describe_gauge!(OUTLETS_HELD, "Outlets to which nothing can be delivered until a fault is mended.");
     describe_counter!(MODEL_CALLS, "Questions to models, by model and outcome.");
     describe_counter!(MODEL_TOKENS, "Tokens of answered questions, by model and kind.");
     describe_counter!(MCP_CALLS, "Calls of tools by engineers' agents, by tool and outcome.");

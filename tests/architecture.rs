@@ -7,7 +7,8 @@ mod source;
 
 use source::{File, Found};
 
-const PAPERS: [&str; 8] = ["alert", "workload", "facts", "inert", "logs", "report", "redact", "series"];
+const PAPERS: [&str; 9] =
+    ["alert", "workload", "facts", "inert", "logs", "report", "redact", "series", "words"];
 
 /// What each room may import, beside the papers, which every room may. A room is a top-level module of `src`.
 /// Steps may import ports and earlier steps; only conductors join them.
@@ -21,6 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("report", &[]),
     ("redact", &[]),
     ("series", &[]),
+    ("words", &[]),
     // What the composition root needs. `telemetry` names every metric, so every step may have it.
     ("settings", &[]),
     ("telemetry", &["settings"]),
@@ -30,7 +32,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("llm", &["settings", "telemetry"]),
     // Steps, in the order of the data but for `signature`: a runbook carries its signatures, so it imports them.
     ("webhook", &["settings", "telemetry"]),
-    ("incident", &["settings", "telemetry", "source", "webhook"]),
+    ("policy", &["settings", "telemetry"]),
+    ("incident", &["settings", "telemetry", "source", "webhook", "policy"]),
     ("signature", &["settings", "telemetry"]),
     ("runbook", &["settings", "telemetry", "source", "webhook", "incident", "signature"]),
     ("evidence", &["settings", "telemetry", "source", "webhook", "incident", "signature", "runbook"]),
@@ -45,6 +48,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "llm",
             "tool",
             "webhook",
+            "policy",
             "incident",
             "signature",
             "runbook",
@@ -67,6 +71,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "feedback",
         ],
     ),
+    ("outlet", &["settings", "telemetry", "incident"]),
     (
         "api",
         &[
@@ -81,6 +86,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "investigation",
             "feedback",
             "slack",
+            "outlet",
         ],
     ),
     // The door of agents reads what is stored through the API's own functions, and the live systems through the tools.
@@ -104,7 +110,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     // Conductors.
-    ("announce", &["incident", "runbook", "investigation", "feedback", "slack"]),
+    ("announce", &["policy", "incident", "runbook", "investigation", "feedback", "slack", "outlet"]),
     ("intake", &["telemetry", "postgres", "webhook", "incident", "investigation", "feedback", "announce"]),
     (
         "investigator",
@@ -114,6 +120,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "source",
             "llm",
             "tool",
+            "policy",
             "signature",
             "runbook",
             "evidence",
@@ -131,11 +138,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "investigation",
             "feedback",
             "slack",
+            "outlet",
             "announce",
             "investigator",
         ],
     ),
-    ("interact", &["postgres", "investigation", "feedback", "slack", "investigator"]),
+    ("interact", &["postgres", "policy", "investigation", "feedback", "slack", "investigator"]),
     (
         "app",
         &[
@@ -147,12 +155,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "llm",
             "tool",
             "webhook",
+            "policy",
             "incident",
             "runbook",
             "evidence",
             "investigation",
             "feedback",
             "slack",
+            "outlet",
             "api",
             "mcp",
             "web",
@@ -177,12 +187,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry",
             "postgres",
             "webhook",
+            "policy",
             "incident",
             "signature",
             "runbook",
             "evidence",
             "investigation",
             "slack",
+            "outlet",
             "investigator",
             "app",
             "demo",
@@ -201,10 +213,14 @@ const PURE: &[&str] = &[
     "src/inert.rs",
     "src/logs/",
     "src/series/",
+    "src/words",
     "src/report.rs",
     "src/redact.rs",
+    "src/policy/",
+    "src/incident/cluster.rs",
     "src/incident/decide.rs",
     "src/incident/book.rs",
+    "src/incident/selector.rs",
     "src/incident/storm.rs",
     "src/runbook/choose.rs",
     "src/signature/",
@@ -215,17 +231,23 @@ const PURE: &[&str] = &[
     "src/investigation/concluding.rs",
     "src/investigation/guards.rs",
     "src/investigation/ledger.rs",
+    "src/investigation/money.rs",
     "src/investigation/prompt.rs",
     "src/investigation/verify.rs",
+    "src/source/enforced.rs",
+    "src/slack/after.rs",
     "src/slack/blocks",
     "src/slack/interaction/payload.rs",
     "src/slack/interaction/signature.rs",
     "src/slack/route.rs",
-    "src/slack/words",
     "src/slack/thread/message.rs",
     "src/slack/thread/words.rs",
     "src/slack/thread/score.rs",
     "src/slack/thread/choose.rs",
+    "src/outlet/after.rs",
+    "src/outlet/card",
+    "src/outlet/event.rs",
+    "src/outlet/keys.rs",
     "src/cases/check.rs",
     "src/cases/objects.rs",
     "src/cases/patch.rs",
@@ -251,6 +273,7 @@ const SQL_FILES: &[&str] = &[
     "queue.rs",
     "outbox.rs",
     "outbox/news.rs",
+    "outbox/outcome.rs",
     "outbox/progress.rs",
     "incident/listed.rs",
     "incident/tally.rs",

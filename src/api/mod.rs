@@ -42,6 +42,7 @@ pub(crate) use problem::Problem;
 pub use routes::router;
 pub(crate) use runbooks::{DEFAULT_DAYS, RunbookItem, Runbooks, days, runbook_of, runbooks_of};
 
+use crate::evidence::Fleet;
 use crate::runbook::{Catalogue, Standing};
 use crate::slack::Access;
 use crate::workload::Workload;
@@ -74,6 +75,8 @@ pub struct Ready {
     pub runbooks: watch::Receiver<Standing>,
     /// What the Slack token may not do.
     pub slack: Access,
+    /// What can be asked of which cluster, and whether it answers.
+    pub clusters: Fleet,
 }
 
 type Parameters = Result<Query<Pairs>, QueryRejection>;

@@ -4,32 +4,69 @@
 use std::sync::Arc;
 
 use axum::Router;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::build::{WaysBack, language, routes, thread_wait};
-use crate::announce::Audience;
+use super::build::{WaysBack, language, policies, routes, secret, thread_wait};
+use crate::announce::{Audience, Common, Receivers, Thread};
 use crate::interact::{self, Interact};
 use crate::investigator::Investigator;
+use crate::outlet::{Outlet, Outlets};
 use crate::settings::Settings;
-use crate::slack::{self, words::Words};
+use crate::slack;
+use crate::words::Words;
 
-/// Whom incidents are told to.
+/// Whom incidents are told to; None: nobody.
 ///
 /// # Errors
 /// A setting of Slack or the report that cannot work.
-pub(super) fn audience(settings: &Settings, investigator: &Investigator) -> anyhow::Result<Audience> {
-    Ok(Audience {
-        routes: Arc::new(routes(&settings.slack)?),
+pub(super) fn audience(
+    settings: &Settings,
+    investigator: &Investigator,
+    slack: Option<&slack::Client>,
+    outlets: &Arc<Outlets>,
+) -> anyhow::Result<Option<Audience>> {
+    let common = Common {
         runbooks: investigator.runbooks(),
         public_url: settings.server.public_url.clone(),
-        thread_wait: thread_wait(&settings.slack),
         words: Words::of(language(&settings.report)?),
-        has_buttons: WaysBack::new(&settings.slack)?.is_any(),
-    })
+    };
+    let thread = || -> anyhow::Result<Thread> {
+        Ok(Thread {
+            routes: Arc::new(routes(&settings.slack)?),
+            policies: policies(settings)?,
+            thread_wait: thread_wait(&settings.slack),
+            has_buttons: WaysBack::new(&settings.slack)?.is_any(),
+            common: common.clone(),
+        })
+    };
+    let thread = slack.map(|_| thread()).transpose()?;
+    let receivers =
+        (!outlets.is_empty()).then(|| Receivers { outlets: Arc::clone(outlets), common: common.clone() });
+    let anybody = thread.is_some() || receivers.is_some();
+    Ok(anybody.then_some(Audience { thread, receivers }))
+}
+
+/// Who is told beside Slack.
+///
+/// # Errors
+/// One that cannot work, by its place, or a file that cannot be read.
+pub(super) fn outlets(settings: &Settings) -> anyhow::Result<Outlets> {
+    let mut all = Vec::new();
+    for (at, one) in settings.outlets.iter().enumerate() {
+        let name = format!("outlets[{at}]");
+        let url = secret(&format!("{name}.url"), &one.url, one.url_file.as_deref())?;
+        let mut secrets = one.secrets.clone();
+        if let Some(lines) = secret(&format!("{name}.secrets"), &None, one.secrets_file.as_deref())? {
+            let lines = lines.expose_secret().lines().map(str::trim).filter(|line| !line.is_empty());
+            secrets.extend(lines.map(SecretString::from));
+        }
+        all.push(Outlet::new(at, one, url, &secrets)?);
+    }
+    Ok(Outlets::new(all)?)
 }
 
 /// The ways by which people reach us; none without Slack.

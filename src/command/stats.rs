@@ -9,6 +9,7 @@ use sqlx::PgPool;
 use super::Config;
 use crate::incident::tally::{self, Tally};
 use crate::investigation::store::{self as investigations, Numbers};
+use crate::outlet::store as outlets;
 use crate::postgres::Database;
 use crate::slack::outbox::{self, Standing};
 use crate::telemetry;
@@ -34,6 +35,8 @@ struct Stats {
     adds_up: bool,
     investigations: Numbers,
     announcements: Standing,
+    /// By name.
+    outlets: Vec<outlets::Standing>,
 }
 
 /// Exit code 1 when alerts are not accounted for.
@@ -63,6 +66,7 @@ async fn read(pool: &PgPool) -> anyhow::Result<Stats> {
         adds_up: alerts.adds_up(),
         investigations: investigations::numbers(pool).await?,
         announcements: outbox::standing(pool).await?,
+        outlets: outlets::standing(pool).await?,
     })
 }
 
@@ -87,5 +91,8 @@ fn text(stats: &Stats) -> String {
     out.push_str(&format!(
         "Announcements\n  waiting {waiting}, being posted {posting}, posted {posted}, failed {failed}\n"
     ));
+    for outlets::Standing { outlet, waiting, delivered, dead } in &stats.outlets {
+        out.push_str(&format!("Outlet {outlet}\n  waiting {waiting}, delivered {delivered}, dead {dead}\n"));
+    }
     out
 }

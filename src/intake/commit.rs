@@ -21,7 +21,7 @@ use crate::telemetry;
 pub(super) struct Books {
     pub(super) pool: PgPool,
     pub(super) rules: Rules,
-    /// `None` without Slack.
+    /// `None` where nobody is told.
     pub(super) audience: Option<Audience>,
     pub(super) wake: Arc<Notify>,
 }

@@ -63,7 +63,7 @@ pub struct Desk {
 
 impl Desk {
     /// Returns when the database's connections are ready for alerts, so that none of the first waits for that.
-    /// `resolve_deadline` is for asking the cluster before the answer; no `audience` without Slack; `wake` wakes
+    /// `resolve_deadline` is for asking the cluster before the answer; no `audience` where nobody is told; `wake` wakes
     /// this process's workers.
     pub async fn start(
         pool: &PgPool,

@@ -58,6 +58,10 @@ impl Cluster {
         }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub fn schemas(&self) -> &[ToolSchema] {
         &self.schemas
     }

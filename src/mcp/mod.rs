@@ -3,6 +3,7 @@
 //! investigation does, both held to what the token sees. It keeps no session and changes nothing.
 
 mod cluster;
+mod clusters;
 mod door;
 mod lessons;
 mod pace;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use cluster::Cluster;
+pub use clusters::Clusters;
 
 use crate::api::{ApiState, MAX_BODY_BYTES};
 use crate::settings;
@@ -34,8 +36,8 @@ pub const PATH: &str = "/mcp";
 /// What the tools share.
 struct Shared {
     api: ApiState,
-    /// None: nobody may read the cluster.
-    cluster: Option<Cluster>,
+    /// None: nobody may read the live systems.
+    clusters: Option<Clusters>,
     pace: Pace,
 }
 
@@ -61,7 +63,7 @@ pub fn router(
     settings: &settings::Mcp,
     public_url: &str,
     api: ApiState,
-    cluster: Cluster,
+    clusters: Clusters,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Router> {
     if !settings.enabled {
@@ -72,9 +74,9 @@ pub fn router(
         tracing::warn!(%error, "agents reach {PATH} under fewer names");
         door::hosts(settings, "")
     })?;
-    let cluster = Some(cluster).filter(|_| settings.cluster_tools);
+    let clusters = Some(clusters).filter(|_| settings.cluster_tools);
     let tokens = Arc::clone(&api.tokens);
-    let shared = Arc::new(Shared { api, cluster, pace: Pace::new(settings.calls_per_minute) });
+    let shared = Arc::new(Shared { api, clusters, pace: Pace::new(settings.calls_per_minute) });
     // Without sessions every replica answers every request, and nothing is left behind.
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)

@@ -75,8 +75,8 @@ impl Shared {
     fn live(&self, caller: &Caller) -> Vec<ToolSchema> {
         // Where nobody proves who asks, the API shows what is stored, and so does this.
         let open = self.api.tokens.are_none();
-        let cluster = self.cluster.as_ref().filter(|cluster| !open && cluster.serves(caller.reach()));
-        cluster.map(|cluster| cluster.schemas().to_vec()).unwrap_or_default()
+        let clusters = self.clusters.as_ref().filter(|_| !open);
+        clusters.map(|clusters| clusters.schemas(caller.reach())).unwrap_or_default()
     }
 
     fn known(&self, caller: &Caller, name: &str) -> Option<ToolSchema> {
@@ -87,13 +87,13 @@ impl Shared {
         let _turn =
             self.pace.admit(&caller.name, Instant::now()).map_err(|busy| Refused(busy.to_string()))?;
         let stored = stored::Question::of(&schema.name);
-        match (stored, &self.cluster) {
+        match (stored, &self.clusters) {
             (Some(question), _) => {
                 let given = arguments::object(&given.to_string(), schema)
                     .map_err(|refusal| Refused(refusal.to_string()))?;
                 question.answer(&self.api, caller, given).await
             }
-            (None, Some(cluster)) => cluster.answer(caller, &schema.name, &given).await,
+            (None, Some(clusters)) => clusters.answer(caller, &schema.name, given).await,
             (None, None) => Err(Refused("nothing is connected".to_owned())),
         }
     }

@@ -11,7 +11,7 @@ use super::ThreadMatch;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Slack {
-    /// Bot token (`xoxb-…`). Unset: summaries go to the log and the API only.
+    /// Bot token (`xoxb-…`). Unset, and no outlets: summaries go to the log and the API only.
     pub token: Option<SecretString>,
     pub token_file: Option<PathBuf>,
     /// Where incidents go that no route takes.

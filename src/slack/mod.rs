@@ -2,12 +2,13 @@
 //! Slack lets us know, in order, no faster than a channel takes them. It decides nothing about incidents.
 //!
 //! `blocks` makes the payloads (pure), `outbox` keeps them in Postgres, `post` takes from it what is due, `deliver`
-//! posts it, `look` finds what may stand in Slack already,
+//! posts it and `after` decides what becomes of it (pure), `look` finds what may stand in Slack already,
 //! `thread` finds the message of another bot under which an incident goes on, `client` speaks to Slack and `fault` tells what it meant,
 //! `access` keeps what the token may not do, `route` names an incident's channel (pure), `interaction` reads what
-//! people ask for in return, `words` says it in their language, `text` is the same report for terminals and logs.
+//! people ask for in return, `text` is the same report for terminals and logs.
 
 pub mod access;
+mod after;
 pub mod blocks;
 pub mod client;
 mod deliver;
@@ -19,7 +20,6 @@ mod post;
 pub mod route;
 pub mod text;
 mod thread;
-pub mod words;
 
 pub use access::{Access, Lacks};
 pub use client::{Client, DEFAULT_PACE};

@@ -1,8 +1,9 @@
 //! The outbox in Postgres: what is still to be said, and what was said. `news` enter it inside the
 //! caller's transaction, so that an incident and its words are committed together; `queue` hands out what is due, one at a
-//! time, and stores what became of it. Only `announcements` and `announcement_channels` are written here.
+//! time, and `outcome` stores what became of it. Only `announcements` and `announcement_channels` are written here.
 
 mod news;
+mod outcome;
 mod progress;
 pub mod queue;
 

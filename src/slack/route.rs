@@ -1,13 +1,8 @@
 //! Which channel an incident is told in: what is known when its head is written goes in, the channel of the first
 //! route that fits comes out, with the reason. Pure; it is asked once an incident, so no thread moves later.
 
-use globset::{GlobBuilder, GlobMatcher};
-
-use crate::alert::{Alert, Severity};
-use crate::settings::{self, RouteMatch};
-use crate::workload::Workload;
-
-const SEVERITIES: [Severity; 4] = [Severity::None, Severity::Info, Severity::Warning, Severity::Critical];
+use crate::incident::selector::{About, Selector};
+use crate::settings;
 
 /// A route that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,23 +22,7 @@ pub struct Routes {
 #[derive(Debug, Clone)]
 struct Route {
     channel: String,
-    alerts: Vec<GlobMatcher>,
-    labels: Vec<(String, GlobMatcher)>,
-    namespaces: Vec<GlobMatcher>,
-    clusters: Vec<GlobMatcher>,
-    severities: Vec<GlobMatcher>,
-    owners: Vec<GlobMatcher>,
-}
-
-/// What is known of an incident whose first message is written.
-#[derive(Debug, Clone, Copy)]
-pub struct About<'a> {
-    pub workload: &'a Workload,
-    pub severity: Severity,
-    /// Of a storm none: its members have them.
-    pub alerts: &'a [Alert],
-    /// Of the runbook that these alerts choose; "" where none does, or nobody owns it.
-    pub owner: &'a str,
+    selector: Selector,
 }
 
 /// Where it goes, and why.
@@ -79,8 +58,11 @@ impl Routes {
 
     /// The first route of which every key holds.
     pub fn choose(&self, about: About<'_>) -> Routed {
-        let fitting =
-            self.routes.iter().enumerate().find_map(|(at, route)| Some((at, route, route.reason(about)?)));
+        let fitting = self
+            .routes
+            .iter()
+            .enumerate()
+            .find_map(|(at, route)| Some((at, route, route.selector.reason(about)?)));
         match fitting {
             Some((at, route, why)) => {
                 Routed { channel: route.channel.clone(), reason: format!("slack.routes[{at}]: {why}") }
@@ -99,75 +81,16 @@ impl Routes {
 impl Route {
     fn new(at: usize, route: &settings::Route) -> Result<Self, BadRoute> {
         let bad = |why: String| BadRoute { at, why };
-        let RouteMatch { alerts, labels, namespaces, clusters, severities, owners } = &route.matches;
-        let lists = [alerts, namespaces, clusters, severities, owners];
-        if route.channel.trim().is_empty() {
+        let channel = route.channel.trim().to_owned();
+        if channel.is_empty() {
             return Err(bad("it names no channel".to_owned()));
         }
-        if labels.is_empty() && lists.iter().all(|list| list.is_empty()) {
+        let selector = Selector::new(&route.matches).map_err(bad)?;
+        if selector.is_empty() {
             return Err(bad("its match is empty: what no route takes goes to slack.channel".to_owned()));
         }
-        let globs =
-            |list: &[String]| list.iter().map(|text| glob(text).map_err(bad)).collect::<Result<Vec<_>, _>>();
-        let severities = globs(severities)?;
-        let known = |glob: &GlobMatcher| SEVERITIES.iter().any(|one| glob.is_match(one.as_str()));
-        if let Some(unknown) = severities.iter().find(|glob| !known(glob)) {
-            let unknown = unknown.glob().glob();
-            return Err(bad(format!(
-                "`{unknown}` is no severity; they are critical, warning, info and none"
-            )));
-        }
-        let labelled = labels.iter().map(|(name, text)| Ok((name.clone(), glob(text).map_err(bad)?)));
-        Ok(Self {
-            channel: route.channel.trim().to_owned(),
-            alerts: globs(alerts)?,
-            labels: labelled.collect::<Result<_, BadRoute>>()?,
-            namespaces: globs(namespaces)?,
-            clusters: globs(clusters)?,
-            severities,
-            owners: globs(owners)?,
-        })
+        Ok(Self { channel, selector })
     }
-
-    /// Why every key holds, or None.
-    fn reason(&self, about: About<'_>) -> Option<String> {
-        let mut words = Vec::new();
-        if !self.alerts.is_empty() || !self.labels.is_empty() {
-            words.extend(about.alerts.iter().find_map(|alert| self.alert_reason(alert))?);
-        }
-        let workload = about.workload;
-        let namespace = if workload.kind == "Namespace" { &workload.name } else { &workload.namespace };
-        for (what, globs, value) in [
-            ("namespace", &self.namespaces, namespace.as_str()),
-            ("cluster", &self.clusters, workload.cluster.as_str()),
-            ("severity", &self.severities, about.severity.as_str()),
-            ("runbook owner", &self.owners, about.owner),
-        ] {
-            if !globs.is_empty() {
-                let glob = globs.iter().find(|glob| !value.is_empty() && glob.is_match(value))?;
-                words.push(format!("{what} {value} fits `{}`", glob.glob().glob()));
-            }
-        }
-        Some(words.join("; "))
-    }
-
-    fn alert_reason(&self, alert: &Alert) -> Option<Vec<String>> {
-        let mut words = Vec::new();
-        for (name, glob) in &self.labels {
-            let value = alert.label(name).filter(|value| glob.is_match(value))?;
-            words.push(format!("label {name}={value} fits `{}`", glob.glob().glob()));
-        }
-        if !self.alerts.is_empty() {
-            let glob = self.alerts.iter().find(|glob| glob.is_match(alert.name()))?;
-            words.push(format!("alert {} fits `{}`", alert.name(), glob.glob().glob()));
-        }
-        Some(words)
-    }
-}
-
-fn glob(text: &str) -> Result<GlobMatcher, String> {
-    let glob = GlobBuilder::new(text).build().map_err(|error| format!("`{text}` is not a glob: {error}"))?;
-    Ok(glob.compile_matcher())
 }
 
 #[cfg(test)]
@@ -175,6 +98,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::alert::{Alert, Severity};
+    use crate::workload::Workload;
 
     fn routes(routes: Value) -> Result<Routes, BadRoute> {
         let routes = serde_json::from_value(routes).unwrap();

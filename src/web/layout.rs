@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::door::Reader;
 // What the pages say in fixed words.
-pub(super) use crate::slack::words::english as words;
+pub(super) use crate::words::english as words;
 
 /// Which entry of the navigation a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

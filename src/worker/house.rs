@@ -12,6 +12,7 @@ use super::guess;
 use crate::feedback::retention as feedback_retention;
 use crate::incident::{retention as incidents_retention, store as incidents, tally};
 use crate::investigation::{queue, retention};
+use crate::outlet::retention as outlet_retention;
 use crate::postgres::chore;
 use crate::slack::outbox;
 use crate::telemetry;
@@ -93,7 +94,8 @@ impl Worker {
         for _ in 0..RETENTION_BATCHES {
             let mut batch = (0, 0, 0);
             if let Some(days) = evidence {
-                batch.0 = retention::forget_evidence(&self.pool, days, RETENTION_BATCH).await?;
+                batch.0 = retention::forget_evidence(&self.pool, days, RETENTION_BATCH).await?
+                    + outlet_retention::forget(&self.pool, days, RETENTION_BATCH).await?;
             }
             if let Some(days) = alerts {
                 batch.1 = incidents_retention::forget_alerts(&self.pool, days, RETENTION_BATCH).await?;

@@ -18,7 +18,10 @@ const INTERVAL: Duration = Duration::from_secs(5);
 impl Worker {
     /// Goes on until it is dropped.
     pub(super) async fn tell_progress(&self, claim: &Claim) -> Infallible {
-        let Some(audience) = &self.audience else { return std::future::pending().await };
+        let hears = |audience: &&Audience| audience.hears_of_progress();
+        let Some(audience) = self.audience.as_ref().filter(hears) else {
+            return std::future::pending().await;
+        };
         let mut told = 0;
         loop {
             tokio::time::sleep(INTERVAL).await;

@@ -44,7 +44,12 @@ impl Api {
         let (draining, (standing, runbooks)) =
             (CancellationToken::new(), watch::channel(Standing::default()));
         let tokens = Arc::new(Tokens::new(settings).unwrap());
-        let ready = Ready { draining: draining.clone(), runbooks, slack: Default::default() };
+        let ready = Ready {
+            draining: draining.clone(),
+            runbooks,
+            slack: Default::default(),
+            clusters: Default::default(),
+        };
         let metrics = telemetry::recorder().unwrap().handle();
         Self {
             router: router(ApiState {
@@ -374,6 +379,7 @@ async fn readiness_tells_what_is_wrong_and_is_lost_only_for_what_stops_us() {
     let expected = json!({
         "ready": true, "database": "ok", "draining": false, "runbook_faults": [], "slack_failures": [],
         "slack_held": [], "slack_lacks": {"scopes": [], "unreadable": {}},
+        "outlets_held": [], "outlet_failures": [],
     });
     assert_eq!(api.found("/readyz").await, expected);
     let incident = incident(&pool, "lab/shop/Deployment/checkout", "open", 0).await;

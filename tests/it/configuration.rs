@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use whodunit::settings::Settings;
+use whodunit::settings::{OutletKind, Settings};
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -24,7 +24,9 @@ fn examples() -> String {
         let lines = text[start..].lines().map_while(|line| line.strip_prefix('#'));
         lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
     };
-    ["alertmanagers", "models", "slack", "api"].map(|list| example(&format!("# {list}:\n"))).concat()
+    ["alertmanagers", "clusters", "models", "policies", "quotas", "slack", "outlets", "api"]
+        .map(|list| example(&format!("# {list}:\n")))
+        .concat()
 }
 
 #[test]
@@ -52,6 +54,23 @@ fn the_commented_example_of_routes_works() {
 }
 
 #[test]
+fn the_commented_examples_of_policies_and_clusters_work() {
+    let settings: Settings = serde_saphyr::from_str(&examples()).unwrap();
+    assert_eq!((settings.policies.len(), settings.quotas.len(), settings.clusters.len()), (1, 2, 2));
+    whodunit::policy::Policies::new(&settings).unwrap();
+    whodunit::incident::cluster::Belonging::new(&settings).unwrap();
+}
+
+#[test]
+fn the_commented_example_of_outlets_shows_each_kind_and_can_be_read() {
+    let settings: Settings = serde_saphyr::from_str(&examples()).unwrap();
+    let kinds: Vec<OutletKind> = settings.outlets.iter().map(|outlet| outlet.kind).collect();
+    assert_eq!(kinds, [OutletKind::Teams, OutletKind::Webhook]);
+    let bare: Settings = serde_saphyr::from_str("outlets: [{name: a, kind: teams}]").unwrap();
+    assert!(settings.outlets.iter().all(|outlet| outlet.timeout_secs == bare.outlets[0].timeout_secs));
+}
+
+#[test]
 fn every_setting_is_documented() {
     let documented = read("config/whodunit.yaml") + &examples();
     let parts = [
@@ -60,6 +79,10 @@ fn every_setting_is_documented() {
         "settings/git.rs",
         "settings/report.rs",
         "settings/slack.rs",
+        "settings/source.rs",
+        "settings/clusters.rs",
+        "settings/policy.rs",
+        "settings/outlets.rs",
         "settings/api.rs",
     ];
     let source: String = parts.iter().map(|part| read(&format!("src/{part}"))).collect();

@@ -176,7 +176,7 @@ impl Stage {
             bounds: &bounds,
             journal: &journal,
             limits: self.limits,
-            usd_per_day: 20.0,
+            purse: &Purse { usd_per_day: 20.0, ..Purse::default() },
         };
         let opening =
             Opening { system: "s".to_owned(), case_file: "case".to_owned(), fence: "f00d".to_owned() };

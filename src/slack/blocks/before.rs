@@ -1,27 +1,12 @@
 //! The last time: what an earlier investigation of the same workload found goes in, with how that ended; lines that say
 //! it go out. Pure.
 
-use chrono::{DateTime, TimeDelta, Utc};
-
 use super::escape::inline;
 use super::link;
-use crate::report::Report;
-use crate::slack::words::{Words, fill, sentence};
+use crate::report::{Before, Report};
+use crate::words::{Words, fill, sentence};
 
 const MAX_TEXT: usize = 300;
-
-/// An earlier investigation of the workload.
-#[derive(Debug, Clone)]
-pub struct Before {
-    pub at: DateTime<Utc>,
-    pub report: Report,
-    /// From first alert to last resolve, if it was over.
-    pub lasted: Option<TimeDelta>,
-    /// What people noted with it.
-    pub note: Option<String>,
-    /// Its page.
-    pub url: Option<String>,
-}
 
 /// What was found then, how it ended, what was advised and noted. `now` is what was found this time.
 pub(super) fn lines(words: &Words, before: &Before, now: Option<&Report>) -> Vec<String> {

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::slack::words::Words;
+use crate::words::Words;
 
 /// What a button asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

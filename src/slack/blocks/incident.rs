@@ -4,10 +4,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::escape::{code, inline};
-use super::{Before, Message, Page, Telling, before};
+use super::{Message, Page, Telling, before};
 use crate::alert::Severity;
-use crate::report::{Outcome, Report};
-use crate::slack::words::{Words, fill};
+use crate::report::{Before, Outcome, Report};
+use crate::words::{Words, fill};
 use crate::workload::Workload;
 
 /// Alert names shown; beyond that they are counted.

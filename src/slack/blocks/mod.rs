@@ -10,7 +10,6 @@ mod plain;
 mod reply;
 mod summary;
 
-pub use before::Before;
 pub use buttons::Action;
 pub(in crate::slack) use escape::clean;
 pub use incident::{IncidentView, Progress, Standing, joined, parent, resolved, taken_in};
@@ -24,7 +23,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::words::Words;
+use crate::report::Before;
+use crate::words::Words;
 
 /// Slack's limits, counted in UTF-16 units, which are never fewer than characters.
 pub const MAX_BLOCKS: usize = 50;

@@ -4,7 +4,7 @@
 use super::escape::inline;
 use super::{Message, Page, Telling};
 use crate::report::{Muted, Report};
-use crate::slack::words::fill;
+use crate::words::fill;
 use crate::workload::Workload;
 
 /// Names and reasons are cut after this many.

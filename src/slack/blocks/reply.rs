@@ -8,7 +8,7 @@ use super::escape::{code, fence, inline};
 use super::{Message, Page, Telling};
 use crate::facts::Observation;
 use crate::report::Evidence;
-use crate::slack::words::{Words, fill};
+use crate::words::{Words, fill};
 
 /// `callback_id` of the dialogue after 👎, and the name of its one field.
 pub const REASON_VIEW: &str = "whodunit_reason";

@@ -6,7 +6,7 @@ use super::buttons::{Action, buttons};
 use super::escape::{code, fence, inline, length};
 use super::{Message, Page, Telling, before};
 use crate::report::{Evidence, Gap, NextStep, Outcome, Report, Role};
-use crate::slack::words::{self, Words, fill, sentence};
+use crate::words::{self, Words, fill, sentence};
 use crate::workload::Workload;
 
 const MAX_QUOTES: usize = 3;
@@ -113,6 +113,7 @@ fn verdict(words: &Words, report: &Report) -> Vec<String> {
     if report.outcome != Outcome::Inconclusive {
         lines.push(format!("*{}:* {}", words.confidence, words.confidence(report)));
     }
+    lines.push(inline(&words.held_back(report), MAX_SENTENCE));
     lines
 }
 

@@ -454,7 +454,7 @@ fn a_command_too_long_to_show_whole_is_not_shown_at_all() {
     report.next_steps[0].command = format!("kubectl delete pod {}", "x".repeat(2_000));
     let payload = serde_json::to_string(&blocks::summary(telling(None), &workload(), &report)).unwrap();
     assert!(!payload.contains("kubectl delete pod"), "half a command is worse than none");
-    assert!(payload.contains("too long for Slack"));
+    assert!(payload.contains("too long to be shown here"));
     assert!(payload.contains("kubectl -n prod-api rollout undo"), "the next step is still there");
 }
 

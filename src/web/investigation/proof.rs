@@ -6,9 +6,9 @@ use maud::{Markup, html};
 use super::Case;
 use super::store::Observation;
 use crate::report::{Evidence, Outcome, Report};
-use crate::slack::words;
 use crate::web::layout::time;
 use crate::web::spark::{Spark, sparks};
+use crate::words;
 
 /// Observations whose quotes are shown at once; the rest opens.
 const MAX_AT_ONCE: usize = 4;

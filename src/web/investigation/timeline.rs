@@ -5,9 +5,9 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use crate::report::{Moment, Report, TimelineEntry};
-use crate::slack::words;
 use crate::web::layout::{prose, words};
 use crate::web::scale::{LEVELS, WIDTH, scale};
+use crate::words;
 
 /// Entries that are drawn and told.
 const MAX_ENTRIES: usize = 24;

@@ -1,5 +1,5 @@
 //! The words for what a report says in enums and numbers, in the language of `report.language`, shared by Slack's
-//! blocks and plain text. Pure; what comes out still holds untrusted names and is escaped by whoever prints it.
+//! blocks, the cards of other outlets, pages and plain text. Pure; what comes out still holds untrusted names and is escaped by whoever prints it.
 //!
 //! `table` names every fixed word, `english`, `korean` and `japanese` say it. What signatures and the model wrote
 //! stays as it is.
@@ -14,11 +14,12 @@ mod table;
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub(crate) use self::choice::{evidence_order, timeline};
-pub(in crate::slack) use self::choice::{is_victim, is_wide, said_at};
+pub(crate) use self::choice::{is_victim, is_wide, said_at};
 pub use self::fill::fill;
 pub use self::table::Words;
 use crate::report::{
-    Affected, Category, Confidence, Cost, Coverage, Outcome, Radius, Report, Risk, RunbookUse, TimelineEntry,
+    Affected, Category, Confidence, Cost, Coverage, Held, HeldBack, Outcome, Radius, Report, Risk,
+    RunbookUse, TimelineEntry,
 };
 
 /// Workloads named one by one; beyond that they are counted.
@@ -154,6 +155,20 @@ impl Words {
         fill(self.investigated_in, &[("cost", &self.cost(cost))])
     }
 
+    /// Why no model was asked, or not to its end; "" where nothing held it back.
+    pub(crate) fn held_back(&self, report: &Report) -> String {
+        let Some(HeldBack { why, policy, namespace, limit }) = &report.held_back else {
+            return String::new();
+        };
+        let (said, limit) = match why {
+            Held::Policy => (self.held_policy, String::new()),
+            Held::PolicyMoney => (self.held_policy_money, format!("{limit:.2}")),
+            Held::NamespaceMoney => (self.held_namespace_money, format!("{limit:.2}")),
+            Held::NamespaceInvestigations => (self.held_namespace_investigations, format!("{limit:.0}")),
+        };
+        fill(said, &[("policy", policy), ("namespace", namespace), ("limit", &limit)])
+    }
+
     /// "0.8 s, no model asked" or "41 s, 12 steps, 48210 tokens, $0.08".
     pub(crate) fn cost(&self, cost: &Cost) -> String {
         let seconds = cost.seconds.max(0.0);
@@ -208,7 +223,7 @@ pub(crate) fn english() -> &'static Words {
 }
 
 /// With a full stop at its end.
-pub(super) fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let text = text.trim();
     if text.is_empty() || text.ends_with(['.', '!', '?', '…', '。']) {
         text.to_owned()
@@ -267,7 +282,7 @@ mod tests {
             for ((name, ours), (_, theirs)) in english.iter().zip(Words::of(tag).entries()) {
                 assert_eq!(places(ours), places(theirs), "{tag}: {name}");
                 assert!(!theirs.is_empty(), "{tag}: {name}");
-                // Words are printed as they are: nothing in them may mean something to Slack.
+                // Words are printed as they are: nothing in them may mean something to Slack or Teams.
                 assert!(!theirs.contains(['<', '>', '&', '*', '_', '~', '`', '@']), "{tag}: {name}");
                 let same =
                     *ours == theirs && ours.chars().any(|c| c.is_ascii_lowercase()) && !ours.contains('{');
