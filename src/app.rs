@@ -30,7 +30,7 @@ use crate::incident::resolve::Resolver;
 use crate::intake::{self, Desk, Intake};
 use crate::investigator::Investigator;
 use crate::mcp;
-use crate::outlet;
+use crate::outlet::{self, Outlets};
 use crate::postgres::{self, Database};
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
@@ -133,6 +133,7 @@ impl App {
             let drain = Duration::from_secs(settings.server.drain_secs);
             tasks.push(tokio::spawn(worker.run(shutdown.clone(), drain)));
             tasks.push(tokio::spawn(mcp.keep_fresh(shutdown.clone())));
+            tasks.extend(shared.tell(outlets, http, &shutdown));
             tasks.extend(doors.socket(&shutdown));
         }
         if let Some(repository) = repository {
@@ -141,10 +142,6 @@ impl App {
         if let Some(client) = slack.filter(|_| role.works()) {
             let wake = Arc::clone(&shared.wake);
             tasks.push(tokio::spawn(slack::run(pool.clone(), client, wake, shutdown.clone())));
-        }
-        if role.works() && !outlets.is_empty() {
-            let (means, wake) = ((pool.clone(), http), Arc::clone(&shared.wake));
-            tasks.push(tokio::spawn(outlet::run(means, outlets, wake, shutdown.clone())));
         }
         Ok(Self { address, shutdown, tasks, database: shared.database })
     }
@@ -166,6 +163,18 @@ impl App {
 }
 
 impl Shared {
+    /// From the outbox to the outlets; None where there are none.
+    fn tell(
+        &self,
+        outlets: Arc<Outlets>,
+        http: reqwest::Client,
+        shutdown: &CancellationToken,
+    ) -> Option<JoinHandle<()>> {
+        let (means, wake) = ((self.database.pool.clone(), http), Arc::clone(&self.wake));
+        let deliver = || tokio::spawn(outlet::run(means, Arc::clone(&outlets), wake, shutdown.clone()));
+        (!outlets.is_empty()).then(deliver)
+    }
+
     async fn intake(&self, settings: &Settings) -> anyhow::Result<Arc<Intake>> {
         let resolve_deadline = Duration::from_millis(settings.intake.resolve_ms);
         // A storm's investigations and messages must not delay the next 202.

@@ -79,7 +79,7 @@ mod tests {
         let good = format!("whsec_{}", STANDARD.encode([7; 32]));
         assert_eq!(of(&[]), Err(BadKey::None));
         assert_eq!(of(&[&good, &good]), Ok(2));
-        assert_eq!(of(&vec![good.as_str(); 9]), Err(BadKey::TooMany));
+        assert_eq!(of(&[good.as_str(); 9]), Err(BadKey::TooMany));
         for bad in [&good[6..], "whsec_c2hvcnQ=", "whsec_%%%", "", &format!("{good}AAAA")] {
             assert_eq!(of(&[bad]), Err(BadKey::NoKey), "{bad}");
         }

@@ -366,8 +366,11 @@ fn a_card_is_wrapped_as_a_workflow_wants_it() {
     "#);
 }
 
+/// A property, and its values where not all will do.
+type Property = (&'static str, &'static [&'static str]);
+
 /// Element types of Adaptive Cards 1.4, with the properties and values that a card of ours may have.
-const SCHEMA: &[(&str, &[(&str, &[&str])])] = &[
+const SCHEMA: &[(&str, &[Property])] = &[
     ("RichTextBlock", &[("inlines", &[]), ("spacing", &["Small", "Medium"])]),
     ("Container", &[("items", &[]), ("style", &["emphasis"]), ("spacing", &["Small"])]),
     (
@@ -415,7 +418,8 @@ fn assert_inert(text: &str, is_code: bool) {
 
 fn assert_harmless(message: &Value) {
     let bytes = message.to_string().len();
-    assert!(bytes <= card::MAX_MESSAGE_BYTES && bytes < TEAMS_BYTES, "{bytes} bytes");
+    const { assert!(card::MAX_MESSAGE_BYTES < TEAMS_BYTES) };
+    assert!(bytes <= card::MAX_MESSAGE_BYTES, "{bytes} bytes");
     let card = &message["attachments"][0]["content"];
     let keys: Vec<&String> = card.as_object().unwrap().keys().collect();
     assert_eq!(keys, ["$schema", "actions", "body", "msteams", "type", "version"]);

@@ -267,6 +267,10 @@ async fn after_kill_9_in_the_middle_of_a_request_it_is_sent_again_under_its_id()
         state == "delivered"
     })
     .await;
+    let mut stats = std::process::Command::new(env!("CARGO_BIN_EXE_whodunit"));
+    let output = stats.args(["stats", "--config"]).arg(folder.path().join("whodunit.yaml")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("Outlet machine\n  waiting 0, delivered 1, dead 0\n"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
