@@ -1,6 +1,7 @@
 //! whodunit as a server of the Model Context Protocol, spoken to over HTTP by the SDK's own client and by hand: what an
 //! agent is told, what its token keeps from it, and who is not let in.
 
+mod clusters;
 mod door;
 mod stdio;
 
