@@ -3,6 +3,7 @@
 
 mod build;
 mod check;
+mod clusters;
 mod http;
 mod live;
 mod people;
@@ -23,10 +24,12 @@ use tower::ServiceBuilder;
 
 use crate::announce::Audience;
 use crate::api::{self, ApiState, Ready, Tokens};
+use crate::incident::cluster::Belonging;
 use crate::incident::decide::Rules;
 use crate::incident::resolve::Resolver;
 use crate::intake::{self, Desk, Intake};
 use crate::investigator::Investigator;
+use crate::mcp;
 use crate::outlet::{self, Outlets};
 use crate::postgres::{self, Database};
 use crate::reconcile::Reconciler;
@@ -34,12 +37,14 @@ use crate::settings::Settings;
 use crate::slack;
 use crate::telemetry;
 use crate::web;
-use crate::webhook::Guard;
-use crate::worker::Worker;
+use crate::webhook::{Bound, Gate, Guard};
+use crate::worker::{Crowd, Worker};
 
-pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository, resolver, sources};
-use build::{peers, runbooks, slack_client};
+pub use build::policies;
+pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository};
+use build::{for_agents, peers, runbooks, slack_client};
 pub use check::check;
+pub use clusters::{Clusters, clusters};
 pub use live::live;
 use people::{Doors, audience, outlets};
 
@@ -73,26 +78,26 @@ impl App {
     ) -> anyhow::Result<Self> {
         install_tls();
         let http = http_client()?;
-        let sources = sources(&settings, &http).await?;
-        if let Some(client) = &sources.kubernetes {
-            rights::check(client, settings.kubernetes.excess_rights).await?;
-        }
-        let resolver = resolver(&settings, &sources);
+        let clusters = clusters(&settings, &http).await?;
+        clusters.check_rights().await?;
+        let resolver = clusters.resolver();
         let (catalogue, pulled, repository) = runbooks(&settings).await?;
-        let slack = slack_client(&settings.slack, &http)?;
+        let slack = slack_client(&settings.slack, &*policies(&settings)?, &http)?;
         let outlets = Arc::new(outlets(&settings)?);
         let tokens = Arc::new(Tokens::new(&settings.api)?);
         let peers = peers(&settings, &http)?;
         let database = Database::open(&settings.database).await?;
         let pool = &database.pool;
-        let reasoner = reasoner(&settings, &sources, &http, Some(pool))?;
+        let reasoner = reasoner(&settings, &clusters, &http, Some(pool))?;
         let mcp = reasoner.as_ref().map(|reasoner| Arc::clone(&reasoner.mcp)).unwrap_or_default();
-        let investigator = Arc::new(Investigator::new(sources, catalogue, reasoner));
+        let agents = for_agents(&settings, &clusters);
+        let investigator = Arc::new(Investigator::new(clusters.fleet, catalogue, reasoner));
         let audience = audience(&settings, &investigator, slack.as_ref(), &outlets)?;
         let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
         let pool = &shared.database.pool;
         let intake = shared.intake(&settings).await?;
-        let reconciler = Reconciler { pool: pool.clone(), desk: Arc::clone(&intake.desk), peers };
+        let (desk, belonging) = (Arc::clone(&intake.desk), Arc::clone(&intake.belonging));
+        let reconciler = Reconciler { pool: pool.clone(), desk, belonging, peers };
         let worker = shared.worker(&settings, &investigator);
         let shutdown = CancellationToken::new();
         let state = ApiState {
@@ -110,7 +115,9 @@ impl App {
             router = admitted(intake::router(intake), settings.server.max_in_flight).merge(router);
         }
         let doors = Doors::new(&settings, slack.as_ref(), pool, &investigator, &shared.wake)?;
-        router = router.merge(doors.router());
+        let (public_url, stop) = (&settings.server.public_url, shutdown.clone());
+        let agents = mcp::router(&settings.mcp, public_url, state.clone(), agents, stop)?;
+        router = router.merge(doors.router()).merge(agents);
         router = web::around(router, state, &settings.server.public_url);
         let address = listener.local_addr()?;
         let mut tasks = vec![
@@ -173,21 +180,25 @@ impl Shared {
         // A storm's investigations and messages must not delay the next 202.
         let desk = Desk::start(
             &postgres::apart(&self.database.pool),
-            Rules::new(&settings.intake)?,
+            Rules::new(&settings.intake)?.with_policies(policies(settings)?),
             (self.resolver.clone(), resolve_deadline),
             self.audience.clone(),
             Arc::clone(&self.wake),
         )
         .await;
+        let bound = Bound::new(&settings.webhooks.clusters)?;
+        let gate = |own| Ok::<_, anyhow::Error>(Gate::new(Guard::new(own)?, bound.clone()));
         Ok(Arc::new(Intake {
-            alertmanager: Guard::new(&settings.webhooks.alertmanager)?,
-            robusta: Guard::new(&settings.webhooks.robusta)?,
-            grafana: Guard::new(&settings.webhooks.grafana)?,
+            alertmanager: gate(&settings.webhooks.alertmanager)?,
+            robusta: gate(&settings.webhooks.robusta)?,
+            grafana: gate(&settings.webhooks.grafana)?,
+            belonging: Arc::new(Belonging::new(settings)?),
             desk: Arc::new(desk),
         }))
     }
 
     fn worker(&self, settings: &Settings, investigator: &Arc<Investigator>) -> Arc<Worker> {
+        let clusters = investigator.fleet().iter().count();
         Arc::new(Worker {
             pool: self.database.pool.clone(),
             settings: settings.worker.clone(),
@@ -199,6 +210,7 @@ impl Shared {
             audience: self.audience.clone(),
             wake: Arc::clone(&self.wake),
             name: worker_name(),
+            crowd: Crowd::new(settings.worker.per_cluster, settings.worker.concurrency, clusters),
         })
     }
 }
@@ -217,7 +229,12 @@ fn admitted(router: Router, max_in_flight: usize) -> Router {
 
 fn ready(shutdown: &CancellationToken, investigator: &Investigator, slack: Option<&slack::Client>) -> Ready {
     let access = slack.map(|client| client.access().clone());
-    Ready { draining: shutdown.clone(), runbooks: investigator.standing(), slack: access.unwrap_or_default() }
+    Ready {
+        draining: shutdown.clone(),
+        runbooks: investigator.standing(),
+        slack: access.unwrap_or_default(),
+        clusters: investigator.fleet().clone(),
+    }
 }
 
 /// For the API: who asks about a workload without an open incident opens one at the desk.

@@ -3,6 +3,7 @@
 
 mod capture;
 mod demo;
+mod explain;
 mod investigate;
 mod models;
 mod remote;
@@ -78,6 +79,10 @@ pub enum Command {
     Watch(remote::One),
     /// Have a running whodunit look at the same incident again; needs a token with the scope `write`
     Rerun(remote::RerunOptions),
+    /// Be the server of the Model Context Protocol that an engineer's agent starts: on stdin and stdout, in front of a
+    /// running whodunit
+    #[command(after_help = remote::BRIDGE_HELP)]
+    Mcp(remote::BridgeOptions),
     /// Record one namespace, redacted, as a case that `runbooks test` replays
     Capture(capture::Options),
     /// Check and test runbooks, or ask which one an alert would get
@@ -97,7 +102,7 @@ pub enum Command {
         #[command(flatten)]
         config: Config,
     },
-    /// Check the settings and exit
+    /// Check the settings, or ask what they mean for an alert
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print what a shell needs to complete commands: source <(whodunit completions bash)
@@ -118,6 +123,8 @@ pub enum ConfigCommand {
         #[arg(long)]
         live: bool,
     },
+    /// Say which policy an alert would get, why no other, and what that means for it
+    Explain(explain::Options),
 }
 
 impl Command {
@@ -138,6 +145,7 @@ impl Command {
             Self::Show(options) => remote::show(options).await,
             Self::Watch(options) => remote::watch(options).await,
             Self::Rerun(options) => remote::rerun(options).await,
+            Self::Mcp(options) => remote::bridge(options).await,
             Self::Completions(options) => Ok(shell::completions(&options)),
             Self::Man(options) => shell::man(options),
             Self::Capture(options) => capture::run(options).await,
@@ -152,6 +160,7 @@ impl Command {
                 println!("The database schema is up to date.");
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Config(ConfigCommand::Explain(options)) => explain::run(&options),
             Self::Config(ConfigCommand::Check { config, live }) => check(&config.load()?, live).await,
         }
     }

@@ -12,7 +12,7 @@ mod rehearse;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -21,45 +21,97 @@ use axum::{Json, Router};
 pub use desk::{Desk, Receipt};
 
 use crate::alert::{Alert, Source};
+use crate::incident::cluster::Belonging;
 use crate::telemetry;
-use crate::webhook::{self, Guard, Rejection};
+use crate::webhook::{self, Gate, Rejection};
 
 const RETRY_AFTER_SECS: u64 = 1;
+/// Longest name of a cluster in a path.
+const MAX_CLUSTER_BYTES: usize = 253;
 
 /// Who may post, and everything that follows; built once.
 pub struct Intake {
-    pub alertmanager: Guard,
-    pub robusta: Guard,
-    pub grafana: Guard,
+    pub alertmanager: Gate,
+    pub robusta: Gate,
+    pub grafana: Gate,
+    /// Which cluster an alert belongs to.
+    pub belonging: Arc<Belonging>,
     pub desk: Arc<Desk>,
 }
 
-/// Routes of the senders. Admission control is the caller's.
+/// Routes of the senders, each by itself and for a cluster that is named. Admission control is the caller's.
 pub fn router(intake: Arc<Intake>) -> Router {
-    Router::new()
-        .route("/webhooks/alertmanager", post(|state, request| answer(state, Source::Alertmanager, request)))
-        .route("/webhooks/robusta", post(|state, request| answer(state, Source::Robusta, request)))
-        .route("/webhooks/grafana", post(|state, request| answer(state, Source::Grafana, request)))
-        // Prometheus and vmalert post here by themselves, as to an Alertmanager.
+    let mut router = Router::new();
+    for source in [Source::Alertmanager, Source::Robusta, Source::Grafana] {
+        let take =
+            move |intake, cluster: Option<Path<String>>, request| answer(intake, source, cluster, request);
+        let path = format!("/webhooks/{}", source.as_str());
+        router = router.route(&path, post(take)).route(&format!("{path}/{{cluster}}"), post(take));
+    }
+    // Prometheus and vmalert post here by themselves, as to an Alertmanager.
+    router
         .route("/api/v2/alerts", post(posted))
+        .route("/webhooks/alertmanager/{cluster}/api/v2/alerts", post(posted))
         .with_state(intake)
 }
 
-async fn posted(State(intake): State<Arc<Intake>>, request: Request) -> Response {
+async fn posted(
+    State(intake): State<Arc<Intake>>,
+    cluster: Option<Path<String>>,
+    request: Request,
+) -> Response {
     let started = Instant::now();
-    let received = webhook::receive_posted(&intake.alertmanager, request).await;
+    let admitted = intake.alertmanager.admit(request.headers());
+    let received = match admitted.and_then(|bound| belongs(bound, cluster)) {
+        Ok(bound) => {
+            webhook::receive_posted(request).await.map(|alerts| intake.settled(alerts, bound.as_deref()))
+        }
+        Err(rejection) => Err(rejection),
+    };
     conclude(&intake, Source::Alertmanager, received, started).await
 }
 
-async fn answer(State(intake): State<Arc<Intake>>, source: Source, request: Request) -> Response {
+async fn answer(
+    State(intake): State<Arc<Intake>>,
+    source: Source,
+    cluster: Option<Path<String>>,
+    request: Request,
+) -> Response {
     let started = Instant::now();
-    let guard = match source {
+    let gate = match source {
         Source::Robusta => &intake.robusta,
         Source::Grafana => &intake.grafana,
         Source::Alertmanager | Source::Manual => &intake.alertmanager,
     };
-    let received = webhook::receive(guard, source, request).await;
+    let admitted = gate.admit(request.headers());
+    let received = match admitted.and_then(|bound| belongs(bound, cluster)) {
+        Ok(bound) => {
+            let received = webhook::receive_admitted(source, request).await;
+            received.map(|alerts| intake.settled(alerts, bound.as_deref()))
+        }
+        Err(rejection) => Err(rejection),
+    };
     conclude(&intake, source, received, started).await
+}
+
+/// The cluster that a message came for: by its credential, else by its path, which may hold anything.
+fn belongs(bound: Option<&str>, path: Option<Path<String>>) -> Result<Option<String>, Rejection> {
+    if let Some(bound) = bound {
+        return Ok(Some(bound.to_owned()));
+    }
+    match path {
+        Some(Path(name)) if name.len() > MAX_CLUSTER_BYTES || name.chars().any(char::is_control) => {
+            Err(Rejection::Malformed("the path names no cluster".to_owned()))
+        }
+        path => Ok(path.map(|Path(name)| name)),
+    }
+}
+
+impl Intake {
+    fn settled(&self, mut alerts: Vec<Alert>, bound: Option<&str>) -> Vec<Alert> {
+        alerts.iter_mut().for_each(|alert| self.belonging.settle(alert, bound));
+        alerts
+    }
 }
 
 async fn conclude(

@@ -2,15 +2,17 @@
 //! evidence, signature and investigation; what no signature explains goes to the agent, if there is a model.
 //! `worker` and the command line call it. It stores nothing but the agent's steps, in the journal it is given.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::alert::Alert;
-use crate::evidence::{self, Sources};
+use crate::alert::{Alert, Severity};
+use crate::evidence::{self, Fleet, Sources};
 use crate::facts::{Facts, Observation};
 use crate::investigation::agent::{self, Means, Opening};
 use crate::investigation::budget::Limits;
@@ -20,9 +22,10 @@ use crate::investigation::journal::{Journal, Left};
 use crate::investigation::ledger::Ledger;
 use crate::investigation::prompt::Case;
 use crate::llm::Ladder;
-use crate::report::{Gap, Report};
+use crate::policy::{About, Chosen, Policies, Purse};
+use crate::report::{Gap, Held, HeldBack, Report};
 use crate::runbook::{self, Catalogue, Choice, Pulled, Standing};
-use crate::settings;
+use crate::settings::{self, Investigate};
 use crate::signature::{self, Found};
 use crate::source::kubernetes::Scope;
 use crate::telemetry;
@@ -46,15 +49,19 @@ pub struct Reasoner {
     pub ladder: Ladder,
     /// Shared by all runs.
     pub tools: Vec<Arc<dyn Tool>>,
+    /// Those that ask one of several clusters: only its own incidents get them.
+    pub by_cluster: BTreeMap<String, Vec<Arc<dyn Tool>>>,
     /// Their tools are offered where a runbook names the server.
     pub mcp: Arc<mcp::Servers>,
     pub settings: settings::Agent,
+    /// Who of the alerts gets a model, which one, and at whose expense.
+    pub policies: Arc<Policies>,
     /// Tag of the language that it writes in.
     pub language: String,
 }
 
 pub struct Investigator {
-    sources: Sources,
+    fleet: Fleet,
     /// None: no model is configured.
     reasoner: Option<Reasoner>,
     catalogue: watch::Sender<Arc<Catalogue>>,
@@ -69,10 +76,14 @@ pub struct Investigated {
 }
 
 impl Investigator {
-    pub fn new(sources: Sources, catalogue: impl Into<Arc<Catalogue>>, reasoner: Option<Reasoner>) -> Self {
+    pub fn new(
+        fleet: impl Into<Fleet>,
+        catalogue: impl Into<Arc<Catalogue>>,
+        reasoner: Option<Reasoner>,
+    ) -> Self {
         let catalogue = catalogue.into();
         let standing = watch::Sender::new(standing(&catalogue, &Pulled::default()));
-        Self { sources, reasoner, catalogue: watch::Sender::new(catalogue), standing }
+        Self { fleet: fleet.into(), reasoner, catalogue: watch::Sender::new(catalogue), standing }
     }
 
     /// Which runbooks are in force, and what is wrong with others.
@@ -120,23 +131,34 @@ impl Investigator {
         let (facts, left) = match left {
             Some(Left { facts, opening, ledger }) => (facts, Some((opening, ledger))),
             None => {
-                let sources = allowed(self.sources.clone(), choice.runbook.as_deref());
-                let gathered = evidence::gather(&sources, scope.clone(), workload, alerts);
+                let gathered = self.gather(&choice, scope.clone(), workload, alerts);
                 (gathered.instrument(tracing::info_span!("gather_facts")).await, None)
             }
         };
         let found = signature::find(&facts, &catalogue.signatures(alerts, workload));
         let gaps: Vec<Gap> = facts.gaps.iter().chain(&found.gaps).cloned().collect();
         let healthy = healthy::judge(&facts, &found.findings, &gaps).is_some();
-        let run = match &self.reasoner {
-            Some(reasoner) if !found.explained && !healthy => {
-                let subject =
-                    Subject { alerts, catalogue, choice: &choice, facts: &facts, found: &found, scope };
+        let (mut run, mut held_back) = (None, None);
+        let ruled = self.reasoner.as_ref().map(|reasoner| reasoner.ruled(workload, alerts));
+        if let (Some(reasoner), Some(ruled)) = (&self.reasoner, &ruled)
+            && !found.explained
+            && !healthy
+        {
+            held_back = ruled.held_back(journal).await?;
+            if held_back.is_none() {
+                let subject = Subject {
+                    alerts,
+                    catalogue,
+                    choice: &choice,
+                    facts: &facts,
+                    found: &found,
+                    scope,
+                    ruled,
+                };
                 let left_time = deadline.saturating_sub(started.elapsed() + REPORT_TIME);
-                Some(reasoner.reason(&subject, left, journal, left_time).await?)
+                run = Some(reasoner.reason(&subject, left, journal, left_time).await?);
             }
-            _ => None,
-        };
+        }
         let mut gaps = found.gaps;
         if let Some(run) = &run {
             gaps.extend(run.ledger.gaps());
@@ -148,7 +170,9 @@ impl Investigator {
             runbook: choice.as_used(),
             seconds: started.elapsed().as_secs_f64(),
         };
-        let report = conclude(&facts, judgement);
+        let mut report = conclude(&facts, judgement);
+        report.policy = ruled.and_then(|ruled| ruled.chosen.as_used());
+        report.held_back = held_back;
         Ok(match run {
             None => Investigated { report, observations: facts.observations },
             Some(run) => {
@@ -156,6 +180,27 @@ impl Investigator {
                 Investigated { report: run.report(report, facts.observations.len()), observations }
             }
         })
+    }
+
+    /// From the workload's own cluster, never another's.
+    async fn gather(&self, choice: &Choice, scope: Scope, workload: &Workload, alerts: &[Alert]) -> Facts {
+        let own = self.fleet.of(&workload.cluster);
+        let sources = allowed(own.cloned().unwrap_or_default(), choice.runbook.as_deref());
+        let mut facts = evidence::gather(&sources, scope, workload, alerts).await;
+        if own.is_none() {
+            let name = if workload.cluster.is_empty() { "without a name" } else { &workload.cluster };
+            facts.gaps = vec![Gap {
+                source: "cluster".to_owned(),
+                what: format!("everything in the cluster {name}"),
+                why: "it is not one of those in the settings".to_owned(),
+            }];
+        }
+        facts
+    }
+
+    /// What can be asked of which cluster.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
     }
 
     /// Takes changed runbooks in until `shutdown`: those of folders, whose files keep their last good revision when
@@ -201,9 +246,39 @@ struct Subject<'s> {
     facts: &'s Facts,
     found: &'s Found,
     scope: Scope,
+    ruled: &'s Ruled<'s>,
+}
+
+/// The policy of an investigation, and whose money it spends.
+struct Ruled<'p> {
+    chosen: Chosen<'p>,
+    purse: Purse,
+}
+
+impl Ruled<'_> {
+    /// Why no model is asked.
+    async fn held_back(&self, journal: &Journal) -> anyhow::Result<Option<HeldBack>> {
+        match self.chosen.investigate() {
+            Investigate::Always => journal.admit(&self.purse).await,
+            // What is never investigated is looked at when somebody asks for it: without a model.
+            Investigate::SignaturesOnly | Investigate::Never => {
+                let policy = self.purse.policy.clone();
+                let (namespace, limit) = (String::new(), 0.0);
+                Ok(Some(HeldBack { why: Held::Policy, policy, namespace, limit }))
+            }
+        }
+    }
 }
 
 impl Reasoner {
+    /// Of an incident by its worst alert, and by the time that it is now.
+    fn ruled(&self, workload: &Workload, alerts: &[Alert]) -> Ruled<'_> {
+        let severity = alerts.iter().map(|alert| alert.severity).max().unwrap_or(Severity::None);
+        let chosen = self.policies.choose(&About { workload, severity, alerts, at: Utc::now() });
+        let purse = self.policies.purse(workload, chosen.policy);
+        Ruled { chosen, purse }
+    }
+
     async fn reason(
         &self,
         subject: &Subject<'_>,
@@ -215,7 +290,9 @@ impl Reasoner {
         let toolbox = self.toolbox(subject, runbook).await;
         let budget = runbook.map(|runbook| runbook.budget).unwrap_or_default();
         let before = left.as_ref().map_or(0, |(_, ledger)| ledger.milliseconds());
-        let limits = Limits::new(&self.settings, budget).within(Duration::from_millis(before) + time);
+        let policy = subject.ruled.chosen.policy;
+        let agent = policy.map_or_else(|| self.settings.clone(), |policy| policy.agent(&self.settings));
+        let limits = Limits::new(&agent, budget).within(Duration::from_millis(before) + time);
         let bounds = subject.bounds();
         let (opening, ledger) = match left {
             Some(left) => left,
@@ -235,13 +312,15 @@ impl Reasoner {
                 (opening, Ledger { observations, steps: Vec::new() })
             }
         };
+        let named = policy.filter(|policy| !policy.models.is_empty());
+        let some = named.map(|policy| self.ladder.only(&policy.models));
         let means = Means {
-            ladder: &self.ladder,
+            ladder: some.as_ref().unwrap_or(&self.ladder),
             toolbox: &toolbox,
             bounds: &bounds,
             journal,
             limits,
-            usd_per_day: self.settings.usd_per_day,
+            purse: &subject.ruled.purse,
         };
         agent::run(means, opening, ledger).await
     }
@@ -249,7 +328,8 @@ impl Reasoner {
     /// The tools that the runbook's header allows.
     async fn toolbox(&self, subject: &Subject<'_>, runbook: Option<&runbook::Runbook>) -> Toolbox {
         let mut tools: Vec<Box<dyn Tool>> = Vec::with_capacity(self.tools.len() + 1);
-        for tool in self.tools.iter().cloned().chain(self.mcp.tools().await) {
+        let own = self.by_cluster.get(&subject.facts.workload.cluster).into_iter().flatten();
+        for tool in self.tools.iter().chain(own).cloned().chain(self.mcp.tools().await) {
             tools.push(Box::new(tool));
         }
         let catalogue = Arc::clone(&subject.catalogue);
@@ -275,6 +355,8 @@ impl Subject<'_> {
             workload: self.facts.workload.clone(),
             namespaces,
             own_pods_only,
+            // What every scope may see of nodes and storage.
+            nothing_shared: false,
             onset: firing.map(|alert| alert.starts_at).min().unwrap_or(now),
             now,
         }

@@ -20,6 +20,9 @@ pub mod telemetry;
 // 1. A sender's POST becomes alerts.
 pub mod webhook;
 
+// What is done about which alerts, and who pays.
+pub mod policy;
+
 // The conductor before the queue: alerts are committed, deduped and queued.
 pub mod intake;
 pub mod reconcile;
@@ -61,6 +64,7 @@ pub mod outlet;
 
 // 8. The reading side.
 pub mod api;
+pub mod mcp;
 pub mod web;
 
 // The recorded cluster, served over HTTP.

@@ -10,6 +10,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::{Alert, Status};
+use crate::incident::cluster::Belonging;
 use crate::incident::{listed as book, store};
 use crate::intake::Desk;
 use crate::postgres::chore;
@@ -30,12 +31,15 @@ pub struct Peer {
     /// Alerts routed to one of these are ours. Empty: those under which its webhooks came.
     pub receivers: Vec<String>,
     pub every: Duration,
+    /// All its alerts belong to it; None: by their labels.
+    pub cluster: Option<String>,
 }
 
 /// What comparing needs.
 pub struct Reconciler {
     pub pool: PgPool,
     pub desk: Arc<Desk>,
+    pub belonging: Arc<Belonging>,
     pub peers: Vec<Peer>,
 }
 
@@ -71,7 +75,10 @@ impl Reconciler {
         let started_at = peer.alertmanager.started_at().await.context("asking for its status")?;
         let bytes = peer.alertmanager.alerts().await.context("asking for its alerts")?;
         let mut all = listed(&bytes).context("reading its alerts")?;
-        all.iter_mut().for_each(|one| store::normalise(&mut one.alert));
+        all.iter_mut().for_each(|one| {
+            self.belonging.settle(&mut one.alert, peer.cluster.as_deref());
+            store::normalise(&mut one.alert);
+        });
         let receivers = match peer.receivers.as_slice() {
             [] => book::receivers(&self.pool).await?,
             named => named.to_vec(),

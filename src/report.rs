@@ -85,6 +85,47 @@ pub struct Report {
     /// Somebody said that this cause is no problem on this workload: it was not announced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub muted: Option<Muted>,
+    /// The policy that held for this investigation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyUse>,
+    /// A model would have been asked, and was not, or not to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back: Option<HeldBack>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyUse {
+    pub name: String,
+    /// Which one it is in the settings, and why it fits.
+    pub reason: String,
+}
+
+/// Why no model was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HeldBack {
+    pub why: Held,
+    /// The policy by name; "" where it is none's doing.
+    #[serde(default)]
+    pub policy: String,
+    /// The namespace whose quota it is; "" where it is none's.
+    #[serde(default)]
+    pub namespace: String,
+    /// Dollars or investigations within 24 hours.
+    #[serde(default)]
+    pub limit: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// The policy asks for signatures only.
+    Policy,
+    /// The policy's dollars of the day are spent.
+    PolicyMoney,
+    /// The namespace's dollars of the day are spent.
+    NamespaceMoney,
+    /// The namespace had its investigations of the day.
+    NamespaceInvestigations,
 }
 
 /// How an investigation ended.

@@ -3,12 +3,15 @@
 //! names the key and its line.
 
 mod api;
+mod clusters;
 mod git;
 mod load;
 mod mcp;
 mod outlets;
+mod policy;
 mod report;
 mod slack;
+mod source;
 mod telemetry;
 mod threads;
 
@@ -20,11 +23,14 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 pub use self::api::{Api, ApiToken, DescribedToken, Scope};
+pub use self::clusters::Cluster;
 pub use self::git::Git;
-pub use self::mcp::McpServer;
+pub use self::mcp::{Mcp, McpServer};
 pub use self::outlets::{Outlet, OutletKind};
+pub use self::policy::{Investigate, Policy, PolicyBudget, PolicyMatch, Quota, Times};
 pub use self::report::Report;
 pub use self::slack::{Route, RouteMatch, Slack};
+pub use self::source::{Basic, HttpSource};
 pub use self::telemetry::{Otlp, Telemetry};
 pub use self::threads::ThreadMatch;
 
@@ -44,12 +50,20 @@ pub struct Settings {
     pub prometheus: HttpSource,
     pub loki: HttpSource,
     pub tempo: HttpSource,
+    /// Clusters beside the one of the four blocks above.
+    pub clusters: Vec<Cluster>,
     pub runbooks: Runbooks,
     /// Tried in order. None: what no signature explains ends inconclusive.
     pub models: Vec<Model>,
     pub agent: Agent,
+    /// What is done about which alerts; the first that fits holds.
+    pub policies: Vec<Policy>,
+    /// What each namespace may cost a day.
+    pub quotas: Vec<Quota>,
     /// Servers of the Model Context Protocol whose read-only tools a model may use as well.
     pub mcp_servers: Vec<McpServer>,
+    /// The other way round: whodunit as such a server.
+    pub mcp: Mcp,
     pub report: Report,
     pub slack: Slack,
     /// Who is told beside Slack.
@@ -144,6 +158,8 @@ pub struct Intake {
     pub storm_workloads: usize,
     /// Deadline for asking the cluster for owners before the answer is sent, in milliseconds.
     pub resolve_ms: u64,
+    /// Label that names an alert's cluster.
+    pub cluster_label: String,
 }
 
 impl Default for Intake {
@@ -157,6 +173,7 @@ impl Default for Intake {
             ignore_severities: vec!["none".to_owned()],
             storm_workloads: 20,
             resolve_ms: 800,
+            cluster_label: "cluster".to_owned(),
         }
     }
 }
@@ -168,6 +185,9 @@ pub struct Worker {
     pub concurrency: usize,
     /// Investigations of one namespace at once, over all replicas: a noisy neighbour leaves room for others.
     pub per_namespace: usize,
+    /// Investigations of one cluster at once by this process; 0: one less than `concurrency` where there are several
+    /// clusters, so that one that does not answer leaves room for others.
+    pub per_cluster: usize,
     pub lease_secs: u64,
     pub max_attempts: u32,
     /// Deadline of one investigation, in seconds.
@@ -176,7 +196,14 @@ pub struct Worker {
 
 impl Default for Worker {
     fn default() -> Self {
-        Self { concurrency: 4, per_namespace: 3, lease_secs: 60, max_attempts: 3, deadline_secs: 240 }
+        Self {
+            concurrency: 4,
+            per_namespace: 3,
+            per_cluster: 0,
+            lease_secs: 60,
+            max_attempts: 3,
+            deadline_secs: 240,
+        }
     }
 }
 
@@ -205,6 +232,8 @@ pub struct Webhooks {
     pub alertmanager: Credentials,
     pub robusta: Credentials,
     pub grafana: Credentials,
+    /// Who posts with one of these, wherever, posts alerts of this cluster.
+    pub clusters: BTreeMap<String, Credentials>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -230,10 +259,14 @@ pub struct Kubernetes {
     pub ca_file: Option<PathBuf>,
     pub kubeconfig: Option<PathBuf>,
     pub context: Option<String>,
+    /// The pod's own service account and nothing else.
+    pub in_cluster: bool,
     /// Value of the `cluster` label for alerts that carry none.
     pub cluster: String,
     /// Deadline of one request, in seconds.
     pub timeout_secs: u64,
+    /// Requests at once, over all investigations of this process.
+    pub max_in_flight: usize,
     /// Lines read of one container log.
     pub log_tail_lines: i64,
     /// What `serve` does when it is allowed to write in the cluster or to read Secrets.
@@ -260,8 +293,10 @@ impl Default for Kubernetes {
             ca_file: None,
             kubeconfig: None,
             context: None,
+            in_cluster: false,
             cluster: String::new(),
             timeout_secs: 10,
+            max_in_flight: 32,
             log_tail_lines: 200,
             excess_rights: ExcessRights::default(),
         }
@@ -279,12 +314,22 @@ pub struct Alertmanager {
     /// Alerts routed to one of these receivers are ours. Empty: to those under which webhooks came.
     pub receivers: Vec<String>,
     pub every_secs: u64,
+    /// All its alerts belong to this cluster. Unset: by their labels.
+    pub cluster: Option<String>,
 }
 
 impl Default for Alertmanager {
     fn default() -> Self {
         let HttpSource { token, headers, timeout_secs, .. } = HttpSource::default();
-        Self { url: String::new(), token, headers, timeout_secs, receivers: Vec::new(), every_secs: 120 }
+        Self {
+            url: String::new(),
+            token,
+            headers,
+            timeout_secs,
+            receivers: Vec::new(),
+            every_secs: 120,
+            cluster: None,
+        }
     }
 }
 
@@ -292,23 +337,7 @@ impl Alertmanager {
     /// How it is reached.
     pub fn source(&self) -> HttpSource {
         let Self { url, token, headers, timeout_secs, .. } = self.clone();
-        HttpSource { url: Some(url), token, headers, timeout_secs }
-    }
-}
-
-/// Prometheus, Loki or Tempo. No `url` means: not configured.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HttpSource {
-    pub url: Option<String>,
-    pub token: Option<SecretString>,
-    pub headers: BTreeMap<String, SecretString>,
-    pub timeout_secs: u64,
-}
-
-impl Default for HttpSource {
-    fn default() -> Self {
-        Self { url: None, token: None, headers: BTreeMap::new(), timeout_secs: 10 }
+        HttpSource { url: Some(url), token, headers, timeout_secs, ..HttpSource::default() }
     }
 }
 

@@ -47,6 +47,10 @@ pub const OUTLETS_HELD: &str = "whodunit_outlets_held";
 pub const MODEL_CALLS: &str = "whodunit_model_calls_total";
 /// Counter, labels `model` and `kind` (input without what a cache held, cached, output): tokens of answers.
 pub const MODEL_TOKENS: &str = "whodunit_model_tokens_total";
+/// Counter, labels `tool` and `outcome` (answered, refused): calls of tools by engineers' agents.
+pub const MCP_CALLS: &str = "whodunit_mcp_calls_total";
+/// Histogram, label `tool`: from such a call to its answer.
+pub const MCP_SECONDS: &str = "whodunit_mcp_call_seconds";
 /// Counter: spans that could not be exported.
 pub const SPANS_LOST: &str = "whodunit_spans_lost_total";
 /// Histogram: from the start of an investigation to its report.
@@ -68,6 +72,8 @@ const INVESTIGATION_BUCKETS_SECONDS: &[f64] =
 /// The answer to a webhook is due within 50 ms; Alertmanager gives up after 10 s.
 const WEBHOOK_BUCKETS_SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// A look into the store takes milliseconds, one at the cluster up to `agent.tool_secs`.
+const MCP_BUCKETS_SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// Samples wait in memory until upkeep folds them into buckets, also when nobody scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -113,6 +119,7 @@ pub fn recorder() -> anyhow::Result<PrometheusRecorder> {
             INVESTIGATION_BUCKETS_SECONDS,
         )?
         .set_buckets_for_metric(Matcher::Full(WEBHOOK_SECONDS.to_owned()), WEBHOOK_BUCKETS_SECONDS)?
+        .set_buckets_for_metric(Matcher::Full(MCP_SECONDS.to_owned()), MCP_BUCKETS_SECONDS)?
         .build_recorder())
 }
 
@@ -152,6 +159,8 @@ fn describe() {
     describe_gauge!(OUTLETS_HELD, "Outlets to which nothing can be delivered until a fault is mended.");
     describe_counter!(MODEL_CALLS, "Questions to models, by model and outcome.");
     describe_counter!(MODEL_TOKENS, "Tokens of answered questions, by model and kind.");
+    describe_counter!(MCP_CALLS, "Calls of tools by engineers' agents, by tool and outcome.");
+    describe_histogram!(MCP_SECONDS, Unit::Seconds, "From an agent's call of a tool to its answer, by tool.");
     describe_counter!(SPANS_LOST, "Spans that could not be exported.");
     describe_histogram!(
         INVESTIGATION_SECONDS,

@@ -18,7 +18,8 @@ pub(crate) use self::choice::{is_victim, is_wide, said_at};
 pub use self::fill::fill;
 pub use self::table::Words;
 use crate::report::{
-    Affected, Category, Confidence, Cost, Coverage, Outcome, Radius, Report, Risk, RunbookUse, TimelineEntry,
+    Affected, Category, Confidence, Cost, Coverage, Held, HeldBack, Outcome, Radius, Report, Risk,
+    RunbookUse, TimelineEntry,
 };
 
 /// Workloads named one by one; beyond that they are counted.
@@ -152,6 +153,20 @@ impl Words {
     /// "Investigated in 0.8 s, no model asked." or "Investigated in 41 s, 12 steps, 48210 tokens, $0.08."
     pub(crate) fn investigated_in(&self, cost: &Cost) -> String {
         fill(self.investigated_in, &[("cost", &self.cost(cost))])
+    }
+
+    /// Why no model was asked, or not to its end; "" where nothing held it back.
+    pub(crate) fn held_back(&self, report: &Report) -> String {
+        let Some(HeldBack { why, policy, namespace, limit }) = &report.held_back else {
+            return String::new();
+        };
+        let (said, limit) = match why {
+            Held::Policy => (self.held_policy, String::new()),
+            Held::PolicyMoney => (self.held_policy_money, format!("{limit:.2}")),
+            Held::NamespaceMoney => (self.held_namespace_money, format!("{limit:.2}")),
+            Held::NamespaceInvestigations => (self.held_namespace_investigations, format!("{limit:.0}")),
+        };
+        fill(said, &[("policy", policy), ("namespace", namespace), ("limit", &limit)])
     }
 
     /// "0.8 s, no model asked" or "41 s, 12 steps, 48210 tokens, $0.08".

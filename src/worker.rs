@@ -26,10 +26,13 @@ use crate::slack;
 use crate::telemetry;
 use crate::workload::Workload;
 
+mod crowd;
 mod guess;
 mod house;
 mod progress;
 mod storm;
+
+pub use crowd::Crowd;
 
 /// NOTIFY and our own intake wake the loop; this is for lost wake-ups and for waits that end.
 const POLL: Duration = Duration::from_millis(250);
@@ -52,6 +55,7 @@ pub struct Worker {
     pub wake: Arc<Notify>,
     /// Host and process, kept with each claim.
     pub name: String,
+    pub crowd: Crowd,
 }
 
 /// How a claim's work came out.
@@ -77,9 +81,10 @@ impl Worker {
             let Some(claim) = self.next_claim(&shutdown).await else { break };
             let worker = Arc::clone(&self);
             let abort = abort.clone();
+            let place = self.crowd.enter(&claim);
             tracker.spawn(async move {
                 worker.work(&claim, &abort).await;
-                drop(permit);
+                drop((permit, place));
             });
         }
         tracker.close();
@@ -93,13 +98,15 @@ impl Worker {
     }
 
     async fn next_claim(&self, shutdown: &CancellationToken) -> Option<Claim> {
-        let terms = queue::Terms {
+        let mut terms = queue::Terms {
             worker: self.name.clone(),
             lease: Duration::from_secs(self.settings.lease_secs),
             max_attempts: self.max_attempts(),
             per_namespace: i64::try_from(self.settings.per_namespace.max(1)).unwrap_or(i64::MAX),
+            full: Vec::new(),
         };
         loop {
+            terms.full = self.crowd.full();
             // Before the look: a wake-up between the look and the wait must not be lost.
             let woken = self.wake.notified();
             match queue::claim(&self.pool, &terms).await {

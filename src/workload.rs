@@ -62,6 +62,11 @@ impl Workload {
         }
     }
 
+    /// The namespace that it is about, which is a Namespace's own name; "" where there is none.
+    pub fn tenant(&self) -> &str {
+        if self.namespace.is_empty() && self.kind == "Namespace" { &self.name } else { &self.namespace }
+    }
+
     pub fn object(&self) -> ObjectRef {
         ObjectRef {
             cluster: self.cluster.clone(),

@@ -46,7 +46,7 @@ pub async fn cycles_per_second(sockets: &Path) -> Result<f64> {
         let (pool, report) = (pool.clone(), report.clone());
         let worker = format!("bench/{number}");
         let lease = Duration::from_secs(60);
-        let terms = queue::Terms { worker, lease, max_attempts: 3, per_namespace: 3 };
+        let terms = queue::Terms { worker, lease, max_attempts: 3, per_namespace: 3, full: Vec::new() };
         tokio::spawn(async move {
             let mut done = 0_u32;
             while let Some(claim) = queue::claim(&pool, &terms).await? {

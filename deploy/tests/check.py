@@ -30,6 +30,8 @@ REFUSED = {
     "a model's key in the settings": {"settings": {"models": [{"name": "a", "api_key": "x"}]}},
     "a webhook's secret in the settings": {"settings": {"outlets": [{"name": "a", "kind": "webhook", "url": "https://x", "secrets": ["x"]}]}},
     "the address of a Teams workflow in the settings": {"settings": {"outlets": [{"name": "a", "kind": "teams", "url": "https://x"}]}},
+    "a cluster's token in the settings": {"settings": {"clusters": [{"name": "a", "kubernetes": {"token": "x"}}]}},
+    "a source's password in the settings": {"settings": {"loki": {"basic": {"username": "a", "password": "x"}}}},
     "an unknown room of settings": {"settings": {"slak": {}}},
     "no replicas": {"replicas": 0},
     "namespaced without namespaces": {"rbac": {"mode": "namespaced"}},

@@ -13,6 +13,7 @@ use crate::incident::selector::About;
 use crate::incident::store::{self, Record};
 use crate::investigation::queue::Claim;
 use crate::investigation::store as investigations;
+use crate::policy::{About as PolicyAbout, Policies};
 use crate::report::Ending;
 use crate::slack::Routes;
 use crate::slack::blocks::{self, IncidentView, Progress, Standing, Telling};
@@ -24,6 +25,8 @@ use crate::workload::Workload;
 #[derive(Debug, Clone)]
 pub struct Thread {
     pub routes: Arc<Routes>,
+    /// A policy's channel comes before all routes.
+    pub policies: Arc<Policies>,
     /// How long the message of another bot is waited for before an incident gets its own; `None`: not at all.
     pub thread_wait: Option<Duration>,
     /// Presses of buttons reach us.
@@ -213,10 +216,16 @@ impl Thread {
     /// from the alerts that came so far.
     async fn route(&self, transaction: &mut PgConnection, incident: &Record) -> Result<Routed, sqlx::Error> {
         let (workload, severity) = (&incident.workload, incident.severity);
-        if self.routes.is_empty() {
+        if self.routes.is_empty() && self.policies.is_empty() {
             return Ok(self.routes.choose(About { workload, severity, alerts: &[], owner: "" }));
         }
         let known = self.common.known(transaction, incident).await;
+        let at = Utc::now();
+        let chosen = self.policies.choose(&PolicyAbout { workload, severity, alerts: &known.alerts, at });
+        if let Some((policy, channel)) = chosen.policy.and_then(|one| Some((one, one.channel.as_ref()?))) {
+            let reason = format!("{} ({}): {}", chosen.place, policy.name, chosen.reason);
+            return Ok(Routed { channel: channel.clone(), reason });
+        }
         Ok(self.routes.choose(known.about(incident)))
     }
 }

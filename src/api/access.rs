@@ -45,6 +45,8 @@ pub struct Caller {
 pub struct Reach {
     pub clusters: Vec<String>,
     pub namespaces: Vec<String>,
+    /// The namespaces by name, where each is written out.
+    names: Option<Vec<String>>,
     cluster: Option<Regex>,
     namespace: Option<Regex>,
 }
@@ -86,6 +88,11 @@ impl Tokens {
         let scope = if settings.open_writes { Scope::Admin } else { Scope::Read };
         let anybody = Caller { scope, ..Caller::reader(ANYBODY) };
         Ok(Self { anybody: known.is_empty().then_some(anybody), known })
+    }
+
+    /// Nobody has to prove who asks.
+    pub fn are_none(&self) -> bool {
+        self.anybody.is_some()
     }
 
     /// Who sent these headers: the owner of the bearer token; without any token in the settings, anybody.
@@ -147,20 +154,28 @@ impl Caller {
 
 impl Reach {
     fn new(clusters: &[String], namespaces: &[String]) -> anyhow::Result<Self> {
+        let names = (!namespaces.iter().any(|glob| glob.contains(['*', '?']))).then(|| namespaces.to_vec());
         let (clusters, cluster) = patterns("clusters", clusters)?;
         let (namespaces, namespace) = patterns("namespaces", namespaces)?;
-        Ok(Self { clusters, namespaces, cluster, namespace })
+        Ok(Self { clusters, namespaces, names, cluster, namespace })
     }
 
     pub fn is_unlimited(&self) -> bool {
         self.cluster.is_none() && self.namespace.is_none()
     }
 
+    pub fn sees_cluster(&self, cluster: &str) -> bool {
+        self.cluster.as_ref().is_none_or(|one| one.is_match(cluster))
+    }
+
+    /// The namespaces by name; None where globs stand for names that only the cluster knows.
+    pub fn named(&self) -> Option<&[String]> {
+        self.names.as_deref()
+    }
+
     /// What has no namespace, such as a node, has "" and needs `*`.
     pub fn sees(&self, cluster: &str, namespace: &str) -> bool {
-        let fits =
-            |pattern: &Option<Regex>, name: &str| pattern.as_ref().is_none_or(|one| one.is_match(name));
-        fits(&self.cluster, cluster) && fits(&self.namespace, namespace)
+        self.sees_cluster(cluster) && self.namespace.as_ref().is_none_or(|one| one.is_match(namespace))
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::problem::Problem;
 
 /// Larger bodies are refused.
-const MAX_BYTES: usize = 64 << 10;
+pub(crate) const MAX_BYTES: usize = 64 << 10;
 const MAX_HINT_CHARS: usize = 300;
 
 pub(super) struct JsonBody<T>(pub T);
@@ -46,7 +46,8 @@ fn fault(place: &str, error: &serde_json::Error) -> Problem {
     Problem::parameter(place, crate::redact::redact(&hint).chars().take(MAX_HINT_CHARS).collect::<String>())
 }
 
-async fn bytes(body: Body) -> Result<bytes::Bytes, Problem> {
+/// The whole body, within its bound and its deadline.
+pub(crate) async fn bytes(body: Body) -> Result<bytes::Bytes, Problem> {
     let deadline = tokio::time::timeout(super::problem::QUERY_DEADLINE, to_bytes(body, MAX_BYTES));
     match deadline.await {
         Ok(Ok(bytes)) => Ok(bytes),

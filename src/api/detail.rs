@@ -1,6 +1,6 @@
 //! One incident or investigation with all that is known of it, and the transcript of an agent: an id in, JSON out.
 
-pub(super) mod store;
+pub(crate) mod store;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -22,31 +22,31 @@ const MAX_INVESTIGATIONS: i64 = 50;
 
 /// An investigation with its report and all that it looked at.
 #[derive(Serialize, ToSchema)]
-pub(super) struct InvestigationDetail {
+pub(crate) struct InvestigationDetail {
     #[serde(flatten)]
-    investigation: Investigation,
+    pub investigation: Investigation,
     /// null until it is done.
     #[schema(value_type = Option<Report>)]
-    report: Option<Value>,
+    pub report: Option<Value>,
     /// What the last attempt looked at, redacted.
-    observations: Vec<Observation>,
+    pub observations: Vec<Observation>,
     /// Where it was announced; null: nowhere.
-    thread: Option<Thread>,
+    pub thread: Option<Thread>,
     /// What people said of it.
-    feedback: Vec<Feedback>,
+    pub feedback: Vec<Feedback>,
 }
 
 /// An incident with its alerts and investigations.
 #[derive(Serialize, ToSchema)]
-pub(super) struct IncidentDetail {
+pub(crate) struct IncidentDetail {
     #[serde(flatten)]
-    incident: Incident,
+    pub incident: Incident,
     /// The newest, at most 50.
-    recent_investigations: Vec<Investigation>,
+    pub recent_investigations: Vec<Investigation>,
     /// The newest, at most 100.
-    occurrences: Vec<Occurrence>,
+    pub occurrences: Vec<Occurrence>,
     /// Where it was announced; null: nowhere.
-    thread: Option<Thread>,
+    pub thread: Option<Thread>,
 }
 
 /// What was said between an agent and its tools.
@@ -70,8 +70,16 @@ pub(super) async fn investigation(
     parameters: Parameters,
 ) -> Result<Json<InvestigationDetail>, Problem> {
     no_parameters(parameters)?;
-    let id = id_of(id)?;
-    let investigation = seen(&state, &caller, id).await?;
+    Ok(Json(investigation_of(&state, &caller, id_of(id)?).await?))
+}
+
+/// An investigation that the caller sees, with all that is known of it.
+pub(crate) async fn investigation_of(
+    state: &ApiState,
+    caller: &Caller,
+    id: Uuid,
+) -> Result<InvestigationDetail, Problem> {
+    let investigation = seen(state, caller, id).await?;
     let (report, observations, thread, feedback) = read(async {
         let mut connection = state.pool.acquire().await?;
         Ok((
@@ -82,7 +90,7 @@ pub(super) async fn investigation(
         ))
     })
     .await?;
-    Ok(Json(InvestigationDetail { investigation, report, observations, thread, feedback }))
+    Ok(InvestigationDetail { investigation, report, observations, thread, feedback })
 }
 
 /// What an agent asked and heard in one investigation.
@@ -121,7 +129,15 @@ pub(super) async fn incident(
     parameters: Parameters,
 ) -> Result<Json<IncidentDetail>, Problem> {
     no_parameters(parameters)?;
-    let id = id_of(id)?;
+    Ok(Json(incident_of(&state, &caller, id_of(id)?).await?))
+}
+
+/// An incident that the caller sees, with all that is known of it.
+pub(crate) async fn incident_of(
+    state: &ApiState,
+    caller: &Caller,
+    id: Uuid,
+) -> Result<IncidentDetail, Problem> {
     let only = Incidents { id: Some(id), ..Incidents::default() };
     let part = Part { after: None, skip: 0, limit: 1 };
     let found = read(lists::incidents(&state.pool, &only, caller.reach(), part)).await?.pop();
@@ -135,7 +151,7 @@ pub(super) async fn incident(
         ))
     })
     .await?;
-    Ok(Json(IncidentDetail { incident, recent_investigations, occurrences, thread }))
+    Ok(IncidentDetail { incident, recent_investigations, occurrences, thread })
 }
 
 /// An investigation that the caller sees; a foreign one is not there.

@@ -20,7 +20,7 @@ const SEVERITIES: [&str; 4] = ["critical", "warning", "info", "none"];
 const INCIDENT_STATES: [&str; 2] = ["open", "resolved"];
 
 /// Key and value of each parameter, percent-decoded.
-pub(super) type Pairs = Vec<(String, String)>;
+pub(crate) type Pairs = Vec<(String, String)>;
 
 /// Of `GET /api/v1/investigations`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, IntoParams)]

@@ -3,6 +3,7 @@
 
 mod store;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
@@ -13,10 +14,14 @@ use serde::Serialize;
 use sqlx::PgPool;
 
 use super::ApiState;
+use crate::evidence::Sources;
 use crate::outlet::store as outlets;
-use crate::runbook::Standing;
+use crate::runbook::Standing as RunbooksStanding;
 use crate::slack::Lacks;
 use crate::slack::outbox::{self, Failure, Held};
+use crate::source::loki::Loki;
+use crate::source::prometheus::Prometheus;
+use crate::source::{Standing, kubernetes};
 
 /// A database that takes longer is not ready.
 const READY_DEADLINE: Duration = Duration::from_secs(1);
@@ -42,6 +47,10 @@ struct Readiness {
     outlets_held: Vec<outlets::Held>,
     /// Deliveries of the last day that will never arrive, grouped by outlet and reason.
     outlet_failures: Vec<outlets::Failure>,
+    /// Whether each source of each cluster answered when it was last asked. One that does not is its own
+    /// investigations' matter.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    clusters: BTreeMap<String, BTreeMap<&'static str, &'static str>>,
 }
 
 /// What the database knows of those who are told.
@@ -82,7 +91,7 @@ pub(super) async fn ready(State(state): State<ApiState>) -> Response {
     };
     let draining = state.ready.draining.is_cancelled();
     let ready = database == "ok" && !draining;
-    let Standing { faults, commit } = state.ready.runbooks.borrow().clone();
+    let RunbooksStanding { faults, commit } = state.ready.runbooks.borrow().clone();
     let slack_lacks = state.ready.slack.lacks();
     let body = Json(Readiness {
         ready,
@@ -95,12 +104,28 @@ pub(super) async fn ready(State(state): State<ApiState>) -> Response {
         slack_lacks,
         outlets_held: told.outlets_held,
         outlet_failures: told.outlet_failures,
+        clusters: state.ready.clusters.iter().map(|(name, of)| (name.to_owned(), standings(of))).collect(),
     });
     if ready {
         body.into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)], body).into_response()
     }
+}
+
+/// Without addresses and faults: everybody who reaches the port reads this.
+fn standings(of: &Sources) -> BTreeMap<&'static str, &'static str> {
+    let each = [
+        ("kubernetes", of.kubernetes.as_ref().map(kubernetes::Client::standing)),
+        ("prometheus", of.prometheus.as_ref().map(Prometheus::standing)),
+        ("loki", of.loki.as_ref().map(Loki::standing)),
+    ];
+    let said = |standing| match standing {
+        Standing::NotAsked => "not asked yet",
+        Standing::Answers => "answers",
+        Standing::Away(_) => "gives no answer",
+    };
+    each.into_iter().filter_map(|(name, standing)| Some((name, said(standing?)))).collect()
 }
 
 pub(super) async fn metrics(State(state): State<ApiState>) -> Response {

@@ -1,6 +1,6 @@
 //! `GET /api/v1/incidents` and `/investigations`: a filter in, a page of JSON out, or an export as CSV or NDJSON.
 
-pub(super) mod store;
+pub(crate) mod store;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
@@ -10,17 +10,37 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::export::{self, Row, cell};
-use super::filter::{Cursor, Format, Incidents, Investigations, Page};
+use super::filter::{Cursor, Format, Incidents, Investigations, Page, Pairs};
 use super::problem::{Problem, Refusals, read};
 use super::{ApiState, Caller, Parameters, pairs};
 use store::{Incident, Investigation, Part};
 
 /// One page of a list.
 #[derive(Serialize, ToSchema)]
-pub(super) struct List<T> {
-    items: Vec<T>,
+pub(crate) struct List<T> {
+    pub items: Vec<T>,
     /// Where the next page begins: its `cursor`. null: this was the last.
-    next: Option<String>,
+    pub next: Option<String>,
+}
+
+/// A page of investigations, by the parameters of their path.
+pub(crate) async fn investigations_of(
+    state: &ApiState,
+    caller: &Caller,
+    pairs: &Pairs,
+) -> Result<List<Investigation>, Problem> {
+    let filter = Investigations::parse(pairs)?;
+    page_of(&filter.page, |part| store::investigations(&state.pool, &filter, caller.reach(), part)).await
+}
+
+/// A page of incidents, by the parameters of their path.
+pub(crate) async fn incidents_of(
+    state: &ApiState,
+    caller: &Caller,
+    pairs: &Pairs,
+) -> Result<List<Incident>, Problem> {
+    let filter = Incidents::parse(pairs)?;
+    page_of(&filter.page, |part| store::incidents(&state.pool, &filter, caller.reach(), part)).await
 }
 
 /// Investigations, newest first.
@@ -81,6 +101,14 @@ where
     if format != Format::Json {
         return export::answer(format, &page, fetch).await;
     }
+    Ok(Json(page_of(&page, fetch).await?).into_response())
+}
+
+async fn page_of<R: Row, F, Q>(page: &Page, fetch: F) -> Result<List<R>, Problem>
+where
+    F: FnOnce(Part) -> Q,
+    Q: Future<Output = sqlx::Result<Vec<R>>>,
+{
     // One row more than the page holds tells that there is a next one.
     let size = page.size();
     let mut items = read(fetch(Part { after: page.cursor, skip: 0, limit: size + 1 })).await?;
@@ -88,7 +116,7 @@ where
     let more = items.len() > size;
     items.truncate(size);
     let next = if more { items.last().map(|row| row.cursor().encode()) } else { None };
-    Ok(Json(List { items, next }).into_response())
+    Ok(List { items, next })
 }
 
 impl Row for Investigation {

@@ -31,13 +31,21 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use access::{Caller, Scope, Tokens, Writer, authorize};
+// For the door of agents: the same rows for the same callers.
+pub(crate) use body::{MAX_BYTES as MAX_BODY_BYTES, bytes as whole_body};
+pub(crate) use detail::store::{Observation, Occurrence};
+pub(crate) use detail::{IncidentDetail, InvestigationDetail, incident_of, investigation_of};
+pub(crate) use filter::Pairs;
+pub(crate) use lists::store::{Incident, Investigation};
+pub(crate) use lists::{incidents_of, investigations_of};
+pub(crate) use problem::Problem;
 pub use routes::router;
+pub(crate) use runbooks::{DEFAULT_DAYS, RunbookItem, Runbooks, days, runbook_of, runbooks_of};
 
+use crate::evidence::Fleet;
 use crate::runbook::{Catalogue, Standing};
 use crate::slack::Access;
 use crate::workload::Workload;
-use filter::Pairs;
-use problem::Problem;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -67,6 +75,8 @@ pub struct Ready {
     pub runbooks: watch::Receiver<Standing>,
     /// What the Slack token may not do.
     pub slack: Access,
+    /// What can be asked of which cluster, and whether it answers.
+    pub clusters: Fleet,
 }
 
 type Parameters = Result<Query<Pairs>, QueryRejection>;

@@ -21,7 +21,7 @@ pub(super) const QUERY_DEADLINE: Duration = Duration::from_secs(10);
 const PASSING: [&str; 7] = ["08", "57P01", "57P02", "57P03", "53300", "57014", "40001"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Problem {
+pub(crate) enum Problem {
     /// A parameter that does not read: its name, and how to write it.
     BadParameter {
         name: String,
@@ -32,6 +32,8 @@ pub(super) enum Problem {
     MayNot(Scope),
     /// Sent by a page of another site.
     ForeignOrigin,
+    /// Sent to a name that is not ours.
+    ForeignHost,
     /// What was asked for, in words.
     NotFound(&'static str),
     MethodNotAllowed,
@@ -59,7 +61,7 @@ pub(super) struct Body<'a> {
 }
 
 impl Problem {
-    pub(super) fn parameter(name: &str, hint: impl Into<String>) -> Self {
+    pub(crate) fn parameter(name: &str, hint: impl Into<String>) -> Self {
         Self::BadParameter { name: name.chars().take(100).collect(), hint: hint.into() }
     }
 
@@ -67,7 +69,7 @@ impl Problem {
         match self {
             Self::BadParameter { .. } => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::MayNot(_) | Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::MayNot(_) | Self::ForeignOrigin | Self::ForeignHost => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -82,7 +84,7 @@ impl Problem {
         match self {
             Self::BadParameter { .. } => "Bad parameter",
             Self::Unauthorized => "Unauthorized",
-            Self::MayNot(_) | Self::ForeignOrigin => "Forbidden",
+            Self::MayNot(_) | Self::ForeignOrigin | Self::ForeignHost => "Forbidden",
             Self::NotFound(_) => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::Conflict(_) => "Conflict",
@@ -93,7 +95,8 @@ impl Problem {
         }
     }
 
-    fn detail(&self) -> &str {
+    /// What the caller can do.
+    pub(crate) fn detail(&self) -> &str {
         match self {
             Self::BadParameter { hint, .. } => hint,
             Self::Unauthorized => "Send `Authorization: Bearer TOKEN` with one of the configured api.tokens.",
@@ -105,6 +108,10 @@ impl Problem {
                  Where there are no tokens at all, `api.open_writes: true` lets everybody act."
             }
             Self::ForeignOrigin => "A page of another site may not act here.",
+            Self::ForeignHost => {
+                "This Host or Origin is not known here. The host of server.public_url, localhost and the names under \
+                 mcp.allowed_hosts in the settings are."
+            }
             Self::NotFound(what) | Self::Conflict(what) => what,
             Self::TooLarge => "The body is larger than 64 KiB.",
             Self::NotJson => "Send the body as JSON, with `Content-Type: application/json`.",

@@ -1,19 +1,20 @@
 //! `GET /api/v1/runbooks`: which runbooks are in force, how often each was followed lately and what came of it, and
 //! which alerts had none of their own. It only reads.
 
-mod store;
+pub(crate) mod store;
 
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::filter::Pairs;
 use super::problem::{Problem, Refusals, read};
 use super::{ApiState, Caller, Parameters, pairs};
 use crate::runbook::Runbook;
 use store::{Uncovered, Usage};
 
-const DEFAULT_DAYS: i32 = 30;
+pub(crate) const DEFAULT_DAYS: i32 = 30;
 const MAX_DAYS: i32 = 365;
 
 #[derive(utoipa::IntoParams)]
@@ -26,40 +27,40 @@ pub(super) struct Days {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct Runbooks {
-    days: i32,
+pub(crate) struct Runbooks {
+    pub days: i32,
     /// By name.
-    items: Vec<RunbookItem>,
+    pub items: Vec<RunbookItem>,
     /// Alerts that were investigated without a runbook of their own, the most frequent first, at most 100.
-    uncovered: Vec<Uncovered>,
+    pub uncovered: Vec<Uncovered>,
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct RunbookItem {
-    name: String,
-    path: String,
+pub(crate) struct RunbookItem {
+    pub name: String,
+    pub path: String,
     /// It came with the program.
-    builtin: bool,
-    owner: String,
+    pub builtin: bool,
+    pub owner: String,
     /// workload, namespace or cluster: how far it allows to look.
-    scope: String,
+    pub scope: String,
     /// Of this state of its text.
-    revision: String,
+    pub revision: String,
     /// The ids of causes that it names.
-    signatures: Vec<String>,
-    usage: Usage,
+    pub signatures: Vec<String>,
+    pub usage: Usage,
     /// Of the investigations that followed it, the part that found a cause or that nothing is wrong; null: none did.
-    hit_rate: Option<f64>,
+    pub hit_rate: Option<f64>,
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct RunbookDetail {
+pub(crate) struct RunbookDetail {
     #[serde(flatten)]
-    runbook: RunbookItem,
-    tools: Vec<String>,
-    cautions: Vec<String>,
+    pub runbook: RunbookItem,
+    pub tools: Vec<String>,
+    pub cautions: Vec<String>,
     /// The guidance, in Markdown.
-    text: String,
+    pub text: String,
 }
 
 /// All runbooks in force, with what came of them.
@@ -72,14 +73,18 @@ pub(super) async fn runbooks(
     Extension(caller): Extension<Caller>,
     parameters: Parameters,
 ) -> Result<Json<Runbooks>, Problem> {
-    let days = days(parameters)?;
+    Ok(Json(runbooks_of(&state, &caller, days(&pairs(parameters)?)?).await?))
+}
+
+/// All runbooks in force, with what came of them among what the caller sees.
+pub(crate) async fn runbooks_of(state: &ApiState, caller: &Caller, days: i32) -> Result<Runbooks, Problem> {
     let usage = read(store::usage(&state.pool, days, caller.reach())).await?;
     let uncovered = read(store::uncovered(&state.pool, days, caller.reach())).await?;
     let catalogue = state.catalogue.borrow().clone();
     let mut items: Vec<RunbookItem> =
         catalogue.runbooks().iter().map(|runbook| item(runbook, &usage)).collect();
     items.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Json(Runbooks { days, items, uncovered }))
+    Ok(Runbooks { days, items, uncovered })
 }
 
 /// One runbook.
@@ -94,17 +99,26 @@ pub(super) async fn runbook(
     Path(name): Path<String>,
     parameters: Parameters,
 ) -> Result<Json<RunbookDetail>, Problem> {
-    let days = days(parameters)?;
+    Ok(Json(runbook_of(&state, &caller, &name, days(&pairs(parameters)?)?).await?))
+}
+
+/// One runbook, with what came of it among what the caller sees.
+pub(crate) async fn runbook_of(
+    state: &ApiState,
+    caller: &Caller,
+    name: &str,
+    days: i32,
+) -> Result<RunbookDetail, Problem> {
     let catalogue = state.catalogue.borrow().clone();
     let found = catalogue.runbooks().iter().find(|runbook| runbook.name == name);
     let runbook = found.ok_or(Problem::NotFound("There is no runbook with this name."))?;
     let usage = read(store::usage(&state.pool, days, caller.reach())).await?;
-    Ok(Json(RunbookDetail {
+    Ok(RunbookDetail {
         runbook: item(runbook, &usage),
         tools: runbook.tools.iter().map(ToString::to_string).collect(),
         cautions: runbook.cautions.clone(),
         text: runbook.text.clone(),
-    }))
+    })
 }
 
 fn item(runbook: &Runbook, usage: &[(String, Usage)]) -> RunbookItem {
@@ -124,11 +138,12 @@ fn item(runbook: &Runbook, usage: &[(String, Usage)]) -> RunbookItem {
     }
 }
 
-fn days(parameters: Parameters) -> Result<i32, Problem> {
+/// Over how many days is counted.
+pub(crate) fn days(pairs: &Pairs) -> Result<i32, Problem> {
     let mut days = DEFAULT_DAYS;
-    for (key, value) in pairs(parameters)? {
+    for (key, value) in pairs {
         if key != "days" {
-            return Err(Problem::parameter(&key, "the only parameter is days"));
+            return Err(Problem::parameter(key, "the only parameter is days"));
         }
         let given = value.parse().ok().filter(|days| (1..=MAX_DAYS).contains(days));
         days = given

@@ -1,6 +1,7 @@
 //! Settings become clients: each is built once, here. A setting that cannot work is an error that names it; nobody
 //! is asked for more than a connection needs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,19 +10,20 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use tokio::sync::watch;
 
-use crate::evidence::Sources;
-use crate::incident::resolve::Resolver;
+use super::clusters::Clusters;
+use crate::evidence::{Fleet, Sources};
 use crate::investigation::store as investigations;
 use crate::investigator::Reasoner;
 use crate::llm::{self, Ladder};
+use crate::mcp as agents;
+use crate::policy::Policies;
 use crate::postgres;
 use crate::reconcile::Peer;
 use crate::runbook::{Catalogue, Pulled, Repository};
 use crate::settings::{self, Settings};
 use crate::slack;
 use crate::source::alertmanager::Alertmanager;
-use crate::source::kubernetes;
-use crate::source::{loki::Loki, prometheus::Prometheus, tempo::Tempo};
+use crate::source::tempo::Tempo;
 use crate::tool::mcp;
 use crate::tool::memory::PastInvestigations;
 use crate::tool::{self, Tool};
@@ -51,27 +53,6 @@ pub fn http_client() -> anyhow::Result<reqwest::Client> {
         .context("no HTTP client")
 }
 
-/// Connects what is configured. A cluster that is away now is asked again by each investigation.
-///
-/// # Errors
-/// Settings that cannot work: a file that is missing, an address that is none.
-pub async fn sources(settings: &Settings, http: &reqwest::Client) -> anyhow::Result<Sources> {
-    let kubernetes = if settings.kubernetes.enabled {
-        let client = kubernetes::Client::connect(&settings.kubernetes).await;
-        Some(client.context(
-            "no way to a Kubernetes cluster; set kubernetes.url, run inside a cluster, or set kubernetes.enabled: false",
-        )?)
-    } else {
-        None
-    };
-    Ok(Sources {
-        kubernetes,
-        prometheus: Prometheus::new(http.clone(), &settings.prometheus).context("setting prometheus")?,
-        loki: Loki::new(http.clone(), &settings.loki).context("setting loki")?,
-        log_tail_lines: settings.kubernetes.log_tail_lines,
-    })
-}
-
 /// What asks the models, over the tools of everything that is configured; None without a model. `pool` is for
 /// what earlier investigations found.
 ///
@@ -79,7 +60,7 @@ pub async fn sources(settings: &Settings, http: &reqwest::Client) -> anyhow::Res
 /// A model's setting that cannot work, by its name.
 pub fn reasoner(
     settings: &Settings,
-    sources: &Sources,
+    clusters: &Clusters,
     http: &reqwest::Client,
     pool: Option<&PgPool>,
 ) -> anyhow::Result<Option<Reasoner>> {
@@ -88,24 +69,54 @@ pub fn reasoner(
         tracing::info!("no models: what no signature explains ends inconclusive");
         return Ok(None);
     }
-    let tempo = Tempo::new(http.clone(), &settings.tempo).context("setting tempo")?;
-    let mut tools: Vec<Box<dyn Tool>> = Vec::new();
-    tools.extend(sources.kubernetes.iter().flat_map(tool::kubernetes::tools));
-    tools.extend(sources.prometheus.iter().flat_map(tool::prometheus::tools));
-    tools.extend(sources.loki.iter().flat_map(tool::loki::tools));
-    tools.extend(tempo.iter().flat_map(tool::tempo::tools));
+    let (mut tools, mut by_cluster): (Vec<Arc<dyn Tool>>, _) = (Vec::new(), BTreeMap::new());
+    match &clusters.fleet {
+        Fleet::One(sources) => tools.extend(tools_of(sources, clusters.tempo.get(&clusters.usual))),
+        Fleet::Many(many) => {
+            for (name, sources) in many {
+                by_cluster.insert(name.clone(), tools_of(sources, clusters.tempo.get(name)));
+            }
+        }
+    }
     if let Some(pool) = pool {
         let pool = pool.clone();
-        tools.push(Box::new(PastInvestigations::new(Arc::new(move |query| {
+        tools.push(Arc::new(PastInvestigations::new(Arc::new(move |query| {
             let pool = pool.clone();
             Box::pin(
                 async move { investigations::past(&pool, &query).await.map_err(|error| error.to_string()) },
             )
         }))));
     }
-    let tools = tools.into_iter().map(Arc::from).collect();
     let (agent, language) = (settings.agent.clone(), language(&settings.report)?.to_owned());
-    Ok(Some(Reasoner { ladder, tools, mcp: mcp_servers(settings, http)?, settings: agent, language }))
+    let (mcp, policies) = (mcp_servers(settings, http)?, policies(settings)?);
+    Ok(Some(Reasoner { ladder, tools, by_cluster, mcp, settings: agent, policies, language }))
+}
+
+/// What a model, or an engineer's agent, may ask of one cluster.
+fn tools_of(sources: &Sources, tempo: Option<&Tempo>) -> Vec<Arc<dyn Tool>> {
+    let kubernetes = sources.kubernetes.iter().flat_map(tool::kubernetes::tools);
+    let prometheus = sources.prometheus.iter().flat_map(tool::prometheus::tools);
+    let loki = sources.loki.iter().flat_map(tool::loki::tools);
+    let tempo = tempo.into_iter().flat_map(tool::tempo::tools);
+    kubernetes.chain(prometheus).chain(loki).chain(tempo).map(Arc::from).collect()
+}
+
+/// What engineers' agents may read of the live systems.
+pub(super) fn for_agents(settings: &Settings, clusters: &Clusters) -> agents::Clusters {
+    let deadline = Duration::from_secs(settings.agent.tool_secs);
+    let each = clusters.each().map(|(name, sources)| {
+        let tools = tools_of(sources, clusters.tempo.get(name));
+        agents::Cluster::new(tools, sources.kubernetes.clone(), name, deadline)
+    });
+    agents::Clusters::new(each.collect())
+}
+
+/// What is done about which alerts.
+///
+/// # Errors
+/// A policy or quota that cannot work, by its place.
+pub fn policies(settings: &Settings) -> anyhow::Result<Arc<Policies>> {
+    Ok(Arc::new(Policies::new(settings)?))
 }
 
 /// The servers of `mcp_servers`, not yet spoken to.
@@ -126,22 +137,16 @@ pub(super) fn peers(settings: &Settings, http: &reqwest::Client) -> anyhow::Resu
         let built = Alertmanager::new(http.clone(), &one.source());
         let alertmanager = built.with_context(|| format!("setting alertmanagers: {}", one.url))?;
         let every = Duration::from_secs(one.every_secs.max(1));
-        let peer = |alertmanager| Peer { alertmanager, receivers: one.receivers.clone(), every };
+        let (receivers, cluster) = (one.receivers.clone(), one.cluster.clone());
+        let peer = |alertmanager| Peer { alertmanager, receivers, cluster, every };
         peers.extend(alertmanager.map(peer));
     }
     Ok(peers)
 }
 
-pub fn resolver(settings: &Settings, sources: &Sources) -> Resolver {
-    Resolver {
-        cluster: settings.kubernetes.cluster.clone(),
-        kubernetes: sources.kubernetes.clone(),
-        prometheus: sources.prometheus.clone(),
-    }
-}
-
 pub(super) fn slack_client(
     settings: &settings::Slack,
+    policies: &Policies,
     http: &reqwest::Client,
 ) -> anyhow::Result<Option<slack::Client>> {
     let Some(token) = secret("slack.token", &settings.token, settings.token_file.as_deref())? else {
@@ -151,7 +156,9 @@ pub(super) fn slack_client(
     let timeout = Duration::from_secs(settings.timeout_secs);
     let client = slack::Client::new(http.clone(), &settings.api_url, token, timeout);
     let pace = Duration::from_millis(settings.pace_ms);
-    let client = client.with_pace(pace).with_channels(routes(settings)?.channels());
+    let mut channels = routes(settings)?.channels();
+    channels.extend(policies.channels().map(str::to_owned));
+    let client = client.with_pace(pace).with_channels(channels);
     Ok(Some(client.with_thread_match(settings.thread_match)))
 }
 

@@ -1,15 +1,18 @@
 //! `whodunit config check`: everything that `serve` would build, from settings to key files and runbooks.
 
 use super::build::{
-    WaysBack, http_client, install_tls, language, mcp_servers, peers, reasoner, repository, routes,
-    slack_client, sources,
+    WaysBack, http_client, install_tls, language, mcp_servers, peers, policies, reasoner, repository, routes,
+    slack_client,
 };
+use super::clusters::clusters;
 use super::people::outlets;
 use crate::api::Tokens;
+use crate::incident::cluster::Belonging;
 use crate::incident::decide::Rules;
+use crate::mcp;
 use crate::runbook::Catalogue;
-use crate::settings::Settings;
-use crate::webhook::Guard;
+use crate::settings::{Kubernetes, Settings};
+use crate::webhook::{Bound, Guard};
 
 /// Builds everything that `serve` would, without speaking to anyone: what is wrong shows before a deploy.
 ///
@@ -20,14 +23,21 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     let http = http_client()?;
     let mut elsewhere = settings.clone();
     // Whether a cluster is at hand depends on where it runs, which is seldom where settings are checked.
+    let is_told = |kubernetes: &Kubernetes| kubernetes.url.is_some() || kubernetes.kubeconfig.is_some();
     elsewhere.kubernetes.enabled &= settings.kubernetes.url.is_some();
-    let sources = sources(&elsewhere, &http).await?;
-    reasoner(settings, &sources, &http, None)?;
+    for cluster in &mut elsewhere.clusters {
+        cluster.kubernetes.iter_mut().for_each(|one| one.enabled &= is_told(one) || !one.in_cluster);
+    }
+    let clusters = clusters(&elsewhere, &http).await?;
+    Belonging::new(settings)?;
+    reasoner(settings, &clusters, &http, None)?;
     mcp_servers(settings, &http)?;
+    mcp::check(&settings.mcp, &settings.server.public_url)?;
     peers(settings, &http)?;
     language(&settings.report)?;
     routes(&settings.slack)?;
-    slack_client(&settings.slack, &http)?;
+    let policies = policies(settings)?;
+    slack_client(&settings.slack, &policies, &http)?;
     WaysBack::new(&settings.slack)?;
     outlets(settings)?;
     Tokens::new(&settings.api)?;
@@ -35,6 +45,7 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     for guard in [&settings.webhooks.alertmanager, &settings.webhooks.robusta, &settings.webhooks.grafana] {
         Guard::new(guard)?;
     }
+    Bound::new(&settings.webhooks.clusters)?;
     repository(settings).await?;
     let catalogue = Catalogue::load(&settings.runbooks);
     let faults: Vec<String> = catalogue.faults().iter().map(ToString::to_string).collect();

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use chrono::{TimeDelta, Utc};
 use k8s_openapi::api::core::v1::Namespace;
 
-use super::build::{http_client, install_tls, peers, slack_client, sources};
+use super::build::{http_client, install_tls, peers, policies, slack_client};
+use super::clusters::clusters;
 use super::rights;
 use crate::postgres;
 use crate::settings::Settings;
@@ -47,10 +48,9 @@ type Question<'a> = Pin<Box<dyn Future<Output = Asked> + Send + 'a>>;
 pub async fn live(settings: &Settings) -> anyhow::Result<Vec<Asked>> {
     install_tls();
     let http = http_client()?;
-    let sources = sources(settings, &http).await?;
-    let tempo = Tempo::new(http.clone(), &settings.tempo)?;
+    let clusters = clusters(settings, &http).await?;
     let peers = peers(settings, &http)?;
-    let slack = slack_client(&settings.slack, &http)?;
+    let slack = slack_client(&settings.slack, &*policies(settings)?, &http)?;
     let mut questions: Vec<Question<'_>> = Vec::new();
     if settings.database.url.is_some() {
         questions.push(ask("database", async {
@@ -59,22 +59,21 @@ pub async fn live(settings: &Settings) -> anyhow::Result<Vec<Asked>> {
             Ok(format!("PostgreSQL {version}"))
         }));
     }
-    if let Some(client) = &sources.kubernetes {
-        questions.push(ask("kubernetes", cluster(client)));
-    }
-    if let Some(prometheus) = &sources.prometheus {
-        questions.push(ask("prometheus", metrics(prometheus)));
-    }
-    if let Some(loki) = &sources.loki {
-        questions.push(ask("loki", logs(loki)));
-    }
-    if let Some(tempo) = &tempo {
-        questions.push(ask("tempo", async {
-            tempo.ready().await.map_err(|error| error.to_string())?;
-            // Older ones have no such address.
-            let version = tempo.version().await.unwrap_or_else(|_| "of unknown version".to_owned());
-            Ok(format!("ready, {version}"))
-        }));
+    let many = !settings.clusters.is_empty();
+    for (name, sources) in clusters.each() {
+        let named = |what: &str| if many { format!("{name}/{what}") } else { what.to_owned() };
+        if let Some(client) = &sources.kubernetes {
+            questions.push(ask(named("kubernetes"), cluster(client)));
+        }
+        if let Some(prometheus) = &sources.prometheus {
+            questions.push(ask(named("prometheus"), metrics(prometheus)));
+        }
+        if let Some(loki) = &sources.loki {
+            questions.push(ask(named("loki"), logs(loki)));
+        }
+        if let Some(tempo) = clusters.tempo.get(name) {
+            questions.push(ask(named("tempo"), traces(tempo)));
+        }
     }
     for peer in &peers {
         questions.push(ask("alertmanager", async {
@@ -97,14 +96,15 @@ pub async fn live(settings: &Settings) -> anyhow::Result<Vec<Asked>> {
 }
 
 fn ask<'a>(
-    source: &'a str,
+    source: impl Into<String>,
     question: impl Future<Output = Result<String, String>> + Send + 'a,
 ) -> Question<'a> {
+    let source = source.into();
     Box::pin(async move {
         let began = Instant::now();
         let answer = tokio::time::timeout(TIMEOUT, question).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())));
-        Asked { source: source.to_owned(), answer, took: began.elapsed() }
+        Asked { source, answer, took: began.elapsed() }
     })
 }
 
@@ -120,6 +120,13 @@ async fn cluster(client: &kubernetes::Client) -> Result<String, String> {
         Ok(excess) => Err(format!("{version}, {reads}, may do what it must not: {}", rights::told(&excess))),
         Err(error) => Ok(format!("{version}, {reads}; what else it may do was not told ({error})")),
     }
+}
+
+async fn traces(tempo: &Tempo) -> Result<String, String> {
+    tempo.ready().await.map_err(|error| error.to_string())?;
+    // Older ones have no such address.
+    let version = tempo.version().await.unwrap_or_else(|_| "of unknown version".to_owned());
+    Ok(format!("ready, {version}"))
 }
 
 /// Whether it has targets, and the metrics of kube-state-metrics and cAdvisor that facts come from.

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::build::{WaysBack, language, routes, secret, thread_wait};
+use super::build::{WaysBack, language, policies, routes, secret, thread_wait};
 use crate::announce::{Audience, Common, Receivers, Thread};
 use crate::interact::{self, Interact};
 use crate::investigator::Investigator;
@@ -37,6 +37,7 @@ pub(super) fn audience(
     let thread = || -> anyhow::Result<Thread> {
         Ok(Thread {
             routes: Arc::new(routes(&settings.slack)?),
+            policies: policies(settings)?,
             thread_wait: thread_wait(&settings.slack),
             has_buttons: WaysBack::new(&settings.slack)?.is_any(),
             common: common.clone(),

@@ -21,6 +21,9 @@ pub struct Options {
     config: Config,
     #[arg(long, value_name = "NAME")]
     namespace: String,
+    /// One of `clusters`, by its name. Unset: kubernetes.cluster
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
     /// A new folder; below RUNBOOKS/cases/FAMILY/ it becomes one of those runbooks' cases
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
@@ -33,13 +36,16 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let is_new = std::fs::read_dir(&folder).map_or(true, |mut entries| entries.next().is_none());
     ensure!(is_new, "{} is not empty; say a new folder", folder.display());
     app::install_tls();
-    let sources = app::sources(&settings, &app::http_client()?).await?;
+    let cluster = options.cluster.unwrap_or_else(|| settings.kubernetes.cluster.clone());
+    let clusters = app::clusters(&settings, &app::http_client()?).await?;
+    let sources =
+        clusters.fleet.of(&cluster).with_context(|| format!("no cluster is called `{cluster}`"))?.clone();
     let Some(client) = sources.kubernetes.clone() else { bail!("kubernetes.enabled is false") };
     // A replay has no Prometheus and no Loki, so what they would add is not expected of it.
     let alone = Sources { prometheus: None, loki: None, ..sources };
     let catalogue = Arc::new(app::catalogue(&settings).await?);
     let investigator = Investigator::new(alone, Arc::clone(&catalogue), None);
-    let workload = Workload::new(&settings.kubernetes.cluster, "", "Namespace", &namespace);
+    let workload = Workload::new(&cluster, "", "Namespace", &namespace);
     let deadline = Duration::from_secs(settings.worker.deadline_secs);
     let mut captured = cases::capture(&client, &namespace).await;
     let report = investigator.investigate(&workload, &[], &Journal::Nowhere, deadline).await?.report;

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use chrono::Utc;
 use clap::{Args, ValueEnum};
 
 use super::Config;
 use crate::alert::{Alert, Source};
-use crate::app;
+use crate::app::{self, Clusters};
+use crate::incident::cluster::Belonging;
 use crate::investigation::journal::Journal;
 use crate::investigator::Investigator;
 use crate::report::Outcome;
@@ -42,6 +43,9 @@ pub struct Options {
     /// A node and the pods on it
     #[arg(long, value_name = "NAME", group = "what")]
     node: Option<String>,
+    /// One of `clusters`, by its name. Unset: that of the alert's label, else kubernetes.cluster
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
 }
@@ -61,14 +65,20 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     telemetry::start_log(&settings.log)?;
     app::install_tls();
     let http = app::http_client()?;
-    let sources = app::sources(&settings, &http).await?;
-    let (workload, alerts) = subject(&options, &settings, &sources).await?;
-    let reasoner = app::reasoner(&settings, &sources, &http, None)?;
+    let clusters = app::clusters(&settings, &http).await?;
+    let (workload, alerts) = subject(&options, &settings, &clusters).await?;
+    ensure!(
+        clusters.fleet.of(&workload.cluster).is_some() || options.alert.is_some(),
+        "--cluster `{}`: no cluster has this name; there are {}",
+        workload.cluster,
+        clusters.fleet.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    );
+    let reasoner = app::reasoner(&settings, &clusters, &http, None)?;
     if let Some(reasoner) = &reasoner {
         reasoner.mcp.ask().await;
     }
     let deadline = Duration::from_secs(settings.worker.deadline_secs);
-    let investigator = Investigator::new(sources, app::catalogue(&settings).await?, reasoner);
+    let investigator = Investigator::new(clusters.fleet, app::catalogue(&settings).await?, reasoner);
     let report = investigator.investigate(&workload, &alerts, &Journal::Nowhere, deadline).await?.report;
     match options.output {
         Output::Text => print!("{}", text::report(&workload, &report)),
@@ -86,9 +96,9 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
 async fn subject(
     options: &Options,
     settings: &Settings,
-    sources: &crate::evidence::Sources,
+    clusters: &Clusters,
 ) -> anyhow::Result<(Workload, Vec<Alert>)> {
-    let cluster = &settings.kubernetes.cluster;
+    let cluster = options.cluster.as_ref().unwrap_or(&settings.kubernetes.cluster);
     let workload = if let Some(text) = &options.workload {
         let mut workload: Workload = format!("/{text}").parse().with_context(|| {
             format!("--workload {text}: write NAMESPACE/KIND/NAME, e.g. shop/Deployment/checkout")
@@ -110,7 +120,8 @@ async fn subject(
         let Some(mut alert) = alerts.into_iter().find(Alert::is_firing) else {
             bail!("{} holds no firing alert", file.display());
         };
-        let resolved = app::resolver(settings, sources).resolve(&alert, RESOLVE_DEADLINE).await;
+        Belonging::new(settings)?.settle(&mut alert, options.cluster.as_deref());
+        let resolved = clusters.resolver().resolve(&alert, RESOLVE_DEADLINE).await;
         alert.redact();
         return Ok((resolved.workload.redacted(), vec![alert]));
     } else {

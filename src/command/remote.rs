@@ -1,6 +1,7 @@
-//! `whodunit list | show | watch | rerun`: a running whodunit is asked over its REST API, and what it says is printed.
+//! `whodunit list | show | watch | rerun | mcp`: a running whodunit is asked over its REST API, and what it says is printed.
 //! Colours go to a terminal only; what comes from clusters and people can do nothing there but be read.
 
+mod bridge;
 mod client;
 mod paint;
 mod watch;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use crate::report::Outcome;
 use crate::slack::text;
 use crate::workload::Workload;
+pub use bridge::{BridgeOptions, HELP as BRIDGE_HELP, bridge};
 use client::Client;
 use paint::{Tone, paint};
 
@@ -28,17 +30,24 @@ pub const SHOW_HELP: &str = "Exit code 0: a cause was found, or nothing is broke
 5: it ended without a report; 1: it could not be read.\n\nAn id may be shortened, as far as it stays the only one: \
 whodunit show 019aa000-00";
 
-/// Where whodunit is, and who asks.
+/// Where whodunit is, who asks, and how it is told.
 #[derive(Args, Clone)]
 pub struct Remote {
+    #[command(flatten)]
+    place: Place,
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+/// Where whodunit is, and who asks.
+#[derive(Args, Clone)]
+pub struct Place {
     /// Where whodunit listens
     #[arg(long, value_name = "URL", env = "WHODUNIT_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
     /// A file with a token of api.tokens; without it the variable WHODUNIT_TOKEN counts
     #[arg(long, value_name = "FILE", env = "WHODUNIT_TOKEN_FILE")]
     token_file: Option<PathBuf>,
-    #[arg(long, value_enum, default_value = "text")]
-    output: Output,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -99,7 +108,7 @@ pub struct RerunOptions {
 
 /// Prints investigations, newest first.
 pub async fn list(options: ListOptions) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&options.remote)?;
+    let client = Client::new(&options.remote.place)?;
     let mut query: Vec<(&str, String)> = vec![("limit", options.limit.to_string())];
     let words = (!options.words.is_empty()).then(|| options.words.join(" "));
     let given = [
@@ -123,21 +132,21 @@ pub async fn list(options: ListOptions) -> anyhow::Result<ExitCode> {
 
 /// Prints one investigation with its report.
 pub async fn show(options: One) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&options.remote)?;
+    let client = Client::new(&options.remote.place)?;
     let id = client.id(&options.id).await?;
     shown(&client, &id, options.remote.output).await
 }
 
 /// Follows one investigation to its end and prints its report.
 pub async fn watch(options: One) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&options.remote)?;
+    let client = Client::new(&options.remote.place)?;
     let id = client.id(&options.id).await?;
     followed(&client, &id, options.remote.output).await
 }
 
 /// Queues another look at the same incident.
 pub async fn rerun(RerunOptions { one, watch }: RerunOptions) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&one.remote)?;
+    let client = Client::new(&one.remote.place)?;
     let id = client.id(&one.id).await?;
     let queued = client.post(&format!("/api/v1/investigations/{id}/rerun")).await?;
     let next = queued["investigation"].as_str().unwrap_or_default().to_owned();

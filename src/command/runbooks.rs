@@ -13,7 +13,7 @@ use clap::Subcommand;
 
 use super::Config;
 use crate::alert::Source;
-use crate::incident::resolve::Resolver;
+use crate::incident::resolve::{Reached, Resolver};
 use crate::runbook::{self, Fault};
 use crate::{app, cases, telemetry, webhook};
 
@@ -61,7 +61,7 @@ pub async fn run(command: Runbooks) -> anyhow::Result<ExitCode> {
                 .map_err(|rejection| anyhow::anyhow!("{}: {rejection}", alert.display()))?;
             telemetry::start_log(&settings.log)?;
             let catalogue = app::catalogue(&settings).await?;
-            let resolver = Resolver { cluster: settings.kubernetes.cluster, ..Resolver::default() };
+            let resolver = Resolver::of(settings.kubernetes.cluster, Reached::default());
             for alert in &alerts {
                 let workload = resolver.guess(alert);
                 let choice = catalogue.choose(std::slice::from_ref(alert), &workload);

@@ -12,6 +12,7 @@ mod control;
 mod dependencies;
 pub(crate) mod events;
 mod fetch;
+mod fleet;
 mod focus;
 mod follow_up;
 mod gone_pods;
@@ -40,6 +41,7 @@ mod usage;
 mod volumes;
 
 pub use fetch::gather;
+pub use fleet::Fleet;
 
 use crate::alert::Alert;
 use crate::facts::Facts;

@@ -56,8 +56,20 @@ pub struct Line {
     pub alert: Alert,
     pub decision: Decision,
     pub incident: Option<Uuid>,
+    /// Its policy; "" where none fits.
+    pub policy: String,
     /// Times the same occurrence came again within this request.
     pub repeats: i32,
+}
+
+impl Line {
+    /// The decision's, with the policy's name where it was the policy's.
+    pub fn reason(&self) -> String {
+        match self.decision {
+            Decision::Ignore(decide::NEVER) => format!("{} ({})", decide::NEVER, self.policy),
+            decision => decision.reason().to_owned(),
+        }
+    }
 }
 
 /// What became of one alert that was entered.
@@ -97,11 +109,13 @@ impl Book {
         }
         let entry = self.entries.get(&placed.workload);
         let known = self.known(occurrence, entry.map(|entry| entry.id));
-        let decision = decide::decide(&placed.alert, known, entry.map(|entry| &entry.state), rules, now);
+        let terms = rules.terms(&placed.alert, &placed.workload, now);
+        let decision = decide::decide(&placed.alert, known, entry.map(|entry| &entry.state), &terms, now);
+        let policy = terms.policy().map(|policy| policy.name.clone()).unwrap_or_default();
         let incident = self.apply(placed, decision, now);
         self.line_of.insert(identity, self.lines.len());
         let alert = placed.alert.clone();
-        self.lines.push(Line { id: Uuid::now_v7(), alert, decision, incident, repeats: 0 });
+        self.lines.push(Line { id: Uuid::now_v7(), alert, decision, incident, policy, repeats: 0 });
         Entered { incident, repeat: false }
     }
 

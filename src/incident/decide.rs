@@ -2,16 +2,22 @@
 //! decision out. Repeats never get here: the caller has counted them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use crate::alert::{Alert, Severity, Source};
-use crate::settings;
+use crate::policy::{About, Policies, Policy};
+use crate::settings::{self, Investigate};
+use crate::workload::Workload;
 
 /// Labels may hold anything; longer names are cut.
 const MAX_NAME_CHARS: usize = 200;
+
+/// A policy ignores the alert; the row names it.
+pub const NEVER: &str = "its policy says never to investigate it";
 
 /// One firing of one alert: what a resolve refers to.
 pub type Occurrence = (Source, String, DateTime<Utc>);
@@ -59,9 +65,52 @@ pub struct Rules {
     reopen_within: Duration,
     ignore_names: GlobSet,
     ignore_severities: Vec<Severity>,
+    policies: Arc<Policies>,
+}
+
+/// What holds for one alert: the rules, and its policy where it has one.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'r> {
+    rules: &'r Rules,
+    policy: Option<&'r Policy>,
+}
+
+impl Terms<'_> {
+    pub fn policy(&self) -> Option<&Policy> {
+        self.policy
+    }
+
+    fn cooldown(&self) -> Duration {
+        self.policy.and_then(|policy| policy.cooldown).unwrap_or(self.rules.cooldown)
+    }
+
+    /// Critical alerts do not wait, unless their policy says so: somebody is getting out of bed.
+    fn settle(&self, alert: &Alert) -> Duration {
+        let usual = if alert.severity == Severity::Critical { Duration::ZERO } else { self.rules.settle };
+        self.policy.and_then(|policy| policy.settle).unwrap_or(usual)
+    }
+
+    /// Who asks by hand is answered.
+    fn is_never(&self, alert: &Alert) -> bool {
+        let never = self.policy.is_some_and(|policy| policy.investigate == Investigate::Never);
+        never && alert.is_firing() && alert.source != Source::Manual
+    }
 }
 
 impl Rules {
+    /// The policies of which the first that fits an alert holds for it.
+    #[must_use]
+    pub fn with_policies(self, policies: Arc<Policies>) -> Self {
+        Self { policies, ..self }
+    }
+
+    /// What holds for an alert about a workload.
+    pub fn terms(&self, alert: &Alert, workload: &Workload, now: DateTime<Utc>) -> Terms<'_> {
+        let alerts = std::slice::from_ref(alert);
+        let about = About { workload, severity: alert.severity, alerts, at: now };
+        Terms { rules: self, policy: self.policies.choose(&about).policy }
+    }
+
     /// # Errors
     /// A glob of `intake.ignore_alerts` that cannot be read, by name.
     pub fn new(settings: &settings::Intake) -> anyhow::Result<Self> {
@@ -81,6 +130,7 @@ impl Rules {
                 .iter()
                 .map(|word| Severity::from_word(word))
                 .collect(),
+            policies: Arc::default(),
         })
     }
 }
@@ -166,14 +216,18 @@ pub fn decide(
     alert: &Alert,
     known: Known,
     incident: Option<&Incident>,
-    rules: &Rules,
+    terms: &Terms<'_>,
     now: DateTime<Utc>,
 ) -> Decision {
+    let rules = terms.rules;
     if rules.ignore_names.is_match(alert.name()) {
         return Decision::Ignore("this alert name is ignored by settings");
     }
     if rules.ignore_severities.contains(&alert.severity) {
         return Decision::Ignore("this severity is ignored by settings");
+    }
+    if terms.is_never(alert) {
+        return Decision::Ignore(NEVER);
     }
     match (alert.is_firing(), incident) {
         (false, Some(incident)) if incident.open && known == Known::FiresHere => {
@@ -181,18 +235,18 @@ pub fn decide(
         }
         (false, _) => Decision::Ignore("resolves an alert that is not known to fire"),
         (true, _) if known == Known::Over => Decision::Ignore("was resolved before it arrived"),
-        (true, Some(incident)) if incident.open => Decision::Attach(again(alert, incident, rules, now)),
+        (true, Some(incident)) if incident.open => Decision::Attach(again(alert, incident, terms, now)),
         (true, Some(incident)) if within(incident.resolved_at, rules.reopen_within, now) => {
-            let enqueue = again(alert, incident, rules, now)
+            let enqueue = again(alert, incident, terms, now)
                 .map(|enqueue| Enqueue { why: Why::FiredAgain, after: enqueue.after });
             Decision::Reopen(enqueue)
         }
-        (true, _) => Decision::Open(Enqueue { why: Why::Opened, after: settle(alert, rules) }),
+        (true, _) => Decision::Open(Enqueue { why: Why::Opened, after: terms.settle(alert) }),
     }
 }
 
 /// Does this alert ask for another look at an incident that was, or is about to be, investigated?
-fn again(alert: &Alert, incident: &Incident, rules: &Rules, now: DateTime<Utc>) -> Option<Enqueue> {
+fn again(alert: &Alert, incident: &Incident, terms: &Terms<'_>, now: DateTime<Utc>) -> Option<Enqueue> {
     if incident.queued {
         return None;
     }
@@ -200,17 +254,12 @@ fn again(alert: &Alert, incident: &Incident, rules: &Rules, now: DateTime<Utc>) 
         Why::SeverityRose
     } else if !incident.covered.contains(&name(alert)) {
         Why::NewName
-    } else if !within(incident.investigated_at, rules.cooldown, now) {
+    } else if !within(incident.investigated_at, terms.cooldown(), now) {
         Why::CooldownOver
     } else {
         return None;
     };
-    Some(Enqueue { why, after: settle(alert, rules) })
-}
-
-/// Critical alerts do not wait: somebody is getting out of bed.
-fn settle(alert: &Alert, rules: &Rules) -> Duration {
-    if alert.severity == Severity::Critical { Duration::ZERO } else { rules.settle }
+    Some(Enqueue { why, after: terms.settle(alert) })
 }
 
 fn within(at: Option<DateTime<Utc>>, window: Duration, now: DateTime<Utc>) -> bool {
@@ -254,6 +303,11 @@ mod tests {
         Rules::new(&settings::Intake::default()).unwrap()
     }
 
+    /// Without a policy.
+    fn terms(rules: &Rules) -> Terms<'_> {
+        Terms { rules, policy: None }
+    }
+
     fn open(names: &[&str]) -> Incident {
         Incident {
             open: true,
@@ -267,7 +321,7 @@ mod tests {
     }
 
     fn decided(alert: &Alert, incident: Option<&Incident>, second: i64) -> Decision {
-        decide(alert, Known::Nothing, incident, &rules(), at(second))
+        decide(alert, Known::Nothing, incident, &terms(&rules()), at(second))
     }
 
     #[test]
@@ -298,7 +352,9 @@ mod tests {
 
     #[test]
     fn only_the_last_resolve_ends_the_incident() {
-        let end = |known, names: &[&str]| decide(&resolved("A"), known, Some(&open(names)), &rules(), at(9));
+        let end = |known, names: &[&str]| {
+            decide(&resolved("A"), known, Some(&open(names)), &terms(&rules()), at(9))
+        };
         assert_eq!(end(Known::FiresHere, &["A", "B"]), Decision::Resolve { last: false });
         assert_eq!(end(Known::FiresHere, &["A"]), Decision::Resolve { last: true });
         assert!(matches!(end(Known::Nothing, &["A"]), Decision::Ignore(_)));
@@ -321,7 +377,7 @@ mod tests {
     fn watchdogs_and_overtaken_alerts_are_only_stored() {
         assert!(matches!(decided(&alert("Watchdog", Severity::Critical), None, 1), Decision::Ignore(_)));
         assert!(matches!(decided(&alert("A", Severity::None), None, 1), Decision::Ignore(_)));
-        let over = decide(&alert("A", Severity::Warning), Known::Over, None, &rules(), at(1));
+        let over = decide(&alert("A", Severity::Warning), Known::Over, None, &terms(&rules()), at(1));
         assert!(matches!(over, Decision::Ignore(_)));
     }
 }

@@ -344,7 +344,7 @@ async fn insert_alerts(
         &lines.iter().map(|line| line.alert.ends_at).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
         &lines.iter().map(|line| line.incident).collect::<Vec<_>>() as &[Option<Uuid>],
         &text(|line| line.decision.as_str()) as &[&str],
-        &text(|line| line.decision.reason()) as &[&str],
+        &lines.iter().map(Line::reason).collect::<Vec<String>>(),
         &lines.iter().map(|line| line.repeats).collect::<Vec<i32>>(),
         &lines.iter().map(investigation).collect::<Vec<_>>() as &[Option<Uuid>],
     )

@@ -9,6 +9,7 @@ use super::Interact;
 use crate::investigation::answer::{self, Known, store};
 use crate::investigation::prompt::Fence;
 use crate::investigator::Reasoner;
+use crate::policy::Purse;
 use crate::redact::redact;
 use crate::slack::blocks::{self, Answered, Telling};
 use crate::slack::interaction::Mention;
@@ -33,7 +34,9 @@ impl Interact {
         let observations = store::observations(&self.pool, subject.investigation).await?;
         let known = Known { report: &subject.report, observations: &observations };
         let question = redact(&mention.question).into_owned();
-        let about = (subject.investigation, question.as_str());
+        let policies = &reasoner.policies;
+        let purse = policies.purse(&subject.workload, policies.named(&subject.policy));
+        let about = (subject.investigation, question.as_str(), &purse);
         let Some((answer, (tokens, usd))) = self.answer(reasoner, &known, mention, about).await? else {
             return Ok(());
         };
@@ -55,7 +58,7 @@ impl Interact {
         reasoner: &Reasoner,
         known: &Known<'_>,
         mention: &Mention,
-        (investigation, question): (uuid::Uuid, &str),
+        (investigation, question, purse): (uuid::Uuid, &str, &Purse),
     ) -> anyhow::Result<Option<(answer::Answer, (u64, f64))>> {
         let word = uuid::Uuid::now_v7().simple().to_string();
         let fence = Fence::new(&word[word.len() - 16..]);
@@ -63,7 +66,7 @@ impl Interact {
         let most = reasoner.ladder.most_usd(reasoner.ladder.most(&request));
         let mut transaction = self.pool.begin().await?;
         let said = (mention.user.id.as_str(), question);
-        let money = (most, reasoner.settings.usd_per_day);
+        let money = (most, purse);
         let begun = store::begin(&mut transaction, investigation, said, money).await?;
         transaction.commit().await?;
         let Some(entry) = begun else {

@@ -19,6 +19,7 @@ use super::ledger::{Answer, Kind, Ledger, Planned, Step, tidy};
 use super::prompt::{self, Fence};
 use crate::facts::Observation;
 use crate::llm::{Fault, Ladder, Reply, Request, Stop, ToolCall, ToolChoice, Turn, Usage};
+use crate::policy::Purse;
 use crate::redact::redact;
 use crate::tool::{Bounds, Outcome, Toolbox};
 use crate::workload::Workload;
@@ -41,8 +42,8 @@ pub struct Means<'m> {
     pub bounds: &'m Bounds,
     pub journal: &'m Journal,
     pub limits: Limits,
-    /// Dollars of all runs within 24 hours.
-    pub usd_per_day: f64,
+    /// Whose money it spends.
+    pub purse: &'m Purse,
 }
 
 /// The beginning of a conversation; stored, so that a run that was cut off has the same.
@@ -113,9 +114,10 @@ impl Run<'_> {
             }
             request.choice = ToolChoice::Named(CONCLUDE.to_owned());
         }
-        match self.means.journal.reserve(call.usd(), self.means.usd_per_day).await? {
+        match self.means.journal.reserve(call.usd(), self.means.purse).await? {
             Leave::Granted => {}
             Leave::DayIsSpent => return Ok(Some(Ended::MoneySpent)),
+            Leave::Held(held) => return Ok(Some(Ended::HeldBack(held))),
             Leave::Resolved => return Ok(Some(Ended::Cancelled)),
         }
         let until = self.began + until;

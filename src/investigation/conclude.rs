@@ -68,6 +68,8 @@ pub fn conclude(facts: &Facts, judgement: Judgement) -> Report {
         gaps,
         unproven: Vec::new(),
         muted: None,
+        policy: None,
+        held_back: None,
         cause,
         findings,
     }
@@ -93,6 +95,8 @@ fn calm(facts: &Facts, healthy: Healthy, judgement: Judgement) -> Report {
         gaps: judgement.gaps,
         unproven: Vec::new(),
         muted: None,
+        policy: None,
+        held_back: None,
     }
 }
 

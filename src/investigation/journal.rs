@@ -8,17 +8,22 @@ use sqlx::PgPool;
 
 use super::agent::Opening;
 use super::ledger::Step;
+use super::money::store as money;
 use super::queue::Claim;
 use crate::facts::{Facts, Observation};
+use crate::policy::Purse;
+use crate::report::HeldBack;
 
-pub(super) use store::lock_day;
-pub use store::{Left, usd_of_the_day};
+pub use super::money::store::usd_of_the_day;
+pub use store::Left;
 
 /// Whether the next call may be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Leave {
     Granted,
     DayIsSpent,
+    /// The money of its namespace or policy is spent.
+    Held(HeldBack),
     Resolved,
 }
 
@@ -56,18 +61,31 @@ impl Journal {
         Ok(transaction.commit().await?)
     }
 
+    /// Why no model is asked at all, where its namespace or policy has had its share of the day.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn admit(&self, purse: &Purse) -> anyhow::Result<Option<HeldBack>> {
+        let Self::Postgres { pool, claim } = self else { return Ok(None) };
+        let mut transaction = pool.begin().await?;
+        let held = money::admit(&mut transaction, claim, purse).await?;
+        transaction.commit().await?;
+        Ok(held)
+    }
+
     /// # Errors
     /// The database's, or that the lease is lost.
-    pub async fn reserve(&self, usd: f64, usd_per_day: f64) -> anyhow::Result<Leave> {
+    pub async fn reserve(&self, usd: f64, purse: &Purse) -> anyhow::Result<Leave> {
         let Self::Postgres { pool, claim } = self else { return Ok(Leave::Granted) };
         let mut transaction = pool.begin().await?;
-        let leave = store::reserve(&mut transaction, claim, usd, usd_per_day).await?;
+        let leave = money::reserve(&mut transaction, claim, usd, purse).await?;
         transaction.commit().await?;
         Ok(match leave {
-            store::Leave::Granted => Leave::Granted,
-            store::Leave::DayIsSpent => Leave::DayIsSpent,
-            store::Leave::Resolved => Leave::Resolved,
-            store::Leave::Lost => bail!("the lease was lost while the agent was at work"),
+            money::Leave::Granted => Leave::Granted,
+            money::Leave::DayIsSpent => Leave::DayIsSpent,
+            money::Leave::Held(held) => Leave::Held(held),
+            money::Leave::Resolved => Leave::Resolved,
+            money::Leave::Lost => bail!("the lease was lost while the agent was at work"),
         })
     }
 

@@ -119,6 +119,8 @@ pub struct Terms {
     /// Investigations of one namespace at once, over all replicas. Two that claim in the same instant may exceed
     /// it by one.
     pub per_namespace: i64,
+    /// Clusters of which nothing new is claimed: this process works on as much of them as it may.
+    pub full: Vec<String>,
 }
 
 /// Claims an investigation whose worker's lease ran out (which counts as a failure), else the one that is due
@@ -140,14 +142,15 @@ pub async fn claim(executor: impl PgExecutor<'_>, terms: &Terms) -> Result<Optio
                 where state = 'running' and lease_until < now() and failures + 1 < $3
                 order by lease_until for update skip locked limit 1),
                (select id from investigations v
-                where state = 'queued' and run_at <= now()
+                where state = 'queued' and run_at <= now() and not v.cluster = any($5)
                   and not exists (select from busy b where b.cluster = v.cluster and b.namespace = v.namespace)
                 order by rank for update skip locked limit 1))
            returning id, incident_id, attempt, workload, alert_name, reason"#,
         terms.worker,
         terms.lease.as_secs_f64(),
         terms.max_attempts,
-        terms.per_namespace
+        terms.per_namespace,
+        &terms.full
     )
     .fetch_optional(executor)
     .await

@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics::counter;
@@ -20,16 +20,27 @@ use super::{Fault, Message, Model, Reply, Request, Usage};
 use crate::telemetry::{MODEL_CALLS, MODEL_TOKENS};
 use decide::{Candidate, Others, Rung, Standing};
 
-/// All configured models. Shared by all investigations, so that one learns of another's faults.
+/// Models in order. Their standings are shared by all investigations, so that one learns of another's faults.
 pub struct Ladder {
-    models: Vec<Box<dyn Model>>,
-    standings: Mutex<Vec<Standing>>,
+    models: Vec<Arc<Known>>,
+}
+
+/// A model, and what is known of it.
+struct Known {
+    model: Box<dyn Model>,
+    standing: Mutex<Standing>,
 }
 
 impl Ladder {
     pub fn new(models: Vec<Box<dyn Model>>) -> Self {
-        let standings = Mutex::new(vec![Standing::default(); models.len()]);
-        Self { models, standings }
+        let known = |model| Arc::new(Known { model, standing: Mutex::default() });
+        Self { models: models.into_iter().map(known).collect() }
+    }
+
+    /// The models of these names, in this order, with what is known of them.
+    pub fn only(&self, names: &[String]) -> Self {
+        let named = names.iter().filter_map(|name| self.models.iter().find(|one| one.model.name() == name));
+        Self { models: named.cloned().collect() }
     }
 
     /// No model is configured.
@@ -39,20 +50,20 @@ impl Ladder {
 
     /// What this reply cost, in dollars.
     pub fn usd(&self, reply: &Reply) -> f64 {
-        let model = self.models.iter().find(|model| model.name() == reply.model);
-        model.map_or(0.0, |model| model.usd(reply.usage))
+        let known = self.models.iter().find(|known| known.model.name() == reply.model);
+        known.map_or(0.0, |known| known.model.usd(reply.usage))
     }
 
     /// The most this question can use, by estimate: to be reserved before it is asked.
     pub fn most(&self, request: &Request) -> Usage {
         let chars = chars(request);
-        let input = self.standings().iter().map(|standing| standing.tokens(chars)).max();
+        let input = self.models.iter().map(|known| known.standing().tokens(chars)).max();
         Usage { input: input.unwrap_or_default(), cached: 0, output: u64::from(request.max_output_tokens) }
     }
 
     /// What `usage` costs with the dearest model, in dollars.
     pub fn most_usd(&self, usage: Usage) -> f64 {
-        self.models.iter().map(|model| model.usd(usage)).fold(0.0, f64::max)
+        self.models.iter().map(|known| known.model.usd(usage)).fold(0.0, f64::max)
     }
 
     /// Asks until a model answers or `until` has come.
@@ -75,7 +86,7 @@ impl Ladder {
             match outcome {
                 Ok(reply) => return Ok(counted(reply, chars)),
                 Err(fault) => {
-                    let name = self.models[model].name();
+                    let name = self.models[model].model.name();
                     tracing::warn!(model = name, %fault, "a model did not answer");
                     faults.push((name.to_owned(), fault));
                 }
@@ -85,14 +96,14 @@ impl Ladder {
     }
 
     fn order(&self, chars: usize, max_output_tokens: u32, until: Instant) -> Vec<Rung> {
-        let standings = self.standings();
+        let standings: Vec<Standing> = self.models.iter().map(|known| known.standing().clone()).collect();
         let candidates: Vec<Candidate> = self
             .models
             .iter()
             .zip(standings.iter())
-            .map(|(model, standing)| Candidate {
+            .map(|(known, standing)| Candidate {
                 standing,
-                context_tokens: model.context_tokens(),
+                context_tokens: known.model.context_tokens(),
                 needed_tokens: standing.tokens(chars) + u64::from(max_output_tokens),
             })
             .collect();
@@ -115,8 +126,8 @@ impl Ladder {
                 return Err(late());
             }
             tries += 1;
-            let span = spans::chat(self.models[model].as_ref(), request);
-            let asked = self.models[model].ask(request).instrument(span.clone());
+            let span = spans::chat(self.models[model].model.as_ref(), request);
+            let asked = self.models[model].model.ask(request).instrument(span.clone());
             let Ok(outcome) = timeout_at(until, asked).await else {
                 spans::failed(&span, "timeout");
                 return Err(late());
@@ -136,9 +147,10 @@ impl Ladder {
     }
 
     fn remember(&self, model: usize, request: &Request, outcome: &Result<Reply, Fault>) {
-        let name = self.models[model].name().to_owned();
+        let known = &self.models[model];
+        let name = known.model.name().to_owned();
         counter!(MODEL_CALLS, "model" => name.clone(), "outcome" => word(outcome)).increment(1);
-        let standing = &mut self.standings()[model];
+        let mut standing = known.standing();
         match outcome {
             Ok(reply) => {
                 let Usage { input, cached, output } = reply.usage;
@@ -152,9 +164,11 @@ impl Ladder {
             Err(fault) => standing.failed(fault, Instant::now()),
         }
     }
+}
 
-    fn standings(&self) -> MutexGuard<'_, Vec<Standing>> {
-        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
+impl Known {
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

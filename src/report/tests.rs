@@ -119,6 +119,8 @@ pub(crate) fn found() -> Report {
         gaps: vec![gap("loki", "logs of user-service", "not configured")],
         unproven: vec![],
         muted: None,
+        policy: None,
+        held_back: None,
     }
 }
 
@@ -163,6 +165,8 @@ pub(crate) fn inconclusive() -> Report {
         }],
         unproven: vec![],
         muted: None,
+        policy: None,
+        held_back: None,
     }
 }
 

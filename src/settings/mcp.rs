@@ -1,9 +1,29 @@
-//! Settings of one server of the Model Context Protocol. Only what is listed here may ever be called.
+//! Settings of the Model Context Protocol: being a server, and the servers whose tools a model may use. Of those only
+//! what is listed here may ever be called.
 
 use std::path::PathBuf;
 
 use secrecy::SecretString;
 use serde::Deserialize;
+
+/// How engineers' own agents may ask at `/mcp`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mcp {
+    pub enabled: bool,
+    /// Callers with a token of `api.tokens` may read the cluster too, as far as their token sees.
+    pub cluster_tools: bool,
+    /// Calls of tools by one token, in this process.
+    pub calls_per_minute: u32,
+    /// Names under which agents reach us, beside loopback and the host of `server.public_url`.
+    pub allowed_hosts: Vec<String>,
+}
+
+impl Default for Mcp {
+    fn default() -> Self {
+        Self { enabled: true, cluster_tools: true, calls_per_minute: 60, allowed_hosts: Vec::new() }
+    }
+}
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -47,6 +47,9 @@ pub fn report(workload: &Workload, report: &Report) -> String {
     }
     part(&mut out, "What could not be looked at", report.gaps.iter().map(gap));
     out.push(line(&words.runbook(&report.runbook)));
+    if let Some(policy) = &report.policy {
+        out.push(line(&format!("Policy {} ({}).", policy.name, policy.reason)));
+    }
     out.push(line(&words.investigated_in(&report.cost)));
     out.join("\n") + "\n"
 }
@@ -63,6 +66,9 @@ fn facts(words: &Words, out: &mut Vec<String>, report: &Report, wide: bool) {
     out.push(fact("How far", &words.how_far(&report.affected)));
     if report.outcome != Outcome::Inconclusive {
         out.push(fact("Confidence", &words.confidence(report)));
+    }
+    if report.held_back.is_some() {
+        out.push(fact("Held back", &words.held_back(report)));
     }
     out.push(String::new());
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
+use super::circuit::Standing;
+use super::enforced::Enforced;
 pub use super::http::Error;
 use super::http::{Server, encode, matchers};
 use crate::settings::HttpSource;
@@ -14,7 +16,11 @@ use crate::settings::HttpSource;
 const MAX_LINES: usize = 500;
 
 #[derive(Debug, Clone)]
-pub struct Loki(Server);
+pub struct Loki {
+    server: Server,
+    /// Labels of the one cluster whose streams are read, where there are others'.
+    enforced: Enforced,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -75,7 +81,13 @@ struct Stream {
 impl Loki {
     /// None when no `url` is set.
     pub fn new(http: reqwest::Client, settings: &HttpSource) -> anyhow::Result<Option<Self>> {
-        Ok(Server::new(http, settings)?.map(Self))
+        let enforced = Enforced::new(&settings.selector)?;
+        Ok(Server::new(http, settings)?.map(|server| Self { server, enforced }))
+    }
+
+    /// Whether it answers, as far as it was asked.
+    pub fn standing(&self) -> Standing {
+        self.server.standing()
     }
 
     /// The last lines of the streams with these labels between two times.
@@ -110,24 +122,25 @@ impl Loki {
         limit: usize,
         order: Order,
     ) -> Result<(Vec<u8>, String, u64), Error> {
+        let logql = self.enforced.logql(logql)?;
         let (start, end, limit) = (nanos(from), nanos(to), limit.to_string());
         let parameters = [
-            ("query", logql),
+            ("query", logql.as_str()),
             ("start", start.as_str()),
             ("end", end.as_str()),
             ("limit", limit.as_str()),
             ("direction", order.direction()),
         ];
         let path = "/loki/api/v1/query_range";
-        let body = self.0.get(path, &parameters).await?;
+        let body = self.server.get(path, &parameters).await?;
         Ok((body.bytes, request(path, &parameters), body.milliseconds))
     }
 
     /// One number at a time: a metric query that gives a single series, such as `sum(count_over_time(…))`.
     /// None when nothing was counted.
     pub async fn number(&self, logql: &str, at: DateTime<Utc>) -> Result<Option<f64>, Error> {
-        let at = nanos(at);
-        let body = self.0.get("/loki/api/v1/query", &[("query", logql), ("time", &at)]).await?;
+        let (logql, at) = (self.enforced.logql(logql)?, nanos(at));
+        let body = self.server.get("/loki/api/v1/query", &[("query", &logql), ("time", &at)]).await?;
         let answer: serde_json::Value = serde_json::from_slice(&body.bytes).map_err(|error| odd(&error))?;
         let value = answer.pointer("/data/result/0/value/1").and_then(serde_json::Value::as_str);
         Ok(value.and_then(|text| text.parse().ok()))
@@ -164,9 +177,14 @@ impl Loki {
             #[serde(default)]
             data: Vec<String>,
         }
+        // Without one it would be all streams.
+        let selector = match selector.trim() {
+            "" if !self.enforced.is_empty() => self.enforced.selector(),
+            selector => self.enforced.logql(selector)?,
+        };
         let (start, end) = (nanos(from), nanos(to));
-        let parameters = [("query", selector), ("start", start.as_str()), ("end", end.as_str())];
-        let body = self.0.get(path, &parameters).await?;
+        let parameters = [("query", selector.as_str()), ("start", start.as_str()), ("end", end.as_str())];
+        let body = self.server.get(path, &parameters).await?;
         let told: Told = serde_json::from_slice(&body.bytes).map_err(|error| odd(&error))?;
         Ok(Names { names: told.data, query: request(path, &parameters) })
     }

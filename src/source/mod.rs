@@ -2,8 +2,12 @@
 //! alerts, incidents or facts; none of them can write.
 
 pub mod alertmanager;
+mod circuit;
+mod enforced;
 pub mod http;
 pub mod kubernetes;
 pub mod loki;
 pub mod prometheus;
 pub mod tempo;
+
+pub use circuit::Standing;

@@ -6,12 +6,18 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
+use super::circuit::Standing;
+use super::enforced::Enforced;
 pub use super::http::Error;
 use super::http::{Server, encode, matchers};
 use crate::settings::HttpSource;
 
 #[derive(Debug, Clone)]
-pub struct Prometheus(Server);
+pub struct Prometheus {
+    server: Server,
+    /// Labels of the one cluster whose data is read, where there are others'.
+    enforced: Enforced,
+}
 
 /// One series with its samples: one for an instant query, several for a range.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,13 +120,19 @@ pub fn selector(metric: &str, labels: &[(&str, &str)]) -> String {
 impl Prometheus {
     /// None when no `url` is set.
     pub fn new(http: reqwest::Client, settings: &HttpSource) -> anyhow::Result<Option<Self>> {
-        Ok(Server::new(http, settings)?.map(Self))
+        let enforced = Enforced::new(&settings.selector)?;
+        Ok(Server::new(http, settings)?.map(|server| Self { server, enforced }))
+    }
+
+    /// Whether it answers, as far as it was asked.
+    pub fn standing(&self) -> Standing {
+        self.server.standing()
     }
 
     /// An instant query at `at`.
     pub async fn query(&self, promql: &str, at: DateTime<Utc>) -> Result<Answer, Error> {
-        let at = at.timestamp().to_string();
-        self.series("/api/v1/query", &[("query", promql), ("time", &at)]).await
+        let (promql, at) = (self.enforced.promql(promql)?, at.timestamp().to_string());
+        self.series("/api/v1/query", &[("query", &promql), ("time", &at)]).await
     }
 
     /// A range query; `step_secs` is the distance of samples.
@@ -132,8 +144,8 @@ impl Prometheus {
         step_secs: u32,
     ) -> Result<Answer, Error> {
         let (from, to) = (from.timestamp().to_string(), to.timestamp().to_string());
-        let step = step_secs.max(1).to_string();
-        let parameters = [("query", promql), ("start", &from), ("end", &to), ("step", &step)];
+        let (promql, step) = (self.enforced.promql(promql)?, step_secs.max(1).to_string());
+        let parameters = [("query", promql.as_str()), ("start", &from), ("end", &to), ("step", &step)];
         self.series("/api/v1/query_range", &parameters).await
     }
 
@@ -143,8 +155,10 @@ impl Prometheus {
         struct Alerts {
             alerts: Vec<ActiveAlert>,
         }
-        let body = self.0.get("/api/v1/alerts", &[]).await?;
-        Ok(parse::<Alerts>(&body.bytes)?.alerts)
+        let body = self.server.get("/api/v1/alerts", &[]).await?;
+        let mut alerts = parse::<Alerts>(&body.bytes)?.alerts;
+        alerts.retain(|alert| self.enforced.allows(&alert.labels));
+        Ok(alerts)
     }
 
     /// All alerting rules.
@@ -158,7 +172,10 @@ impl Prometheus {
             rules: Vec<AlertRule>,
         }
         let told: Told<Groups> = self.told("/api/v1/rules", &[("type", "alert")]).await?;
-        let what = told.what.groups.into_iter().flat_map(|group| group.rules).collect();
+        let all = told.what.groups.into_iter().flat_map(|group| group.rules);
+        // A rule may be everybody's, what it found is not.
+        let mut what: Vec<AlertRule> = all.filter(|rule| !self.enforced.contradicts(&rule.labels)).collect();
+        what.iter_mut().for_each(|rule| rule.alerts.retain(|alert| self.enforced.allows(&alert.labels)));
         Ok(Told { what, query: told.query })
     }
 
@@ -170,7 +187,12 @@ impl Prometheus {
         window: (DateTime<Utc>, DateTime<Utc>),
     ) -> Result<Told<Vec<String>>, Error> {
         let (start, end) = (window.0.timestamp().to_string(), window.1.timestamp().to_string());
-        let mut parameters: Vec<(&str, &str)> = selectors.iter().map(|one| ("match[]", *one)).collect();
+        let mut held: Vec<String> =
+            selectors.iter().map(|one| self.enforced.promql(one)).collect::<Result<_, _>>()?;
+        if held.is_empty() && !self.enforced.is_empty() {
+            held.push(self.enforced.selector());
+        }
+        let mut parameters: Vec<(&str, &str)> = held.iter().map(|one| ("match[]", one.as_str())).collect();
         parameters.extend([("start", start.as_str()), ("end", end.as_str())]);
         // A label is part of the path.
         self.told(&format!("/api/v1/label/{}/values", encode(label)), &parameters).await
@@ -183,7 +205,8 @@ impl Prometheus {
         window: (DateTime<Utc>, DateTime<Utc>),
     ) -> Result<Told<Vec<BTreeMap<String, String>>>, Error> {
         let (start, end) = (window.0.timestamp().to_string(), window.1.timestamp().to_string());
-        self.told("/api/v1/series", &[("match[]", selector), ("start", &start), ("end", &end)]).await
+        let selector = self.enforced.promql(selector)?;
+        self.told("/api/v1/series", &[("match[]", &selector), ("start", &start), ("end", &end)]).await
     }
 
     /// Type and help of a metric; several when exporters disagree.
@@ -198,12 +221,12 @@ impl Prometheus {
         path: &str,
         parameters: &[(&str, &str)],
     ) -> Result<Told<T>, Error> {
-        let body = self.0.get(path, parameters).await?;
+        let body = self.server.get(path, parameters).await?;
         Ok(Told { what: parse(&body.bytes)?, query: request(path, parameters) })
     }
 
     async fn series(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer, Error> {
-        let body = self.0.get(path, parameters).await?;
+        let body = self.server.get(path, parameters).await?;
         let series = match parse::<Data>(&body.bytes)? {
             Data::Vector(points) => points.into_iter().map(|p| one(p.metric, &[p.value])).collect(),
             Data::Matrix(ranges) => ranges.into_iter().map(|r| one(r.metric, &r.values)).collect(),

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::circuit::Standing;
 pub use super::http::Error;
 use super::http::{Server, encode, quote};
 use crate::settings::HttpSource;
@@ -127,7 +128,17 @@ pub fn selector(conditions: &[Condition<'_>]) -> String {
 impl Tempo {
     /// None when no `url` is set.
     pub fn new(http: reqwest::Client, settings: &HttpSource) -> anyhow::Result<Option<Self>> {
+        anyhow::ensure!(
+            settings.selector.is_empty(),
+            "selector: a trace is read by its id, which no selector bounds; give each cluster its own tenant \
+             (headers: X-Scope-OrgID)"
+        );
         Ok(Server::new(http, settings)?.map(Self))
+    }
+
+    /// Whether it answers, as far as it was asked.
+    pub fn standing(&self) -> Standing {
+        self.0.standing()
     }
 
     /// Traces between two times; at most `limit` of them.

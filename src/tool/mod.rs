@@ -33,6 +33,8 @@ pub struct Bounds {
     pub namespaces: Vec<String>,
     /// Logs only of this workload's pods (scope `workload`).
     pub own_pods_only: bool,
+    /// Beside `namespaces` nothing at all: no node, no other kind without a namespace, no metric about them.
+    pub nothing_shared: bool,
     /// When the trouble began, for "around the alert" windows, by the cluster's clock.
     pub onset: chrono::DateTime<chrono::Utc>,
     /// The cluster's clock when the run began.

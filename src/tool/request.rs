@@ -152,6 +152,7 @@ pub(super) mod tests {
             workload: Workload::new("lab", namespace, "Deployment", "api-gateway"),
             namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
             own_pods_only: false,
+            nothing_shared: false,
             onset: DateTime::from_timestamp(1_795_244_645, 0).unwrap(),
             now: DateTime::from_timestamp(1_795_244_845, 0).unwrap(),
         }

@@ -86,7 +86,8 @@ impl Guard {
         if self.is_open() || self.knows(headers) { Ok(()) } else { Err(self.refusal()) }
     }
 
-    fn knows(&self, headers: &HeaderMap) -> bool {
+    /// Whether a request carries exactly one credential, and it is one of these.
+    pub(super) fn knows(&self, headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return false };
         let Some((scheme, rest)) = value.to_str().ok().and_then(|text| text.trim().split_once(' ')) else {
@@ -102,7 +103,7 @@ impl Guard {
         secret.and_then(|secret| Padded::new(&secret)).is_some_and(|presented| presented.is_any_of(known))
     }
 
-    fn refusal(&self) -> Rejection {
+    pub(super) fn refusal(&self) -> Rejection {
         let accepted = |known: &[Padded]| if known.is_empty() { Accepted::No } else { Accepted::Yes };
         Rejection::Unauthorised { bearer: accepted(&self.bearer), basic: accepted(&self.basic) }
     }

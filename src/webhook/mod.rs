@@ -5,6 +5,7 @@
 mod alertmanager;
 mod body;
 mod fingerprint;
+mod gate;
 mod grafana;
 mod guard;
 mod listed;
@@ -21,6 +22,7 @@ use axum::extract::Request;
 use chrono::{DateTime, Utc};
 
 pub use body::{BODY_DEADLINE, MAX_BODY_BYTES, MAX_EXPANDED_BYTES};
+pub use gate::{Bound, Gate};
 pub use guard::Guard;
 pub use listed::{Listed, listed};
 pub use rejection::Rejection;
@@ -32,15 +34,19 @@ use crate::alert::{Alert, Source};
 /// to investigate (an empty group, a Robusta report) and must be acknowledged like any other.
 pub async fn receive(guard: &Guard, source: Source, request: Request) -> Result<Vec<Alert>, Rejection> {
     guard.admit(request.headers())?;
+    receive_admitted(source, request).await
+}
+
+/// The same of a sender that a gate let in.
+pub async fn receive_admitted(source: Source, request: Request) -> Result<Vec<Alert>, Rejection> {
     let (head, stream) = request.into_parts();
     let deadline = tokio::time::Instant::now() + BODY_DEADLINE;
     let received = body::read(&head.headers, stream, deadline).await?;
     received.work(move |bytes| parse(source, bytes, Utc::now())).await
 }
 
-/// As `receive`, for what Prometheus and vmalert post to an Alertmanager by themselves.
-pub async fn receive_posted(guard: &Guard, request: Request) -> Result<Vec<Alert>, Rejection> {
-    guard.admit(request.headers())?;
+/// As `receive_admitted`, for what Prometheus and vmalert post to an Alertmanager by themselves.
+pub async fn receive_posted(request: Request) -> Result<Vec<Alert>, Rejection> {
     let (head, stream) = request.into_parts();
     let deadline = tokio::time::Instant::now() + BODY_DEADLINE;
     let received = body::read(&head.headers, stream, deadline).await?;

@@ -66,6 +66,11 @@ pub(super) static WORDS: Words = Words {
     runbook_partial: "Runbook {name}, a general one: nothing is written for this alert yet.",
     runbook_not_covering: "Runbook {name}, which does not cover this alert.",
     investigated_in: "Investigated in {cost}.",
+    held_policy: "Only known failures were looked for: the policy {policy} asks no model.",
+    held_policy_money: "Only known failures were looked for: the policy {policy} has spent its ${limit} of 24 hours.",
+    held_namespace_money: "Only known failures were looked for: the namespace {namespace} has spent its ${limit} of 24 hours.",
+    held_namespace_investigations: "Only known failures were looked for: the namespace {namespace} had its {limit} \
+                                    investigations with a model of 24 hours.",
     cost_without_model: "{seconds} s, no model asked, $0.00",
     cost_with_model: "{seconds} s, {steps} steps, {tokens} tokens, ${usd}",
     full_report: "Full report",

@@ -94,6 +94,11 @@ table! {
     runbook_partial,
     runbook_not_covering,
     investigated_in,
+    /// Why no model was asked.
+    held_policy,
+    held_policy_money,
+    held_namespace_money,
+    held_namespace_investigations,
     cost_without_model,
     cost_with_model,
     full_report,

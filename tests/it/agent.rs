@@ -221,7 +221,7 @@ impl Bench {
     }
 
     async fn investigator(&self, model: Scripted) -> (Investigator, Arc<Mutex<Vec<Request>>>) {
-        let sources = app::sources(&self.settings, &house::http()).await.unwrap();
+        let sources = app::clusters(&self.settings, &house::http()).await.unwrap().fleet;
         let asked = Arc::clone(&model.asked);
         let schema = ToolSchema {
             name: "look".to_owned(),
@@ -231,8 +231,10 @@ impl Bench {
         let reasoner = Reasoner {
             ladder: Ladder::new(vec![Box::new(model)]),
             tools: vec![Arc::new(Look { schema, calls: Arc::clone(&self.looks) })],
+            by_cluster: Default::default(),
             mcp: Arc::default(),
             settings: self.settings.agent.clone(),
+            policies: app::policies(&self.settings).unwrap(),
             language: "en".to_owned(),
         };
         let catalogue = Catalogue::load(&self.settings.runbooks);
@@ -255,7 +257,13 @@ async fn investigate(investigator: &Investigator, journal: &Journal) -> anyhow::
 }
 
 async fn claim(pool: &PgPool) -> Claim {
-    let terms = queue::Terms { worker: "w".to_owned(), lease: LEASE, max_attempts: 3, per_namespace: 10 };
+    let terms = queue::Terms {
+        worker: "w".to_owned(),
+        lease: LEASE,
+        max_attempts: 3,
+        per_namespace: 10,
+        full: Vec::new(),
+    };
     queue::claim(pool, &terms).await.unwrap().unwrap()
 }
 

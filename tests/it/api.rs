@@ -44,7 +44,12 @@ impl Api {
         let (draining, (standing, runbooks)) =
             (CancellationToken::new(), watch::channel(Standing::default()));
         let tokens = Arc::new(Tokens::new(settings).unwrap());
-        let ready = Ready { draining: draining.clone(), runbooks, slack: Default::default() };
+        let ready = Ready {
+            draining: draining.clone(),
+            runbooks,
+            slack: Default::default(),
+            clusters: Default::default(),
+        };
         let metrics = telemetry::recorder().unwrap().handle();
         Self {
             router: router(ApiState {

@@ -24,7 +24,7 @@ fn examples() -> String {
         let lines = text[start..].lines().map_while(|line| line.strip_prefix('#'));
         lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
     };
-    ["alertmanagers", "models", "slack", "outlets", "api"]
+    ["alertmanagers", "clusters", "models", "policies", "quotas", "slack", "outlets", "api"]
         .map(|list| example(&format!("# {list}:\n")))
         .concat()
 }
@@ -63,6 +63,14 @@ fn the_commented_example_of_outlets_shows_each_kind_and_can_be_read() {
 }
 
 #[test]
+fn the_commented_examples_of_policies_and_clusters_work() {
+    let settings: Settings = serde_saphyr::from_str(&examples()).unwrap();
+    assert_eq!((settings.policies.len(), settings.quotas.len(), settings.clusters.len()), (1, 2, 2));
+    whodunit::policy::Policies::new(&settings).unwrap();
+    whodunit::incident::cluster::Belonging::new(&settings).unwrap();
+}
+
+#[test]
 fn every_setting_is_documented() {
     let documented = read("config/whodunit.yaml") + &examples();
     let parts = [
@@ -72,6 +80,9 @@ fn every_setting_is_documented() {
         "settings/report.rs",
         "settings/slack.rs",
         "settings/outlets.rs",
+        "settings/source.rs",
+        "settings/clusters.rs",
+        "settings/policy.rs",
         "settings/api.rs",
     ];
     let source: String = parts.iter().map(|part| read(&format!("src/{part}"))).collect();

@@ -95,7 +95,12 @@ async fn problem(answer: reqwest::Response) -> (u16, String) {
 /// The API over this house's rows as another process has it, with nothing else in common.
 async fn another_process(house: &House) -> String {
     let runbooks = watch::channel(Default::default()).1;
-    let ready = Ready { draining: CancellationToken::new(), runbooks, slack: Default::default() };
+    let ready = Ready {
+        draining: CancellationToken::new(),
+        runbooks,
+        slack: Default::default(),
+        clusters: Default::default(),
+    };
     let state = ApiState {
         pool: house.pool.clone(),
         tokens: Arc::new(Tokens::new(&Default::default()).unwrap()),

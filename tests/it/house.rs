@@ -182,6 +182,13 @@ impl House {
         self.base_url = base_url;
     }
 
+    /// Another process of the same service: on the same rows, cluster and Slack.
+    pub async fn replica(&self) -> App {
+        let (listener, _) = listen().await;
+        let metrics = telemetry::recorder().unwrap().handle();
+        App::start(self.settings.clone(), listener, metrics).await.unwrap()
+    }
+
     /// Every row of every table, as text.
     pub async fn rows(&self) -> Vec<String> {
         let tables: Vec<String> = sqlx::query_scalar(

@@ -46,6 +46,7 @@ impl Site {
             draining: CancellationToken::new(),
             runbooks: watch::channel(Default::default()).1,
             slack: Default::default(),
+            clusters: Default::default(),
         };
         let state = ApiState {
             pool: pool.clone(),

@@ -65,7 +65,8 @@ pub async fn fill(pool: &PgPool, count: usize) {
 
 async fn claim(pool: &PgPool, lease: Duration) -> Option<Claim> {
     let worker = "w".to_owned();
-    let terms = queue::Terms { worker, lease, max_attempts: ATTEMPTS, per_namespace: 1_000 };
+    let terms =
+        queue::Terms { worker, lease, max_attempts: ATTEMPTS, per_namespace: 1_000, full: Vec::new() };
     queue::claim(pool, &terms).await.unwrap()
 }
 
@@ -180,7 +181,8 @@ async fn severity_and_age_decide_and_a_noisy_namespace_leaves_room() {
         .await
         .unwrap();
     let worker = "w".to_owned();
-    let terms = queue::Terms { worker, lease: LEASE, max_attempts: ATTEMPTS, per_namespace: 1 };
+    let terms =
+        queue::Terms { worker, lease: LEASE, max_attempts: ATTEMPTS, per_namespace: 1, full: Vec::new() };
     let mut order = Vec::new();
     while let Some(claim) = queue::claim(&pool, &terms).await.unwrap() {
         order.push(claim.workload.rsplit('/').next().unwrap().to_owned());

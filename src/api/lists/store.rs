@@ -77,13 +77,13 @@ pub struct LastInvestigation {
 }
 
 impl Investigation {
-    pub fn cursor(&self) -> Cursor {
+    pub(in crate::api) fn cursor(&self) -> Cursor {
         Cursor { at: self.created_at, id: self.id }
     }
 }
 
 impl Incident {
-    pub fn cursor(&self) -> Cursor {
+    pub(in crate::api) fn cursor(&self) -> Cursor {
         Cursor { at: self.opened_at, id: self.id }
     }
 }

@@ -7,7 +7,7 @@ use reqwest::{RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::Remote;
+use super::Place;
 use super::paint::plain;
 use crate::app;
 
@@ -24,9 +24,9 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub fn new(remote: &Remote) -> anyhow::Result<Self> {
+    pub fn new(place: &Place) -> anyhow::Result<Self> {
         app::install_tls();
-        let token = match &remote.token_file {
+        let token = match &place.token_file {
             Some(file) => {
                 let text = std::fs::read_to_string(file);
                 Some(text.with_context(|| format!("--token-file: cannot read {}", file.display()))?)
@@ -34,7 +34,7 @@ impl Client {
             None => std::env::var(TOKEN).ok(),
         };
         let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
-        let base = remote.url.trim_end_matches('/').to_owned();
+        let base = place.url.trim_end_matches('/').to_owned();
         Ok(Self { http: app::http_client()?, base, token: token.map(SecretString::from) })
     }
 
@@ -44,6 +44,13 @@ impl Client {
 
     pub async fn post(&self, path: &str) -> anyhow::Result<Value> {
         self.json(self.http.post(self.address(path)).timeout(TIMEOUT)).await
+    }
+
+    /// One message of the Model Context Protocol, and its answer.
+    pub async fn exchange(&self, path: &str, message: &Value, version: &str) -> anyhow::Result<Value> {
+        let request = self.http.post(self.address(path)).json(message).timeout(TIMEOUT);
+        let request = request.header("accept", "application/json, text/event-stream");
+        self.json(request.header("mcp-protocol-version", version)).await
     }
 
     /// A stream of events, after that one. None: there are no more.

@@ -6,6 +6,8 @@ mod hint;
 mod shape;
 mod walk;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -33,11 +35,49 @@ pub struct Resolved {
 pub struct Resolver {
     /// Stands in for a missing `cluster` label.
     pub cluster: String,
+    /// Of the only cluster there is.
+    only: Reached,
+    /// Where there are several: by name.
+    many: Option<Arc<BTreeMap<String, Reached>>>,
+}
+
+/// What can be asked of one cluster.
+#[derive(Debug, Clone, Default)]
+pub struct Reached {
     pub kubernetes: Option<Client>,
     pub prometheus: Option<Prometheus>,
 }
 
 impl Resolver {
+    /// Asks the only cluster there is, whatever alerts call it.
+    pub fn of(cluster: String, only: Reached) -> Self {
+        Self { cluster, only, many: None }
+    }
+
+    /// Asks each alert's own cluster; what belongs to none of them is guessed.
+    pub fn of_many(cluster: String, many: Arc<BTreeMap<String, Reached>>) -> Self {
+        Self { cluster, only: Reached::default(), many: Some(many) }
+    }
+
+    /// What asks one of the clusters alone.
+    #[must_use]
+    pub fn at(&self, cluster: &str) -> Self {
+        Self::of(cluster.to_owned(), self.reached(cluster).clone())
+    }
+
+    /// The client of the only cluster there is.
+    pub fn client(&self) -> Option<&Client> {
+        self.only.kubernetes.as_ref()
+    }
+
+    fn reached(&self, cluster: &str) -> &Reached {
+        match &self.many {
+            None => &self.only,
+            // Nothing can be asked of what nobody knows.
+            Some(many) => many.get(cluster).unwrap_or(&self.only),
+        }
+    }
+
     /// Never fails: without an answer from the cluster within `deadline` the labels decide, and `confident`
     /// is false.
     pub async fn resolve(&self, alert: &Alert, deadline: Duration) -> Resolved {
@@ -47,8 +87,9 @@ impl Resolver {
             // Nothing to ask for: the cluster could not say more.
             return Resolved { workload: Workload::new(cluster, "", "Cluster", name), confident: true };
         }
-        if let Some(client) = &self.kubernetes {
-            let walk = walk::Walk { client, prometheus: self.prometheus.as_ref(), cluster, now: Utc::now() };
+        let Reached { kubernetes, prometheus } = self.reached(cluster);
+        if let Some(client) = kubernetes {
+            let walk = walk::Walk { client, prometheus: prometheus.as_ref(), cluster, now: Utc::now() };
             match tokio::time::timeout(deadline, walk.follow(&hint)).await {
                 Ok(Ok(resolved)) => return resolved,
                 Ok(Err(error)) => {
@@ -60,9 +101,9 @@ impl Resolver {
         Resolved { workload: unasked(&hint, cluster), confident: false }
     }
 
-    /// Kind and name of what is on top of a pod's owners; `None` when the cluster does not say.
+    /// Of the only cluster there is (`at`): kind and name of what is on top of a pod's owners; `None` when the cluster does not say.
     pub async fn top_owner(&self, namespace: &str, pod: &ObjectMeta) -> Option<(String, String)> {
-        let client = self.kubernetes.as_ref()?;
+        let client = self.client()?;
         let walk = walk::Walk { client, prometheus: None, cluster: &self.cluster, now: Utc::now() };
         let Some(owner) = controller(pod) else { return Some(("Pod".to_owned(), pod.name.clone()?)) };
         let resolved = walk.top(namespace, &owner.kind, &owner.name).await.ok()?;

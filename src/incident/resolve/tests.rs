@@ -428,13 +428,12 @@ async fn prometheus_remembers_the_owner_of_a_pod_that_is_gone() {
         [("odd", "lab/shop/Deployment/checkout", true), ("other", "lab/shop/Pod/other", false)]
     {
         let alert = alert(&format!("alertname=KubePodNotReady namespace=shop pod={pod}"));
-        let resolved = Resolver { prometheus: prometheus.clone(), ..resolver("lab", &client) }
-            .resolve(&alert, DEADLINE)
-            .await;
+        let reached = Reached { kubernetes: Some(client.clone()), prometheus: prometheus.clone() };
+        let resolved = Resolver::of("lab".to_owned(), reached).resolve(&alert, DEADLINE).await;
         assert_eq!((resolved.workload.key().as_str(), resolved.confident), (key, confident));
     }
 }
 
 fn resolver(cluster: &str, client: &Client) -> Resolver {
-    Resolver { cluster: cluster.to_owned(), kubernetes: Some(client.clone()), prometheus: None }
+    Resolver::of(cluster.to_owned(), Reached { kubernetes: Some(client.clone()), prometheus: None })
 }

@@ -19,7 +19,18 @@ const DEADLINE: Duration = Duration::from_secs(15);
 
 /// Nodes of each member's pods that are in trouble. Empty without a cluster, and when it does not answer in time.
 pub async fn troubled_nodes(resolver: &Resolver, members: &[Member]) -> BTreeMap<Workload, BTreeSet<String>> {
-    let Some(client) = &resolver.kubernetes else { return BTreeMap::new() };
+    let mut by_cluster: BTreeMap<&str, Vec<Member>> = BTreeMap::new();
+    for member in members {
+        by_cluster.entry(&member.workload.cluster).or_default().push(member.clone());
+    }
+    let each = by_cluster
+        .into_iter()
+        .map(|(cluster, members)| async move { of_cluster(&resolver.at(cluster), &members).await });
+    futures::future::join_all(each).await.into_iter().flatten().collect()
+}
+
+async fn of_cluster(resolver: &Resolver, members: &[Member]) -> BTreeMap<Workload, BTreeSet<String>> {
+    let Some(client) = resolver.client() else { return BTreeMap::new() };
     let found = async {
         let mut pods = pods_of_ill_nodes(client).await;
         if pods.is_empty() {

@@ -3,10 +3,10 @@
 use crate::investigation::budget::Limit;
 use crate::investigation::concluding::{self, Draft};
 use crate::investigation::ledger::Ledger;
-use crate::report::{Cost, Report};
+use crate::report::{Cost, HeldBack, Report};
 
 /// The ways out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Ended {
     Concluded,
     StepsSpent,
@@ -14,6 +14,8 @@ pub enum Ended {
     TokensSpent,
     /// Of this run, or of the day.
     MoneySpent,
+    /// The money of its namespace or policy.
+    HeldBack(HeldBack),
     /// It went in circles, and did not conclude when told to.
     Stuck,
     ModelsDown(String),
@@ -29,6 +31,7 @@ impl Ended {
             Self::TimeSpent => "time_spent",
             Self::TokensSpent => "tokens_spent",
             Self::MoneySpent => "money_spent",
+            Self::HeldBack(_) => "held_back",
             Self::Stuck => "stuck",
             Self::ModelsDown(_) => "models_down",
             Self::Cancelled => "cancelled",
@@ -43,6 +46,10 @@ impl Ended {
             Self::TimeSpent => "its time was up".to_owned(),
             Self::TokensSpent => "its tokens were used up".to_owned(),
             Self::MoneySpent => "its money was used up".to_owned(),
+            Self::HeldBack(held) if held.namespace.is_empty() => {
+                format!("the money of the policy {} was used up", held.policy)
+            }
+            Self::HeldBack(held) => format!("the money of the namespace {} was used up", held.namespace),
             Self::Stuck => "it asked for nothing new any more".to_owned(),
             Self::ModelsDown(detail) => format!("no model answered: {detail}"),
             Self::Cancelled => "the incident was resolved meanwhile".to_owned(),
@@ -73,11 +80,16 @@ impl Ran {
         let spent = self.ledger.spent();
         let mut report = match self.draft {
             Some(draft) => draft.report(base),
+            // It never came to asking: what the signatures say is all there is.
+            None if self.ledger.steps.is_empty() && matches!(self.ended, Ended::HeldBack(_)) => base,
             None => {
                 let read = self.ledger.observations.get(observations_of_facts..).unwrap_or_default();
                 concluding::without_conclusion(base, &self.ended.why(), read)
             }
         };
+        if let Ended::HeldBack(held) = self.ended {
+            report.held_back = Some(held);
+        }
         report.cost = Cost {
             steps: spent.steps,
             input_tokens: spent.usage.input,

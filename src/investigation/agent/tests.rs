@@ -165,6 +165,7 @@ impl Stage {
             workload: Workload::new("lab", "shop", "Deployment", "web"),
             namespaces: vec!["shop".to_owned()],
             own_pods_only: false,
+            nothing_shared: false,
             onset: DateTime::UNIX_EPOCH,
             now: DateTime::UNIX_EPOCH,
         };
@@ -175,7 +176,7 @@ impl Stage {
             bounds: &bounds,
             journal: &journal,
             limits: self.limits,
-            usd_per_day: 20.0,
+            purse: &Purse { usd_per_day: 20.0, ..Purse::default() },
         };
         let opening =
             Opening { system: "s".to_owned(), case_file: "case".to_owned(), fence: "f00d".to_owned() };

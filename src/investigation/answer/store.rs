@@ -5,9 +5,12 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-use super::super::journal::lock_day;
 use crate::facts::Observation;
+use crate::investigation::money::afford;
+use crate::investigation::money::store::{lock_day, spent};
+use crate::policy::Purse;
 use crate::report::Report;
+use crate::workload::Workload;
 
 /// Questions of an hour, for models without a price.
 const MAX_AN_HOUR: i64 = 60;
@@ -18,6 +21,9 @@ const MAX_OBSERVATIONS: i64 = 200;
 #[derive(Debug)]
 pub struct Subject {
     pub investigation: Uuid,
+    pub workload: Workload,
+    /// By which its money is counted.
+    pub policy: String,
     pub report: Report,
     pub finished_at: DateTime<Utc>,
 }
@@ -28,7 +34,7 @@ pub struct Subject {
 /// The database's. A report that an older version wrote differently counts as none.
 pub async fn last_of(db: impl PgExecutor<'_>, incident: Uuid) -> sqlx::Result<Option<Subject>> {
     let row = sqlx::query!(
-        r#"select id, report as "report!", finished_at as "finished_at!" from investigations
+        r#"select id, workload, policy, report as "report!", finished_at as "finished_at!" from investigations
            where incident_id = $1 and report is not null and finished_at is not null
            order by finished_at desc limit 1"#,
         incident
@@ -37,7 +43,8 @@ pub async fn last_of(db: impl PgExecutor<'_>, incident: Uuid) -> sqlx::Result<Op
     .await?;
     Ok(row.and_then(|row| {
         let report = serde_json::from_value(row.report).ok()?;
-        Some(Subject { investigation: row.id, report, finished_at: row.finished_at })
+        let (workload, policy) = (row.workload.parse().ok()?, row.policy);
+        Some(Subject { investigation: row.id, workload, policy, report, finished_at: row.finished_at })
     }))
 }
 
@@ -87,24 +94,22 @@ pub async fn begin(
     transaction: &mut PgConnection,
     investigation: Uuid,
     (author, question): (&str, &str),
-    (usd, usd_per_day): (f64, f64),
+    (usd, purse): (f64, &Purse),
 ) -> sqlx::Result<Option<Uuid>> {
     lock_day(&mut *transaction).await?;
+    if afford(purse, spent(&mut *transaction, purse, Uuid::nil()).await?, usd).is_err() {
+        return Ok(None);
+    }
     sqlx::query_scalar!(
         "insert into answers (id, investigation_id, author, question, answer, usd)
          select $1, $2, $3, $4, '', $5
-         where (select count(*) from answers where at > now() - interval '1 hour') < $7
-           and ($5::float8 = 0
-            or $5 + (select coalesce(sum(usd), 0) from turns where created_at > now() - interval '24 hours')
-                  + (select coalesce(sum(usd), 0) from answers where at > now() - interval '24 hours')
-                  + (select coalesce(sum(usd_reserved), 0) from investigations where state = 'running') <= $6)
+         where (select count(*) from answers where at > now() - interval '1 hour') < $6
          returning id",
         Uuid::now_v7(),
         investigation,
         author,
         question,
         usd,
-        usd_per_day,
         MAX_AN_HOUR
     )
     .fetch_optional(transaction)

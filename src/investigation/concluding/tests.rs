@@ -43,6 +43,8 @@ fn base() -> Report {
         gaps: Vec::new(),
         unproven: Vec::new(),
         muted: None,
+        policy: None,
+        held_back: None,
     }
 }
 

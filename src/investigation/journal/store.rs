@@ -1,10 +1,10 @@
-//! Keeps the agent's run while it goes on: how it began, each whole step, and what the next call may cost. Every
-//! write demands the claim's attempt. The only writer of `runs` and `turns`, and of what is reserved.
+//! Keeps the agent's run while it goes on: how it began, and each whole step with what it cost. Every write demands
+//! the claim's attempt. The only writer of `runs` and `turns`.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgConnection;
 
 use crate::facts::{Facts, Observation};
 use crate::investigation::agent::Opening;
@@ -12,90 +12,6 @@ use crate::investigation::ledger::{Ledger, Step};
 use crate::investigation::queue::Claim;
 use crate::investigation::store::write_observations;
 use crate::llm::Usage;
-
-/// Whether a call may be made is decided for one run after the other: our advisory lock, and the key of it.
-const LOCK_CLASS: i32 = 0x77d1;
-const DAY_LOCK: i32 = 1;
-
-/// May a call be made that costs so much?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leave {
-    Granted,
-    /// With it, the runs of the last 24 hours would cost more than they may.
-    DayIsSpent,
-    /// The incident was resolved since this investigation began.
-    Resolved,
-    /// Somebody else has the claim.
-    Lost,
-}
-
-/// Reserves what the next call can cost at most. Two runs that ask at the same time cannot both have the last
-/// dollar.
-///
-/// # Errors
-/// The database's.
-pub async fn reserve(
-    transaction: &mut PgConnection,
-    claim: &Claim,
-    usd: f64,
-    usd_per_day: f64,
-) -> Result<Leave, sqlx::Error> {
-    let resolved = sqlx::query_scalar!(
-        r#"select (i.state = 'resolved' and i.resolved_at >= v.started_at) as "resolved!"
-           from investigations v join incidents i on i.id = v.incident_id
-           where v.id = $1 and v.attempt = $2 and v.state = 'running'"#,
-        claim.id,
-        claim.attempt
-    )
-    .fetch_optional(&mut *transaction)
-    .await?;
-    match resolved {
-        None => return Ok(Leave::Lost),
-        Some(true) => return Ok(Leave::Resolved),
-        Some(false) => {}
-    }
-    lock_day(&mut *transaction).await?;
-    let done = sqlx::query!(
-        "update investigations set usd_reserved = $3
-         where id = $1 and attempt = $2 and state = 'running'
-           and ($3::float8 = 0
-                or $3 + (select coalesce(sum(usd), 0) from turns where created_at > now() - interval '24 hours')
-                      + (select coalesce(sum(usd), 0) from answers where at > now() - interval '24 hours')
-                      + (select coalesce(sum(usd_reserved), 0) from investigations
-                         where state = 'running' and id <> $1) <= $4)",
-        claim.id,
-        claim.attempt,
-        usd,
-        usd_per_day
-    )
-    .execute(transaction)
-    .await?;
-    Ok(if done.rows_affected() == 1 { Leave::Granted } else { Leave::DayIsSpent })
-}
-
-/// Whoever spends the day's money does so one after the other, until the transaction ends.
-///
-/// # Errors
-/// The database's.
-pub async fn lock_day(transaction: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query!("select pg_advisory_xact_lock($1, $2)", LOCK_CLASS, DAY_LOCK)
-        .execute(transaction)
-        .await
-        .map(|_| ())
-}
-
-/// Dollars of all turns and answers within the last 24 hours.
-///
-/// # Errors
-/// The database's.
-pub async fn usd_of_the_day(executor: impl PgExecutor<'_>) -> Result<f64, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select coalesce((select sum(usd) from turns where created_at > now() - interval '24 hours'), 0)
-                + coalesce((select sum(usd) from answers where at > now() - interval '24 hours'), 0) as "usd!""#
-    )
-    .fetch_one(executor)
-    .await
-}
 
 /// Writes how a run begins. `false`: the lease is lost and nothing was written.
 ///

@@ -118,6 +118,9 @@ fn verdict(words: &Words, report: &Report) -> Vec<Value> {
     if report.outcome != Outcome::Inconclusive {
         lines.push(labelled(words.confidence, &words.confidence(report), MAX_SENTENCE));
     }
+    if report.held_back.is_some() {
+        lines.push(line(&[plain(&words.held_back(report), MAX_SENTENCE)]));
+    }
     lines
 }
 

@@ -113,6 +113,7 @@ fn verdict(words: &Words, report: &Report) -> Vec<String> {
     if report.outcome != Outcome::Inconclusive {
         lines.push(format!("*{}:* {}", words.confidence, words.confidence(report)));
     }
+    lines.push(inline(&words.held_back(report), MAX_SENTENCE));
     lines
 }
 

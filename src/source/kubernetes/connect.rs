@@ -24,7 +24,7 @@ impl Client {
         let timeout = Duration::from_secs(settings.timeout_secs.max(1));
         config.connect_timeout = Some(CONNECT_TIMEOUT.min(timeout));
         let inner = kube::Client::try_from(config).context("building the Kubernetes client")?;
-        Ok(Self::new(inner, timeout))
+        Ok(Self::new(inner, timeout, settings.max_in_flight))
     }
 }
 
@@ -45,6 +45,10 @@ fn explicit(url: &str, settings: &settings::Kubernetes) -> anyhow::Result<kube::
 }
 
 async fn discovered(settings: &settings::Kubernetes) -> anyhow::Result<kube::Config> {
+    if settings.in_cluster {
+        return kube::Config::incluster()
+            .context("kubernetes.in_cluster: this is no pod with a service account");
+    }
     let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
     if let Some(file) = &settings.kubeconfig {
         let kubeconfig = Kubeconfig::read_from(file)

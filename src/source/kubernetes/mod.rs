@@ -18,14 +18,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 
+use super::circuit::{Circuit, Standing};
 pub use access::Excess;
 pub use error::Error;
 pub use read::{Answer, ListQuery, Listing, LogQuery};
 pub use scope::{Requested, Scope, Scoped};
 pub use untyped::Page;
 
-/// Requests to the API server at once, over all investigations of this process: a storm is no reason to overrun it.
-const MAX_IN_FLIGHT: usize = 32;
 /// How long an owner stays known. Owners do not change during a storm; deleted ones are soon forgotten.
 const OWNER_TTL: Duration = Duration::from_secs(60);
 const OWNER_CAPACITY: u64 = 10_000;
@@ -40,7 +39,9 @@ pub struct Client {
     timeout: Duration,
     owners: Cache<OwnerKey, Option<Owner>>,
     gone: Cache<OwnerKey, ()>,
+    /// A storm is no reason to overrun the API server.
     turns: Arc<Semaphore>,
+    circuit: Circuit,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -64,10 +65,22 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    fn new(inner: kube::Client, timeout: Duration) -> Self {
+    fn new(inner: kube::Client, timeout: Duration, max_in_flight: usize) -> Self {
         let owners = Cache::builder().max_capacity(OWNER_CAPACITY).time_to_live(OWNER_TTL).build();
         let gone = Cache::builder().max_capacity(OWNER_CAPACITY).time_to_live(GONE_TTL).build();
-        Self { inner, timeout, owners, gone, turns: Arc::new(Semaphore::new(MAX_IN_FLIGHT)) }
+        Self {
+            inner,
+            timeout,
+            owners,
+            gone,
+            turns: Arc::new(Semaphore::new(max_in_flight.max(1))),
+            circuit: Circuit::default(),
+        }
+    }
+
+    /// Whether it answers, as far as it was asked.
+    pub fn standing(&self) -> Standing {
+        self.circuit.standing()
     }
 
     /// A view of this client that refuses what lies outside `scope`.

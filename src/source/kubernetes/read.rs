@@ -289,6 +289,7 @@ impl Client {
         query: String,
     ) -> Result<Raw, Error> {
         let began = Instant::now();
+        self.circuit.admit(began).map_err(Error::Unavailable)?;
         let exchange = async {
             // Waiting for a turn counts: an investigation has no time to lose.
             let _turn = self.turns.acquire().await;
@@ -304,9 +305,10 @@ impl Client {
             };
             Ok((status, date, body))
         };
-        let (status, date, body) = tokio::time::timeout(self.timeout, exchange)
-            .await
-            .map_err(|_elapsed| Error::Timeout(self.timeout))??;
+        let outcome =
+            tokio::time::timeout(self.timeout, exchange).await.unwrap_or(Err(Error::Timeout(self.timeout)));
+        self.circuit.record(outcome.as_ref().err().map(ToString::to_string), Instant::now());
+        let (status, date, body) = outcome?;
         if !(200..300).contains(&status) {
             return Err(Error::from_answer(status, &body));
         }

@@ -76,12 +76,13 @@ pub struct Scoped<'a> {
     scope: Scope,
     pods: BTreeSet<String>,
     own_pods_only: bool,
+    nothing_shared: bool,
 }
 
 impl<'a> Scoped<'a> {
     pub(super) fn new(client: &'a Client, scope: Scope) -> Self {
         let own_pods_only = matches!(scope, Scope::Workload { .. });
-        Self { client, scope, pods: BTreeSet::new(), own_pods_only }
+        Self { client, scope, pods: BTreeSet::new(), own_pods_only, nothing_shared: false }
     }
 
     /// Names the workload's pods, whose logs the scope `Workload` allows.
@@ -96,6 +97,13 @@ impl<'a> Scoped<'a> {
     pub fn only_pods(mut self, pods: impl IntoIterator<Item = String>) -> Self {
         self.own_pods_only = true;
         self.with_pods(pods)
+    }
+
+    /// Refuses what every scope may read beyond its namespaces as well.
+    #[must_use]
+    pub fn without_shared(mut self) -> Self {
+        self.nothing_shared = true;
+        self
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -132,11 +140,13 @@ impl<'a> Scoped<'a> {
         if !SHARED_KINDS.contains(&K::URL_PATH_SEGMENT) && self.scope != Scope::Cluster {
             return Err(Error::Refused(format!("{} lie outside the scope {:?}", K::KIND, self.scope)));
         }
+        self.admit_shared(K::KIND)?;
         self.client.list("", &ListQuery::default()).await
     }
 
     /// The lease of the scheduler or the controller manager, or of a node: a time and a holder, in every scope.
     pub async fn lease(&self, name: &str, of_node: bool) -> Result<Answer<Lease>, Error> {
+        self.admit_shared("Lease")?;
         if !of_node && !COMPONENT_LEASES.contains(&name) {
             return Err(Error::Refused(format!("lease {name} is not one of a component")));
         }
@@ -145,6 +155,7 @@ impl<'a> Scoped<'a> {
 
     /// What befell these nodes, in every scope: events of a few reasons, and of no other node.
     pub async fn node_events(&self, nodes: &BTreeSet<String>) -> Result<Answer<Listing<Event>>, Error> {
+        self.admit_shared("Event")?;
         let query = ListQuery::fields("involvedObject.kind=Node");
         let mut answer = self.client.list::<Event>(NODE_EVENTS_NAMESPACE, &query).await?;
         answer.value.items.retain(|event| {
@@ -165,6 +176,7 @@ impl<'a> Scoped<'a> {
     /// How many ready addresses stand behind a Service that a webhook or an API names, wherever it is; None
     /// when there is no such Service. Gives out the number only.
     pub async fn ready_behind(&self, namespace: &str, service: &str) -> Result<Answer<Option<i64>>, Error> {
+        self.admit_shared("Service")?;
         let known = self.client.get::<Service>(namespace, service).await;
         if let Err(Error::NotFound) = known {
             let query = format!("GET /api/v1/namespaces/{namespace}/services/{service}");
@@ -217,6 +229,7 @@ impl<'a> Scoped<'a> {
         &self,
         sum: impl Fn(&Pod) -> Requested,
     ) -> Result<Answer<BTreeMap<String, Requested>>, Error> {
+        self.admit_shared("Pod")?;
         let answer = self.client.list::<Pod>("", &ListQuery::default()).await?;
         if answer.value.truncated {
             return Err(Error::Unavailable("too many pods to add up".to_owned()));
@@ -236,6 +249,16 @@ impl<'a> Scoped<'a> {
             total.pods += 1;
         }
         Ok(Answer { value: sums, date: answer.date, query: answer.query, milliseconds: answer.milliseconds })
+    }
+
+    /// What belongs to no namespace of the scope.
+    pub(super) fn admit_shared(&self, what: &str) -> Result<(), Error> {
+        if self.nothing_shared {
+            return Err(Error::Refused(format!(
+                "{what} that belongs to no namespace; only namespaces are readable"
+            )));
+        }
+        Ok(())
     }
 
     pub(super) fn admit(&self, namespace: &str, what: &str) -> Result<(), Error> {

@@ -111,6 +111,10 @@ impl Scoped<'_> {
     /// The namespace of the path, once the scope lets it through.
     fn place<'n>(&self, kind: &Kind, namespace: &'n str) -> Result<&'n str, Error> {
         if !kind.namespaced {
+            // A namespace itself is admitted by its name.
+            if kind.name != "Namespace" {
+                self.admit_shared(kind.name)?;
+            }
             return Ok("");
         }
         self.admit(namespace, kind.name)?;

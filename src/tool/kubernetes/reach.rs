@@ -24,6 +24,7 @@ pub struct Reach<'a> {
 impl<'a> Reach<'a> {
     pub fn new(client: &'a Client, bounds: &'a Bounds) -> Self {
         let scoped = client.scoped(Scope::of_namespaces(&bounds.namespaces));
+        let scoped = if bounds.nothing_shared { scoped.without_shared() } else { scoped };
         Self { client, bounds, scoped }
     }
 

@@ -62,6 +62,7 @@ mod tests {
             workload: Workload::new("", "shop", "Deployment", "x"),
             namespaces: Vec::new(),
             own_pods_only: false,
+            nothing_shared: false,
             onset: now - TimeDelta::minutes(9),
             now,
         };

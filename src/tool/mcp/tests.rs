@@ -111,7 +111,14 @@ fn http() -> reqwest::Client {
 fn bounds() -> Bounds {
     let at = "2026-11-21T07:00:00Z".parse().unwrap();
     let workload = crate::workload::Workload::new("lab", "shop", "Deployment", "checkout");
-    Bounds { workload, namespaces: Vec::new(), own_pods_only: false, onset: at, now: at }
+    Bounds {
+        workload,
+        namespaces: Vec::new(),
+        own_pods_only: false,
+        nothing_shared: false,
+        onset: at,
+        now: at,
+    }
 }
 
 #[tokio::test]

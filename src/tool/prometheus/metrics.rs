@@ -67,8 +67,8 @@ impl Metrics {
 
     async fn names(&self, pattern: &str, bounds: &Bounds, window: Window) -> Result<Found, Refusal> {
         let named = format!("{{__name__=~{}}}", quote(&anywhere(pattern)?));
-        let mut selectors = vec![scope::narrow(&named, &bounds.namespaces)?.promql];
-        if !bounds.namespaces.is_empty() {
+        let mut selectors = vec![scope::narrow(&named, bounds)?.promql];
+        if !bounds.namespaces.is_empty() && !bounds.nothing_shared {
             let cluster = format!("(?:{})[^:]*", scope::CLUSTER_METRICS.join("|"));
             selectors.push(format!(
                 "{{__name__=~{},__name__=~{}}}",
@@ -90,7 +90,7 @@ impl Metrics {
         bounds: &Bounds,
         window: Window,
     ) -> Result<Found, Refusal> {
-        let scoped = scope::narrow(metric, &bounds.namespaces)?;
+        let scoped = scope::narrow(metric, bounds)?;
         if !matches!(scoped.tree, promql_parser::parser::Expr::VectorSelector(_)) {
             return Err(Refusal::Arguments("`metric` is one selector, such as kube_pod_info".to_owned()));
         }

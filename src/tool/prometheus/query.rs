@@ -49,7 +49,7 @@ impl Instant {
     async fn ask(&self, asked: &Value, bounds: &Bounds) -> Result<Found, Refusal> {
         let asked: InstantArguments = typed(asked, &self.schema)?;
         let at = asked.time.as_deref().map_or(Ok(bounds.now), |text| time(text, bounds))?.min(bounds.now);
-        let scoped = scope::narrow(&asked.query, &bounds.namespaces)?;
+        let scoped = scope::narrow(&asked.query, bounds)?;
         cost::check(&scoped.tree, Duration::ZERO, Duration::ZERO)?;
         let answer = instant(&self.client, &scoped.promql, at).await?;
         Ok(Found {
@@ -118,7 +118,7 @@ impl Range {
         let asked: RangeArguments = typed(asked, &self.schema)?;
         let span = Span { minutes: asked.minutes, start: asked.start.as_deref(), end: asked.end.as_deref() };
         let window = window(span, bounds)?;
-        let scoped = scope::narrow(&asked.query, &bounds.namespaces)?;
+        let scoped = scope::narrow(&asked.query, bounds)?;
         let step = asked.step_secs.unwrap_or_else(|| usual_step(window)).max(1);
         let length = (window.1 - window.0).to_std().unwrap_or_default();
         cost::check(&scoped.tree, length, Duration::from_secs(step.into()))?;

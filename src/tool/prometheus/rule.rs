@@ -85,7 +85,7 @@ impl AlertRule {
     }
 
     async fn recent(&self, expression: &str, bounds: &Bounds) -> Result<(String, String, String), Refusal> {
-        let whole = scope::narrow(expression, &bounds.namespaces)?;
+        let whole = scope::narrow(expression, bounds)?;
         let compared = compared(&whole.tree).to_string();
         let window = window(Span::default(), bounds)?;
         let step = usual_step(window);
@@ -155,7 +155,10 @@ fn told(rule: &Rule, bounds: &Bounds) -> String {
 
 fn may_be_told(alert: &ActiveAlert, bounds: &Bounds) -> bool {
     let namespace = alert.labels.get("namespace");
-    bounds.namespaces.is_empty() || namespace.is_none_or(|name| bounds.namespaces.contains(name))
+    let of_cluster = namespace.is_none() && !bounds.nothing_shared;
+    bounds.namespaces.is_empty()
+        || of_cluster
+        || namespace.is_some_and(|name| bounds.namespaces.contains(name))
 }
 
 fn no_such(name: &str, rules: &[Rule]) -> String {

@@ -6,7 +6,7 @@ use std::panic::catch_unwind;
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::{Expr, VectorSelector, parse};
 
-use super::super::Refusal;
+use super::super::{Bounds, Refusal};
 use super::fault;
 
 /// Longest query, in bytes.
@@ -48,8 +48,10 @@ impl Scoped {
     }
 }
 
-/// Parses and narrows. No namespaces: everything may be read.
-pub fn narrow(promql: &str, namespaces: &[String]) -> Result<Scoped, Refusal> {
+/// Parses and narrows. No namespaces: everything may be read. Where nothing is shared, metrics about the cluster
+/// are narrowed as well.
+pub fn narrow(promql: &str, bounds: &Bounds) -> Result<Scoped, Refusal> {
+    let (namespaces, strictly) = (bounds.namespaces.as_slice(), bounds.nothing_shared);
     let mut tree = read(promql)?;
     if namespaces.is_empty() {
         return Ok(Scoped { promql: promql.trim().to_owned(), narrowed: 0, tree });
@@ -57,7 +59,7 @@ pub fn narrow(promql: &str, namespaces: &[String]) -> Result<Scoped, Refusal> {
     let mut narrowed = 0;
     walk(&mut tree, &mut |part| match part {
         Part::Selector(selector) => {
-            narrowed += usize::from(narrow_selector(selector, namespaces)?);
+            narrowed += usize::from(narrow_selector(selector, namespaces, strictly)?);
             // In the order in which they are written.
             selector.matchers.matchers.sort_by_cached_key(ToString::to_string);
             Ok(())
@@ -158,7 +160,11 @@ fn walk(expr: &mut Expr, visit: &mut impl FnMut(Part<'_>) -> Result<(), Refusal>
 }
 
 /// `true`: a matcher was added.
-fn narrow_selector(selector: &mut VectorSelector, namespaces: &[String]) -> Result<bool, Refusal> {
+fn narrow_selector(
+    selector: &mut VectorSelector,
+    namespaces: &[String],
+    strictly: bool,
+) -> Result<bool, Refusal> {
     if !selector.matchers.or_matchers.is_empty() {
         return Err(Refusal::Scope(
             "`or` between the matchers of a selector; use a regular expression, or `or` between selectors"
@@ -171,10 +177,10 @@ fn narrow_selector(selector: &mut VectorSelector, namespaces: &[String]) -> Resu
         check(matcher, namespaces)?;
     }
     let told = matchers.iter().any(|matcher| matcher.name == NAMESPACE && matcher.op == MatchOp::Equal);
-    if told || name.as_deref().is_some_and(is_cluster_metric) {
+    if told || !strictly && name.as_deref().is_some_and(is_cluster_metric) {
         return Ok(false);
     }
-    let mixed = name.as_deref().is_some_and(|name| MIXED_METRICS.contains(&name));
+    let mixed = !strictly && name.as_deref().is_some_and(|name| MIXED_METRICS.contains(&name));
     matchers.push(own(namespaces, mixed)?);
     Ok(true)
 }

@@ -67,6 +67,7 @@ fn bounds() -> Bounds {
         workload: Workload::new("lab", "shop", "Deployment", "checkout"),
         namespaces: vec!["shop".to_owned()],
         own_pods_only: false,
+        nothing_shared: false,
         onset: now,
         now,
     }

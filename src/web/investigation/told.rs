@@ -137,10 +137,11 @@ fn ruled_out(report: &Report) -> Markup {
 
 fn unknown(report: &Report) -> Markup {
     html! {
-        @if !report.gaps.is_empty() || !report.unproven.is_empty() {
+        @if !report.gaps.is_empty() || !report.unproven.is_empty() || report.held_back.is_some() {
             section aria-labelledby="unknown" {
                 h2 id="unknown" { "What is not known" }
                 ul.plain {
+                    @if report.held_back.is_some() { li { (words().held_back(report)) } }
                     @for gap in report.gaps.iter().take(MAX_LISTED) {
                         li { strong { (gap.source) } ": " (gap.what) " — " (gap.why) }
                     }
@@ -164,6 +165,9 @@ fn about(case: &Case, report: &Report) -> Markup {
                     (words().runbook(&report.runbook))
                     @if !name.is_empty() { " " a href={ "/runbooks/" (segment(name)) } { "How it does" } }
                     @if !report.runbook.reason.is_empty() { span.muted.small { " Chosen because " (prose(&report.runbook.reason)) "." } }
+                }
+                @if let Some(policy) = &report.policy {
+                    dt { "Policy" } dd { (policy.name) " " span.muted.small { (policy.reason) } }
                 }
                 dt { "Cost" } dd { (words().cost(&report.cost)) }
                 dt { "Looked because" } dd { (case.row.reason) }

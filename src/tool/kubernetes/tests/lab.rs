@@ -83,6 +83,7 @@ pub fn bounds(kind: &str, name: &str, namespaces: &[&str]) -> Bounds {
         workload: Workload::new("lab", if kind == "Node" { "" } else { "shop" }, kind, name),
         namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
         own_pods_only: false,
+        nothing_shared: false,
         onset: now - chrono::TimeDelta::minutes(8),
         now,
     }

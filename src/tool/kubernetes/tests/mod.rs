@@ -5,7 +5,7 @@ mod lab;
 
 use serde_json::{Value, json};
 
-use crate::tool::{DIGEST_BYTES, FULL_BYTES, Outcome, Status};
+use crate::tool::{Bounds, DIGEST_BYTES, FULL_BYTES, Outcome, Status};
 use lab::{bounds, lab};
 
 /// What the schemas of this group may take of the toolbox's whole.
@@ -149,6 +149,33 @@ async fn what_lies_outside_is_refused_before_anything_is_sent() {
 }
 
 /// Logs of other pods stay unread in the scope `workload`, whichever way they are asked for.
+#[tokio::test]
+async fn where_nothing_is_shared_only_namespaces_are_read() {
+    let lab = lab().await;
+    let only = Bounds { nothing_shared: true, ..bounds("Deployment", "checkout", &["shop"]) };
+    for (tool, arguments) in [
+        ("kubernetes_list", json!({"kind": "nodes"})),
+        ("kubernetes_list", json!({"kind": "pv"})),
+        ("kubernetes_list", json!({"kind": "namespaces"})),
+        ("kubernetes_get", json!({"kind": "node", "name": "node-1"})),
+        ("kubernetes_get", json!({"kind": "ns", "name": "prod-api"})),
+        ("kubernetes_describe", json!({"kind": "node", "name": "node-1"})),
+        ("kubernetes_top", json!({"kind": "nodes"})),
+    ] {
+        let outcome = lab.ask(&only, tool, arguments.clone()).await;
+        assert_eq!(outcome.status, Status::Refused, "{tool} {arguments}: {}", outcome.digest);
+    }
+    assert!(lab.seen().is_empty(), "{:?}", lab.seen());
+    for (tool, arguments) in [
+        ("kubernetes_get", json!({"kind": "ns", "name": "shop"})),
+        ("kubernetes_describe", json!({"kind": "deploy", "name": "checkout"})),
+        ("kubernetes_top", json!({"kind": "pods"})),
+    ] {
+        let outcome = lab.ask(&only, tool, arguments.clone()).await;
+        assert_eq!(outcome.status, Status::Ok, "{tool} {arguments}: {}", outcome.digest);
+    }
+}
+
 #[tokio::test]
 async fn only_the_workload_s_own_pods_are_heard() {
     let lab = lab().await;

@@ -9,6 +9,7 @@ fn own_pods(kind: &str) -> Bounds {
     Bounds {
         workload: Workload::new("lab", "shop", kind, "checkout"),
         own_pods_only: true,
+        nothing_shared: false,
         ..bounds(&["shop"])
     }
 }

@@ -1,10 +1,14 @@
 //! PromQL comes in, what would be sent is asserted: no query leaves its namespaces.
 
 use super::*;
+use crate::tool::request::tests::bounds;
 
 fn sent(promql: &str, namespaces: &[&str]) -> String {
-    let namespaces: Vec<String> = namespaces.iter().map(|name| (*name).to_owned()).collect();
-    match narrow(promql, &namespaces) {
+    told(promql, &bounds(namespaces))
+}
+
+fn told(promql: &str, bounds: &Bounds) -> String {
+    match narrow(promql, bounds) {
         Ok(scoped) => scoped.promql,
         Err(refusal) => format!("REFUSED {refusal}"),
     }
@@ -87,6 +91,16 @@ fn metrics_of_nodes_and_the_control_plane_are_read_as_they_are() {
 }
 
 #[test]
+fn where_nothing_is_shared_metrics_of_the_cluster_are_narrowed_as_well() {
+    let only = Bounds { nothing_shared: true, ..bounds(&["shop"]) };
+    for promql in ["node_load1", "kube_node_info", "up", "ALERTS", "apiserver_request_total"] {
+        assert_eq!(told(promql, &only), format!(r#"{promql}{{namespace="shop"}}"#));
+    }
+    let two = Bounds { nothing_shared: true, ..bounds(&["shop", "web"]) };
+    assert_eq!(told("up", &two), r#"up{namespace=~"shop|web"}"#);
+}
+
+#[test]
 fn other_namespaces_are_refused() {
     for (promql, part) in [
         (r#"x{namespace="kube-system"}"#, "namespace `kube-system`; this investigation reads shop"),
@@ -156,7 +170,7 @@ proptest::proptest! {
     #[test]
     fn a_value_stays_a_value(value in "[ -~\n\té\u{2028}]{0,40}") {
         let promql = format!("x{{pod={}}}", crate::source::http::quote(&value));
-        let scoped = narrow(&promql, &["shop".to_owned()]).unwrap();
+        let scoped = narrow(&promql, &bounds(&["shop"])).unwrap();
         let Ok(Expr::VectorSelector(selector)) = parse(&scoped.promql) else { panic!("{}", scoped.promql) };
         let matchers = &selector.matchers.matchers;
         proptest::prop_assert_eq!(matchers.len(), 2);
