@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use usage::{AlertRuleFact, UsageFact};
 
-use crate::report::{Affected, Gap, TimelineEntry};
+use crate::report::{Affected, Changed, Gap, TimelineEntry};
 use crate::workload::Workload;
 pub use control::{ApiServiceFact, EditFact, LeaseFact, QuotaFact, WebhookFact};
 pub use controllers::{Change, CronJobFact, HpaFact, JobFact, RolloutFact};
@@ -69,6 +69,11 @@ pub struct Facts {
     #[serde(default)]
     pub edits: Vec<EditFact>,
     pub timeline: Vec<TimelineEntry>,
+    /// When the trouble began, and what changed at about that time, the likeliest to matter first.
+    #[serde(default)]
+    pub onset_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub changed: Vec<Changed>,
     pub affected: Affected,
     pub gaps: Vec<Gap>,
     /// Of a namespace or a node: the same facts as each workload in it sees them, and what belongs to none.
@@ -110,6 +115,8 @@ impl Facts {
             api_services: Vec::new(),
             edits: Vec::new(),
             timeline: Vec::new(),
+            onset_at: None,
+            changed: Vec::new(),
             affected: Affected::default(),
             gaps: Vec::new(),
             parts: Vec::new(),

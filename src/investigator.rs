@@ -387,6 +387,7 @@ fn allowed(mut sources: Sources, runbook: Option<&runbook::Runbook>) -> Sources 
     let listed = |tool| runbook.tools.contains(&tool);
     sources.prometheus = sources.prometheus.filter(|_| listed(runbook::Tool::Prometheus));
     sources.loki = sources.loki.filter(|_| listed(runbook::Tool::Loki));
+    sources.tempo = sources.tempo.filter(|_| listed(runbook::Tool::Tempo));
     sources
 }
 

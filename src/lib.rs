@@ -3,6 +3,7 @@
 
 // Papers: what is handed from room to room.
 pub mod alert;
+pub mod change;
 pub mod facts;
 pub mod inert;
 pub mod logs;

@@ -71,6 +71,12 @@ pub struct Report {
     pub affected: Affected,
     pub findings: Vec<Finding>,
     pub timeline: Vec<TimelineEntry>,
+    /// When the trouble began: the alert's time, corrected by the first symptom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onset_at: Option<DateTime<Utc>>,
+    /// What changed at about that time, the likeliest to matter first. An order, no proof.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed_first: Vec<Changed>,
     pub evidence: Vec<Evidence>,
     pub ruled_out: Vec<RuledOut>,
     pub next_steps: Vec<NextStep>,
@@ -274,7 +280,7 @@ pub struct TimelineEntry {
     pub evidence: String,
     #[serde(default)]
     pub kind: Moment,
-    /// The change that most likely set the trouble off; at most one entry is.
+    /// It stands first among what changed before the trouble; at most one entry does.
     #[serde(default, skip_serializing_if = "is_false")]
     pub trigger: bool,
     /// Why it is, in one line; "" for all others.
@@ -299,6 +305,8 @@ pub enum Moment {
     Failure,
     Restart,
     Alert,
+    /// What logs, series and events show, where it stands first among what changed.
+    Sign,
 }
 
 impl Moment {
@@ -306,6 +314,63 @@ impl Moment {
     pub fn is_change(self) -> bool {
         matches!(self, Self::Rollout | Self::Config | Self::Scaling | Self::Node)
     }
+}
+
+/// What kind of change it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Changing {
+    Rollout,
+    Config,
+    Scaling,
+    Node,
+    Event,
+    /// Lines that logs did not have before.
+    Log,
+    /// A measured level.
+    Series,
+}
+
+/// How what changed is related to what is in trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Near {
+    Itself,
+    /// What it is configured with.
+    Uses,
+    /// What owns or scales it.
+    Owner,
+    /// A node it runs on.
+    Node,
+    /// A Service in front of it.
+    Service,
+    Callee,
+    Caller,
+    /// In the same namespace; no relation is known.
+    Neighbour,
+}
+
+/// Something that changed about when the trouble began, and what gives it its place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Changed {
+    pub at: DateTime<Utc>,
+    pub kind: Changing,
+    /// `Kind namespace/name` of what changed.
+    pub object: String,
+    /// "rollout of revision 7 (image a:1 → a:2)"
+    pub what: String,
+    pub near: Near,
+    /// Before the onset, in seconds; negative after it.
+    pub seconds_before: i64,
+    /// What else speaks for or against it: "only pods of this revision fail"; or "".
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+    /// Between 0 and 1, from time, nearness, kind and size.
+    pub score: f64,
+    /// The observation it was read from.
+    pub evidence: String,
+    /// All of it in one line.
+    pub line: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -18,8 +18,8 @@ pub(crate) use self::choice::{is_victim, is_wide, said_at};
 pub use self::fill::fill;
 pub use self::table::Words;
 use crate::report::{
-    Affected, Category, Confidence, Cost, Coverage, Held, HeldBack, Outcome, Radius, Report, Risk,
-    RunbookUse, TimelineEntry,
+    Affected, Category, Changed, Confidence, Cost, Coverage, Held, HeldBack, Near, Outcome, Radius, Report,
+    Risk, RunbookUse, TimelineEntry,
 };
 
 /// Workloads named one by one; beyond that they are counted.
@@ -207,7 +207,29 @@ impl Words {
         if outcome == Outcome::NotAnIncident { self.checked_and_well } else { self.what_it_is_not }
     }
 
-    /// " (likeliest trigger: only pods of this revision fail)", or nothing.
+    /// "rollout of revision 7 (image a:1 → a:2), 3 min before the onset, the workload itself"
+    pub(crate) fn changed(&self, one: &Changed) -> String {
+        let span = self.span(TimeDelta::try_seconds(one.seconds_before.saturating_abs()).unwrap_or_default());
+        let when = match one.seconds_before {
+            0 => self.at_onset.to_owned(),
+            before if before > 0 => fill(self.before_onset, &[("span", &span)]),
+            _ => fill(self.after_onset, &[("span", &span)]),
+        };
+        let near = match one.near {
+            Near::Itself => self.near_itself,
+            Near::Uses => self.near_uses,
+            Near::Owner => self.near_owner,
+            Near::Node => self.near_node,
+            Near::Service => self.near_service,
+            Near::Callee => self.near_callee,
+            Near::Caller => self.near_caller,
+            Near::Neighbour => self.near_neighbour,
+        };
+        let line = fill(self.changed, &[("what", one.what.as_str()), ("when", &when), ("near", near)]);
+        if one.why.is_empty() { line } else { format!("{line}; {}", one.why) }
+    }
+
+    /// " (changed first: only pods of this revision fail)", or nothing.
     pub(crate) fn trigger(&self, entry: &TimelineEntry) -> String {
         match (entry.trigger, entry.why.as_str()) {
             (false, _) => String::new(),

@@ -7,14 +7,15 @@ mod source;
 
 use source::{File, Found};
 
-const PAPERS: [&str; 9] =
-    ["alert", "workload", "facts", "inert", "logs", "report", "redact", "series", "words"];
+const PAPERS: [&str; 10] =
+    ["alert", "change", "workload", "facts", "inert", "logs", "report", "redact", "series", "words"];
 
 /// What each room may import, beside the papers, which every room may. A room is a top-level module of `src`.
 /// Steps may import ports and earlier steps; only conductors join them.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Papers.
     ("alert", &[]),
+    ("change", &[]),
     ("workload", &[]),
     ("facts", &[]),
     ("inert", &[]),
@@ -208,6 +209,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Files and folders that decide and never act: no database, no network, no runtime, no clock.
 const PURE: &[&str] = &[
     "src/alert.rs",
+    "src/change/",
     "src/workload.rs",
     "src/facts",
     "src/inert.rs",
@@ -234,8 +236,8 @@ const PURE: &[&str] = &[
     "src/investigation/money.rs",
     "src/investigation/prompt.rs",
     "src/investigation/verify.rs",
-    "src/slack/after.rs",
     "src/source/enforced.rs",
+    "src/slack/after.rs",
     "src/slack/blocks",
     "src/slack/interaction/payload.rs",
     "src/slack/interaction/signature.rs",

@@ -220,8 +220,8 @@ impl Thread {
             return Ok(self.routes.choose(About { workload, severity, alerts: &[], owner: "" }));
         }
         let known = self.common.known(transaction, incident).await;
-        let at = Utc::now();
-        let chosen = self.policies.choose(&PolicyAbout { workload, severity, alerts: &known.alerts, at });
+        let (alerts, at) = (known.alerts.as_slice(), Utc::now());
+        let chosen = self.policies.choose(&PolicyAbout { workload, severity, alerts, at });
         if let Some((policy, channel)) = chosen.policy.and_then(|one| Some((one, one.channel.as_ref()?))) {
             let reason = format!("{} ({}): {}", chosen.place, policy.name, chosen.reason);
             return Ok(Routed { channel: channel.clone(), reason });

@@ -102,9 +102,9 @@ pub(super) async fn ready(State(state): State<ApiState>) -> Response {
         slack_failures: told.slack_failures,
         slack_held: told.slack_held,
         slack_lacks,
+        clusters: state.ready.clusters.iter().map(|(name, of)| (name.to_owned(), standings(of))).collect(),
         outlets_held: told.outlets_held,
         outlet_failures: told.outlet_failures,
-        clusters: state.ready.clusters.iter().map(|(name, of)| (name.to_owned(), standings(of))).collect(),
     });
     if ready {
         body.into_response()

@@ -23,7 +23,6 @@ use crate::runbook::{Catalogue, Pulled, Repository};
 use crate::settings::{self, Settings};
 use crate::slack;
 use crate::source::alertmanager::Alertmanager;
-use crate::source::tempo::Tempo;
 use crate::tool::mcp;
 use crate::tool::memory::PastInvestigations;
 use crate::tool::{self, Tool};
@@ -71,10 +70,10 @@ pub fn reasoner(
     }
     let (mut tools, mut by_cluster): (Vec<Arc<dyn Tool>>, _) = (Vec::new(), BTreeMap::new());
     match &clusters.fleet {
-        Fleet::One(sources) => tools.extend(tools_of(sources, clusters.tempo.get(&clusters.usual))),
+        Fleet::One(sources) => tools.extend(tools_of(sources)),
         Fleet::Many(many) => {
             for (name, sources) in many {
-                by_cluster.insert(name.clone(), tools_of(sources, clusters.tempo.get(name)));
+                by_cluster.insert(name.clone(), tools_of(sources));
             }
         }
     }
@@ -93,11 +92,11 @@ pub fn reasoner(
 }
 
 /// What a model, or an engineer's agent, may ask of one cluster.
-fn tools_of(sources: &Sources, tempo: Option<&Tempo>) -> Vec<Arc<dyn Tool>> {
+fn tools_of(sources: &Sources) -> Vec<Arc<dyn Tool>> {
     let kubernetes = sources.kubernetes.iter().flat_map(tool::kubernetes::tools);
     let prometheus = sources.prometheus.iter().flat_map(tool::prometheus::tools);
     let loki = sources.loki.iter().flat_map(tool::loki::tools);
-    let tempo = tempo.into_iter().flat_map(tool::tempo::tools);
+    let tempo = sources.tempo.iter().flat_map(tool::tempo::tools);
     kubernetes.chain(prometheus).chain(loki).chain(tempo).map(Arc::from).collect()
 }
 
@@ -105,7 +104,7 @@ fn tools_of(sources: &Sources, tempo: Option<&Tempo>) -> Vec<Arc<dyn Tool>> {
 pub(super) fn for_agents(settings: &Settings, clusters: &Clusters) -> agents::Clusters {
     let deadline = Duration::from_secs(settings.agent.tool_secs);
     let each = clusters.each().map(|(name, sources)| {
-        let tools = tools_of(sources, clusters.tempo.get(name));
+        let tools = tools_of(sources);
         agents::Cluster::new(tools, sources.kubernetes.clone(), name, deadline)
     });
     agents::Clusters::new(each.collect())

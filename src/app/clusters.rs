@@ -17,8 +17,6 @@ use crate::source::{loki::Loki, prometheus::Prometheus, tempo::Tempo};
 #[derive(Debug, Clone)]
 pub struct Clusters {
     pub fleet: Fleet,
-    /// Of each cluster that has one.
-    pub tempo: BTreeMap<String, Tempo>,
     /// The cluster of alerts that name none.
     pub usual: String,
     /// What is done about rights that a cluster gives us too many of; by cluster.
@@ -38,7 +36,7 @@ const KINDS: [Kind; 3] =
 pub async fn clusters(settings: &Settings, http: &reqwest::Client) -> anyhow::Result<Clusters> {
     let all = all(settings)?;
     let usual = settings.kubernetes.cluster.clone();
-    let (mut sources, mut tempo, mut stances) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let (mut sources, mut stances) = (BTreeMap::new(), BTreeMap::new());
     for one in &all {
         let place =
             if settings.clusters.is_empty() { String::new() } else { format!("cluster {}: ", one.name) };
@@ -46,12 +44,10 @@ pub async fn clusters(settings: &Settings, http: &reqwest::Client) -> anyhow::Re
         sources.insert(one.name.clone(), built);
         stances
             .extend(one.kubernetes.as_ref().map(|kubernetes| (one.name.clone(), kubernetes.excess_rights)));
-        let traces = Tempo::new(http.clone(), &one.tempo).with_context(|| format!("{place}setting tempo"))?;
-        tempo.extend(traces.map(|traces| (one.name.clone(), traces)));
     }
     let only = settings.clusters.is_empty().then(|| sources.remove(&usual)).flatten();
-    let fleet = only.map_or(Fleet::Many(sources), Fleet::One);
-    Ok(Clusters { fleet, tempo, usual, stances })
+    let fleet = only.map_or(Fleet::Many(sources), Fleet::from);
+    Ok(Clusters { fleet, usual, stances })
 }
 
 impl Clusters {
@@ -199,6 +195,7 @@ async fn connect(one: &Cluster, http: &reqwest::Client, settings: &Settings) -> 
         kubernetes,
         prometheus: Prometheus::new(http.clone(), &one.prometheus).context("setting prometheus")?,
         loki: Loki::new(http.clone(), &one.loki).context("setting loki")?,
+        tempo: Tempo::new(http.clone(), &one.tempo).context("setting tempo")?,
         log_tail_lines,
     })
 }

@@ -71,7 +71,7 @@ pub async fn live(settings: &Settings) -> anyhow::Result<Vec<Asked>> {
         if let Some(loki) = &sources.loki {
             questions.push(ask(named("loki"), logs(loki)));
         }
-        if let Some(tempo) = clusters.tempo.get(name) {
+        if let Some(tempo) = &sources.tempo {
             questions.push(ask(named("tempo"), traces(tempo)));
         }
     }

@@ -47,6 +47,7 @@ pub(super) async fn replay(
         kubernetes: Some(Client::connect(&kubernetes).await?),
         prometheus: Prometheus::new(http.clone(), &prometheus)?,
         loki: Loki::new(http.clone(), &loki)?,
+        tempo: None,
         log_tail_lines: kubernetes.log_tail_lines,
     };
     let investigator = Investigator::new(sources, Arc::clone(catalogue), None);

@@ -41,8 +41,8 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let sources =
         clusters.fleet.of(&cluster).with_context(|| format!("no cluster is called `{cluster}`"))?.clone();
     let Some(client) = sources.kubernetes.clone() else { bail!("kubernetes.enabled is false") };
-    // A replay has no Prometheus and no Loki, so what they would add is not expected of it.
-    let alone = Sources { prometheus: None, loki: None, ..sources };
+    // A replay has no Prometheus, no Loki and no Tempo, so what they would add is not expected of it.
+    let alone = Sources { prometheus: None, loki: None, tempo: None, ..sources };
     let catalogue = Arc::new(app::catalogue(&settings).await?);
     let investigator = Investigator::new(alone, Arc::clone(&catalogue), None);
     let workload = Workload::new(&cluster, "", "Namespace", &namespace);

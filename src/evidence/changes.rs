@@ -17,20 +17,33 @@ const MADE_SECS: i64 = 5;
 /// Managers that only keep counts and revisions in the specs of what they control.
 const CONTROLLERS: [&str; 3] = ["kube-controller-manager", "kubelet", "kube-scheduler"];
 
-/// One entry for each concerned object that somebody changed after it was made.
-pub fn of_objects(objects: &Objects, focus: &Focus<'_>, ledger: &mut Ledger) -> Vec<TimelineEntry> {
+/// An object that somebody changed.
+#[derive(Debug, Clone)]
+pub struct Write {
+    pub at: DateTime<Utc>,
+    pub kind: &'static str,
+    pub name: String,
+    /// "Service x was changed by kubectl-edit"
+    pub what: String,
+    pub evidence: String,
+}
+
+/// One for each concerned object that somebody changed after it was made.
+pub fn of_objects(objects: &Objects, focus: &Focus<'_>, ledger: &mut Ledger) -> Vec<Write> {
     let mut found = Vec::new();
-    let mut look =
-        |kind: &str, metadata: &ObjectMeta, query: &str, milliseconds: u64, kinds: (Moment, &str)| {
-            if !focus.concerns(kind, name_of(metadata)) {
-                return;
-            }
-            let Some((at, by)) = last_change(metadata) else { return };
-            let what = format!("{kind} {} was changed by {by}{}", name_of(metadata), kinds.1);
-            let page = ledger.open("kubernetes", query, milliseconds);
-            let quote = ledger.line(page, &format!("{} {what}", at.format("%FT%TZ")));
-            found.push(entry(at, kinds.0, what, &quote.evidence));
-        };
+    let mut write = |kind: &'static str, name: &str, (query, milliseconds): (&str, u64), (at, by)| {
+        let at: DateTime<Utc> = at;
+        let by: String = by;
+        let what = format!("{kind} {name} was changed by {by}");
+        let page = ledger.open("kubernetes", query, milliseconds);
+        let quote = ledger.line(page, &format!("{} {what}", at.format("%FT%TZ")));
+        found.push(Write { at, kind, name: name.to_owned(), what, evidence: quote.evidence });
+    };
+    let mut look = |kind: &'static str, metadata: &ObjectMeta, query: &str, milliseconds: u64| {
+        if let Some(change) = last_change(metadata).filter(|_| focus.concerns(kind, name_of(metadata))) {
+            write(kind, name_of(metadata), (query, milliseconds), change);
+        }
+    };
     fn each<K>(
         read: &Read<K>,
         metadata: impl Fn(&K) -> &ObjectMeta,
@@ -40,17 +53,14 @@ pub fn of_objects(objects: &Objects, focus: &Focus<'_>, ledger: &mut Ledger) -> 
             look(metadata(item), &read.query, read.milliseconds);
         }
     }
-    let spec = (Moment::Config, "");
-    each(&objects.deployments, |one| &one.metadata, |m, q, t| look("Deployment", m, q, t, spec));
-    each(&objects.stateful_sets, |one| &one.metadata, |m, q, t| look("StatefulSet", m, q, t, spec));
-    each(&objects.daemon_sets, |one| &one.metadata, |m, q, t| look("DaemonSet", m, q, t, spec));
-    each(&objects.services, |one| &one.metadata, |m, q, t| look("Service", m, q, t, spec));
+    each(&objects.deployments, |one| &one.metadata, |m, q, t| look("Deployment", m, q, t));
+    each(&objects.stateful_sets, |one| &one.metadata, |m, q, t| look("StatefulSet", m, q, t));
+    each(&objects.daemon_sets, |one| &one.metadata, |m, q, t| look("DaemonSet", m, q, t));
+    each(&objects.cron_jobs, |one| &one.metadata, |m, q, t| look("CronJob", m, q, t));
+    each(&objects.services, |one| &one.metadata, |m, q, t| look("Service", m, q, t));
     for (name, map) in objects.config_maps.iter().filter(|(_, map)| map.exists) {
-        if let Some((at, by)) = map.changed.clone() {
-            let what = format!("ConfigMap {name} was changed by {by}");
-            let page = ledger.open("kubernetes", &map.query, 0);
-            let quote = ledger.line(page, &format!("{} {what}", at.format("%FT%TZ")));
-            found.push(entry(at, Moment::Config, what, &quote.evidence));
+        if let Some(change) = map.changed.clone() {
+            write("ConfigMap", name, (&map.query, 0), change);
         }
     }
     found

@@ -12,7 +12,7 @@ use super::focus::{Focus, claims_of};
 use super::follow_up::second_round;
 use super::inquiry::last_round;
 use super::objects::{Objects, Read, gap, kept};
-use super::{Sources, facts_from, metrics, node, survey};
+use super::{Sources, calls, facts_from, metrics, node, survey};
 use crate::alert::Alert;
 use crate::facts::Facts;
 use crate::report::Gap;
@@ -53,11 +53,13 @@ pub(super) async fn both_rounds(
         .filter_map(|pod| pod.metadata.name.clone())
         .collect::<Vec<_>>();
     let scoped = scoped.with_pods(own);
-    let measuring = metrics::ask(sources, workload, &draft);
-    let ((measurements, gaps), ()) =
-        join(measuring, second_round(sources, &scoped, (workload, alerts), &draft, &mut objects)).await;
-    objects.measurements = measurements;
-    objects.gaps.extend(gaps);
+    let ((measurements, gaps), (calls, gap), ()) = tokio::join!(
+        metrics::ask(sources, workload, &draft),
+        calls::ask(sources, workload, &draft),
+        second_round(sources, &scoped, (workload, alerts), &draft, &mut objects),
+    );
+    (objects.measurements, objects.calls) = (measurements, calls);
+    objects.gaps.extend(gaps.into_iter().chain(gap));
     // Pods of other namespaces may share what is wrong; only the widest scope lets them be seen.
     if *scoped.scope() == Scope::Cluster && draft.affected.pods.unhealthy > 0 && !objects.namespace.is_empty()
     {

@@ -9,7 +9,7 @@ use super::Sources;
 #[derive(Debug, Clone)]
 pub enum Fleet {
     /// Of the only cluster there is, whatever alerts call it.
-    One(Sources),
+    One(Box<Sources>),
     /// By name.
     Many(BTreeMap<String, Sources>),
 }
@@ -26,7 +26,7 @@ impl Fleet {
     /// Each with its name, "" for the only one.
     pub fn iter(&self) -> Box<dyn Iterator<Item = (&str, &Sources)> + '_> {
         match self {
-            Self::One(sources) => Box::new(std::iter::once(("", sources))),
+            Self::One(sources) => Box::new(std::iter::once(("", &**sources))),
             Self::Many(clusters) => Box::new(clusters.iter().map(|(name, sources)| (name.as_str(), sources))),
         }
     }
@@ -41,6 +41,6 @@ impl Default for Fleet {
 
 impl From<Sources> for Fleet {
     fn from(sources: Sources) -> Self {
-        Self::One(sources)
+        Self::One(Box::new(sources))
     }
 }

@@ -36,6 +36,11 @@ impl Ledger {
         }
     }
 
+    /// What is written now is a part of something that was looked at as a whole.
+    pub fn looks_again(&self) -> bool {
+        !self.known.is_empty()
+    }
+
     pub fn open(&mut self, source: &str, query: &str, milliseconds: u64) -> Page {
         let query = redact(query);
         let again = self.observations.iter().take(self.known.len());

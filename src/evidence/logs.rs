@@ -10,10 +10,13 @@ use super::classify::{self, Judgement};
 use super::ledger::Ledger;
 use super::objects::{LogRead, Objects};
 use crate::facts::ContainerFact;
+use crate::logs::digest;
 use crate::redact::redact;
 
 /// Last lines of one log that are kept as an observation.
 const KEPT_LINES: usize = 100;
+/// Kinds of trouble that only earlier lines tell of.
+const MAX_EARLIER: usize = 8;
 /// Last lines that stand in the container's row.
 const TAIL_LINES: usize = 20;
 
@@ -38,6 +41,8 @@ pub struct Line {
 pub struct Digest {
     pub evidence: String,
     pub lines: Vec<Line>,
+    /// Of the lines before them: of each kind that tells of trouble, one.
+    pub earlier: Vec<Line>,
 }
 
 /// Writes the logs down and tells each container what its own says. Returns them for `dependencies`.
@@ -74,15 +79,40 @@ pub(super) fn store(log: &LogRead, ledger: &mut Ledger) -> Digest {
     let lines = joined(lines);
     let skipped = lines.len().saturating_sub(KEPT_LINES);
     let page = ledger.open(&log.source, &log.query, log.milliseconds);
-    let mut digest = Digest { evidence: String::new(), lines: Vec::new() };
-    for (at, line) in lines.into_iter().skip(skipped) {
-        let quote = ledger.line(page, &line);
+    let (before, last) = lines.split_at(skipped);
+    let mut digest = Digest { evidence: String::new(), lines: Vec::new(), earlier: Vec::new() };
+    let mut write = |(at, line): &Stamped| {
+        let quote = ledger.line(page, line);
         let text = if at.is_some() { after_time(&quote.text) } else { quote.text.as_str() };
-        let judgement = classify::judge(text);
-        digest.lines.push(Line { at, text: text.to_owned(), judgement });
         digest.evidence = quote.evidence;
+        Line { at: *at, text: text.to_owned(), judgement: classify::judge(text) }
+    };
+    let earlier: Vec<Line> = troubles(before).into_iter().map(&mut write).collect();
+    let told: Vec<Line> = last.iter().map(&mut write).collect();
+    if skipped > 0 {
+        let kept = earlier.len();
+        ledger.line(page, &format!("left out: {} earlier lines; kubernetes_logs shows them", skipped - kept));
     }
+    (digest.lines, digest.earlier) = (told, earlier);
     digest
+}
+
+type Stamped = (Option<DateTime<Utc>>, String);
+
+/// Of each kind of line that tells of trouble its newest, in order of time.
+fn troubles(lines: &[Stamped]) -> Vec<&Stamped> {
+    let plain = |(at, line): &Stamped| {
+        let text = if at.is_some() { after_time(line) } else { line.as_str() };
+        digest::Line { at: *at, stream: 0, text: text.to_owned() }
+    };
+    let all: Vec<digest::Line> = lines.iter().map(plain).collect();
+    let kinds = digest::condense(&all, None, classify::class_and_weight).kinds;
+    let heads = kinds.iter().filter(|kind| kind.is_trouble()).take(MAX_EARLIER);
+    let heads = heads.filter_map(|kind| kind.exemplar.lines.first());
+    let mut kept: Vec<usize> = heads.filter_map(|head| all.iter().rposition(|line| line == head)).collect();
+    kept.sort_unstable();
+    kept.dedup();
+    kept.into_iter().map(|at| &lines[at]).collect()
 }
 
 /// Rust tells where it panics on one line and why on the next: they become one.
@@ -106,12 +136,18 @@ fn joined(lines: Vec<(Option<DateTime<Utc>>, &str)>) -> Vec<(Option<DateTime<Utc
 }
 
 /// The weightiest line wins, the last of equals: what comes last is nearest to the death. The first log
-/// decides unless it has nothing to say.
+/// decides unless it has nothing to say; earlier lines do where none of the last has anything to say.
 fn take_best(row: &mut ContainerFact, digests: &[Digest]) {
+    let of = |lines: &[Line]| {
+        let told = lines.iter().enumerate().filter(|(_, line)| !line.text.trim().is_empty());
+        let best = told.max_by_key(|(index, line)| (line.judgement.weight, *index));
+        best.map(|(index, line)| reason(line, &lines[index + 1..]))
+    };
     let best = |digest: &Digest| {
-        let lines = digest.lines.iter().enumerate().filter(|(_, line)| !line.text.trim().is_empty());
-        let best = lines.max_by_key(|(index, line)| (line.judgement.weight, *index));
-        best.map(|(index, line)| reason(line, &digest.lines[index + 1..]))
+        let last = of(&digest.lines);
+        let silent = last.as_ref().is_none_or(|line| line.judgement.class.is_empty());
+        let earlier = of(&digest.earlier).filter(|line| silent && !line.judgement.class.is_empty());
+        earlier.or(last)
     };
     let judged: Vec<(&Digest, Line)> =
         digests.iter().filter_map(|digest| Some((digest, best(digest)?))).collect();
@@ -226,6 +262,30 @@ mod tests {
             best("waiting", 3, vec![log(false, "2026-11-21T07:00:00Z one\n2026-11-21T07:00:01Z two\n")]);
         assert_eq!((row.log_class.as_str(), row.log_line.as_str()), ("", "two"));
         assert_eq!(best("waiting", 3, vec![log(false, "\n")]).log_evidence, "");
+    }
+
+    #[test]
+    fn trouble_that_lies_further_back_keeps_one_line_of_each_kind() {
+        let mut text = String::from("2026-11-21T06:00:00Z FATAL: relation \"products\" does not exist\n");
+        let calm = |n: usize| format!("2026-11-21T06:{:02}:{:02}Z served item {n}\n", 1 + n / 60, n % 60);
+        text.extend((0..10).map(calm));
+        text.push_str("2026-11-21T06:01:09Z FATAL: relation \"products\" does not exist\n");
+        text.extend((10..400).map(calm));
+        let row = best("waiting", 1, vec![log(false, &text)]);
+        assert_eq!(
+            (row.log_class.as_str(), row.log_at.unwrap().to_rfc3339().as_str()),
+            ("missing-relation", "2026-11-21T06:01:09+00:00")
+        );
+        assert_eq!(row.log_tail.len(), 20);
+        let objects = Objects { logs: vec![log(false, &text)], ..Objects::default() };
+        let mut ledger = Ledger::default();
+        digest(&objects, &mut [container()], &mut ledger);
+        let stored = ledger.finish().remove(0).text;
+        assert!(stored.ends_with("left out: 301 earlier lines; kubernetes_logs shows them\n"), "{stored}");
+        assert_eq!((stored.matches("FATAL").count(), stored.lines().count()), (1, 102));
+        // What the last lines say is nearer to the death, however little it is.
+        text.push_str("2026-11-21T06:59:00Z ERROR: giving up\n");
+        assert_eq!(best("waiting", 1, vec![log(false, &text)]).log_line, "ERROR: giving up");
     }
 
     /// Every log of the cases that `runbooks test` knows.

@@ -20,6 +20,9 @@ const MAX_HISTORIES: usize = 3;
 const MAX_RULES: usize = 6;
 const HISTORY_MINUTES: i64 = 60;
 const STEP_SECS: u32 = 30;
+/// Around the onset, to see what changed: minutes before it and after it, and between samples.
+const AROUND_MINUTES: (i64, i64) = (60, 15);
+const AROUND_STEP_SECS: u32 = 60;
 /// Words of a probe that got no answer in time.
 const SLOW: [&str; 2] = ["deadline exceeded", "timeout"];
 /// Beginnings of alerts that nothing but Prometheus can explain.
@@ -28,7 +31,11 @@ const NEED_PROMETHEUS: [&str; 2] = ["CPUThrottling", "KubePersistentVolume"];
 /// What was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
+    /// Of a container, before it was killed.
     Memory,
+    /// Of pods of the namespace, around the onset.
+    Cpu,
+    WorkingSet,
     Throttled,
     Restarts,
     VolumeUsed,
@@ -59,9 +66,12 @@ struct Question {
     measure: Measure,
     what: String,
     promql: String,
-    /// The end of a range, or None for the present.
-    until: Option<DateTime<Utc>>,
+    /// None for the present.
+    window: Option<Window>,
 }
+
+/// From, to, and seconds between samples.
+type Window = (DateTime<Utc>, DateTime<Utc>, u32);
 
 pub async fn ask(sources: &Sources, workload: &Workload, draft: &Facts) -> (Measurements, Vec<Gap>) {
     let namespace = if workload.kind == "Namespace" { &workload.name } else { &workload.namespace };
@@ -97,7 +107,8 @@ pub async fn ask(sources: &Sources, workload: &Workload, draft: &Facts) -> (Meas
     (told, gaps)
 }
 
-/// At most three histories, and one query each for throttling, restarts, space, inodes and growth.
+/// At most three histories, two looks around the onset, and one query each for throttling, restarts, space, inodes
+/// and growth.
 fn questions(namespace: &str, draft: &Facts) -> Vec<Question> {
     let own = [("namespace", namespace)];
     let of = |metric: &str| prometheus::selector(metric, &own);
@@ -110,11 +121,12 @@ fn questions(namespace: &str, draft: &Facts) -> Vec<Question> {
             measure: Measure::Memory,
             what: format!("memory of container {} of pod {}", row.name, row.pod),
             promql: prometheus::selector("container_memory_working_set_bytes", &labels),
-            until: row.exited_at,
+            window: row.exited_at.map(|end| (end - Duration::minutes(HISTORY_MINUTES), end, STEP_SECS)),
         });
     }
+    questions.extend(around(draft, &own));
     let mut now = |measure, what: &str, promql| {
-        questions.push(Question { measure, what: what.to_owned(), promql, until: None });
+        questions.push(Question { measure, what: what.to_owned(), promql, window: None });
     };
     let about = |start: &str| draft.alerts.iter().any(|name| name.starts_with(start));
     let slow = |row: &ContainerFact| {
@@ -143,16 +155,33 @@ fn questions(namespace: &str, draft: &Facts) -> Vec<Question> {
     questions
 }
 
+/// CPU and memory of every pod around the onset: what a workload calls may have changed before it did.
+fn around(draft: &Facts, own: &[(&str, &str)]) -> Vec<Question> {
+    let Some(onset) = draft.onset_at.filter(|_| !draft.alerts.is_empty()) else { return Vec::new() };
+    let (before, after) = AROUND_MINUTES;
+    let to = (onset + Duration::minutes(after)).min(draft.observed_at);
+    let window = Some((onset - Duration::minutes(before), to, AROUND_STEP_SECS));
+    // Without a container's name, samples are sums of those with one.
+    let of = |metric: &str| {
+        let selector = prometheus::selector(metric, own);
+        selector.trim_end_matches('}').to_owned() + ",container!=\"\"}"
+    };
+    let cpu = of("container_cpu_usage_seconds_total");
+    let memory = of("container_memory_working_set_bytes");
+    let question = |measure, what: &str, promql| Question { measure, what: what.to_owned(), promql, window };
+    vec![
+        question(Measure::Cpu, "CPU around the onset", format!("sum by (pod) (rate({cpu}[3m]))")),
+        question(Measure::WorkingSet, "memory around the onset", format!("sum by (pod) ({memory})")),
+    ]
+}
+
 async fn answer(
     client: &Prometheus,
     question: &Question,
     now: DateTime<Utc>,
 ) -> Result<Vec<Measured>, prometheus::Error> {
-    let answer = match question.until {
-        Some(until) => {
-            let from = until - Duration::minutes(HISTORY_MINUTES);
-            client.query_range(&question.promql, from, until, STEP_SECS).await?
-        }
+    let answer = match question.window {
+        Some((from, to, step)) => client.query_range(&question.promql, from, to, step).await?,
         None => client.query(&question.promql, now).await?,
     };
     let measured = answer.series.into_iter().map(|series| Measured {

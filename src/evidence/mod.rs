@@ -4,6 +4,8 @@
 
 mod batch;
 mod blast_radius;
+mod calls;
+mod changed;
 mod changes;
 mod claims;
 pub mod classify;
@@ -48,6 +50,7 @@ use crate::facts::Facts;
 use crate::source::kubernetes;
 use crate::source::loki::Loki;
 use crate::source::prometheus::Prometheus;
+use crate::source::tempo::Tempo;
 use crate::workload::Workload;
 use focus::Focus;
 use ledger::Ledger;
@@ -60,6 +63,7 @@ pub struct Sources {
     pub kubernetes: Option<kubernetes::Client>,
     pub prometheus: Option<Prometheus>,
     pub loki: Option<Loki>,
+    pub tempo: Option<Tempo>,
     /// Lines asked for of one container log.
     pub log_tail_lines: i64,
 }
@@ -115,7 +119,10 @@ fn facts_into(objects: &Objects, workload: &Workload, alerts: &[Alert], ledger: 
         blast_radius::count_missing(&mut facts.affected, &facts.rollouts, &focus);
     }
     shared::widen(&mut facts, objects, &focus);
-    facts.timeline = timeline::entries(&facts, objects, &focus, alerts, ledger);
+    let writes = changes::of_objects(objects, &focus, ledger);
+    facts.timeline = timeline::entries(&facts, objects, alerts, &writes);
+    let read = changed::Read { objects, focus: &focus, alerts, writes: &writes, digests: &digests };
+    changed::take(&mut facts, &read, ledger);
     facts.gaps.clone_from(&objects.gaps);
     facts
 }

@@ -18,6 +18,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 
+use super::calls::Calls;
 use super::ledger::clean;
 use super::metrics::Measurements;
 use crate::report::Gap;
@@ -76,6 +77,7 @@ pub struct Objects {
     pub gone_logs: Vec<LogRead>,
     pub memory: Vec<MemoryRead>,
     pub measurements: Measurements,
+    pub calls: Calls,
     pub more: More,
     pub gaps: Vec<Gap>,
 }

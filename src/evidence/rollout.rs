@@ -63,7 +63,14 @@ pub fn rows(objects: &Objects, focus: &Focus<'_>, ledger: &mut Ledger) -> Vec<Ro
     rows.into_iter().map(write).collect()
 }
 
-fn deployment(objects: &Objects, deployment: &Deployment) -> RolloutFact {
+/// When the newest ReplicaSet of a Deployment was made.
+pub fn newest_at(objects: &Objects, deployment: &str) -> Option<DateTime<Utc>> {
+    let own = objects.replica_sets.items.iter();
+    let own = own.filter(|set| is_owned(&set.metadata, "Deployment", deployment));
+    own.filter_map(|set| set.metadata.creation_timestamp.as_ref().and_then(units::time)).max()
+}
+
+pub fn deployment(objects: &Objects, deployment: &Deployment) -> RolloutFact {
     let status = deployment.status.as_ref();
     let count = |count: Option<i32>| i64::from(count.unwrap_or(0));
     let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();

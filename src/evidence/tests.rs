@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+mod changed;
 mod measured;
 mod placement;
 mod reach;

@@ -1,14 +1,12 @@
 //! What happened when: rollouts, changed objects, scaling, node conditions, the first failure, restarts and
-//! the alerts, in order of time, each with its evidence; the change that most likely set it off is marked,
-//! with the reason. Pure.
+//! the alerts, in order of time, each with its evidence. Rows and alerts come in, entries go out; it marks none of
+//! them. Pure.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::changes;
-use super::focus::Focus;
-use super::ledger::Ledger;
+use super::changes::{self, Write};
 use super::objects::Objects;
 use crate::alert::Alert;
 use crate::facts::{AlertRuleFact, EventFact, Facts, RolloutFact};
@@ -16,10 +14,6 @@ use crate::report::{Moment, TimelineEntry};
 
 /// Most entries.
 const MAX_ENTRIES: usize = 24;
-/// A change longer before the first failure did not set it off, in minutes.
-const TRIGGER_WINDOW_MINUTES: i64 = 60;
-/// Clocks and the order of writes differ by this much, in seconds.
-const TOLERANCE_SECS: i64 = 2;
 /// A write to a controller and the revision that came of it are this far apart, in seconds.
 const SAME_CHANGE_SECS: i64 = 5;
 /// Of an alert's expression that is shown, in characters.
@@ -27,19 +21,12 @@ const MAX_EXPRESSION_CHARS: usize = 200;
 /// Changes of a revision that are named.
 const MAX_PATHS: usize = 3;
 
-pub fn entries(
-    facts: &Facts,
-    objects: &Objects,
-    focus: &Focus<'_>,
-    alerts: &[Alert],
-    ledger: &mut Ledger,
-) -> Vec<TimelineEntry> {
+pub fn entries(facts: &Facts, objects: &Objects, alerts: &[Alert], writes: &[Write]) -> Vec<TimelineEntry> {
     let mut entries: Vec<TimelineEntry> = facts.rollouts.iter().filter_map(rollout).collect();
-    entries.extend(
-        changes::of_objects(objects, focus, ledger).into_iter().filter(|one| !is_told(one, &facts.rollouts)),
-    );
+    let told = writes.iter().filter(|one| !is_told(one, &facts.rollouts));
+    entries.extend(told.map(|one| entry(one.at, Moment::Config, one.what.clone(), &one.evidence)));
     entries.extend(changes::of_nodes(facts, objects));
-    entries.extend(scalings(&facts.events));
+    entries.extend(scaled(&facts.events).filter_map(scaling));
     for row in &facts.jobs {
         if let (true, Some(at)) = (row.failed, row.finished_at) {
             let what = format!("Job {} failed: {}", row.name, row.failed_reason);
@@ -56,7 +43,6 @@ pub fn entries(
     }
     entries.sort_by(|a, b| (a.at, &a.what).cmp(&(b.at, &b.what)));
     entries.dedup_by(|a, b| a.at == b.at && a.what == b.what);
-    mark_trigger(&mut entries, facts);
     shorten(&mut entries);
     entries
 }
@@ -74,17 +60,17 @@ fn rollout(row: &RolloutFact) -> Option<TimelineEntry> {
 }
 
 /// Whoever changed a template made the revision: one event, not two.
-fn is_told(change: &TimelineEntry, rollouts: &[RolloutFact]) -> bool {
+pub(super) fn is_told(change: &Write, rollouts: &[RolloutFact]) -> bool {
     rollouts.iter().any(|row| {
         let near =
             row.new_created_at.is_some_and(|at| (at - change.at).num_seconds().abs() <= SAME_CHANGE_SECS);
-        near && change.what.starts_with(&format!("{} {} ", row.kind, row.name))
+        near && row.kind == change.kind && row.name == change.name
     })
 }
 
 /// Replicas that somebody changed: a rollout scales two sets at once, and is told by itself.
-fn scalings(events: &[EventFact]) -> Vec<TimelineEntry> {
-    let by_hand = events.iter().filter(|event| match event.reason.as_str() {
+pub(super) fn scaled(events: &[EventFact]) -> impl Iterator<Item = &EventFact> {
+    events.iter().filter(move |event| match event.reason.as_str() {
         "SuccessfulRescale" => true,
         "ScalingReplicaSet" => {
             let paired = events.iter().any(|other| {
@@ -97,13 +83,12 @@ fn scalings(events: &[EventFact]) -> Vec<TimelineEntry> {
             !paired && event.message.contains("Scaled down")
         }
         _ => false,
-    });
-    by_hand
-        .filter_map(|event| {
-            let what = format!("{} {}: {}", event.kind, event.name, event.message);
-            Some(entry(event.last_at?, Moment::Scaling, what, &event.evidence))
-        })
-        .collect()
+    })
+}
+
+fn scaling(event: &EventFact) -> Option<TimelineEntry> {
+    let what = format!("{} {}: {}", event.kind, event.name, event.message);
+    Some(entry(event.last_at?, Moment::Scaling, what, &event.evidence))
 }
 
 /// What the alert's rule asks and gives now.
@@ -162,63 +147,8 @@ fn ends(facts: &Facts) -> Vec<TimelineEntry> {
     entries
 }
 
-/// The last change before the first failure, if it can have to do with what fails.
-fn mark_trigger(entries: &mut [TimelineEntry], facts: &Facts) {
-    if facts.pods.iter().all(|pod| pod.healthy) && facts.affected.pods.unhealthy == 0 {
-        return;
-    }
-    let failed = |one: &&TimelineEntry| matches!(one.kind, Moment::Failure | Moment::Restart | Moment::Alert);
-    let Some(onset) = entries.iter().filter(failed).map(|one| one.at).min() else { return };
-    let suspects = entries.iter().enumerate().filter(|(_, one)| {
-        let ahead = (onset - one.at).num_seconds();
-        one.kind.is_change() && (-TOLERANCE_SECS..=TRIGGER_WINDOW_MINUTES * 60).contains(&ahead)
-    });
-    let suspects = suspects.filter_map(|(index, one)| Some((index, because(one, facts)?)));
-    let Some((index, because)) = suspects.max_by_key(|(index, _)| entries[*index].at) else { return };
-    let ahead = (onset - entries[index].at).num_seconds().max(0);
-    let after = if ahead == 0 {
-        "at the same time".to_owned()
-    } else {
-        format!("{} later", super::units::span(ahead))
-    };
-    entries[index].trigger = true;
-    entries[index].why = format!("{because}; the first sign of failure came {after}");
-}
-
-/// Why a change can have set the trouble off; None where it has nothing to do with the pods that fail.
-fn because(change: &TimelineEntry, facts: &Facts) -> Option<String> {
-    let bad = || facts.pods.iter().filter(|pod| !pod.healthy);
-    match change.kind {
-        Moment::Rollout => {
-            let row = facts.rollouts.iter().find(|row| {
-                change.what.starts_with(&format!("{} {} revision {} ", row.kind, row.name, row.revision))
-                    || row.new_created_at == Some(change.at)
-            })?;
-            let older = bad().any(|pod| !pod.revision.is_empty() && pod.revision != row.revision);
-            if row.previous_revision.is_empty() {
-                return Some("it has failed ever since it was made".to_owned());
-            }
-            (!older).then(|| "only pods of this revision fail".to_owned())
-        }
-        Moment::Node => {
-            let node = facts
-                .nodes
-                .iter()
-                .find(|node| change.evidence == node.evidence && change.what.contains(&node.name))?;
-            let all = bad().count();
-            let there = bad().filter(|pod| pod.node == node.name).count();
-            (there > 0).then(|| format!("{there} of {all} unhealthy pods are on this node"))
-        }
-        Moment::Config => {
-            Some("it is the last change before the failure to anything the workload uses".to_owned())
-        }
-        Moment::Scaling => Some("it is the last change before the failure".to_owned()),
-        _ => None,
-    }
-}
-
-/// What is left out is in the middle: the beginning and the end tell the story, and what set it off.
-fn shorten(entries: &mut Vec<TimelineEntry>) {
+/// What is left out is in the middle: the beginning and the end tell the story, and what is marked.
+pub(super) fn shorten(entries: &mut Vec<TimelineEntry>) {
     if entries.len() <= MAX_ENTRIES {
         return;
     }

@@ -22,7 +22,9 @@ const NEAR_LIMIT: f64 = 0.7;
 
 pub fn rows(objects: &Objects, focus: &Focus<'_>, facts: &Facts, ledger: &mut Ledger) -> Vec<UsageFact> {
     let mut rows: BTreeMap<(String, String, String), (UsageFact, Vec<&Measured>)> = BTreeMap::new();
-    for measured in &objects.measurements.series {
+    // What was measured around the onset tells of changes, not of use.
+    let around = |measured: &&Measured| matches!(measured.measure, Measure::Cpu | Measure::WorkingSet);
+    for measured in objects.measurements.series.iter().filter(|one| !around(one)) {
         let label = |key: &str| measured.labels.get(key).cloned().unwrap_or_default();
         let claim = label("persistentvolumeclaim");
         let (kind, pod, name) = match claim.is_empty() {
@@ -57,6 +59,7 @@ pub fn rows(objects: &Objects, focus: &Focus<'_>, facts: &Facts, ledger: &mut Le
             Measure::VolumeUsed => row.used_percent = whole(*value),
             Measure::InodesUsed => row.inodes_used_percent = whole(*value),
             Measure::FullIn => row.full_in_hours = whole(*value),
+            Measure::Cpu | Measure::WorkingSet => {}
         }
         from.push(measured);
     }

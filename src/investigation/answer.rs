@@ -95,6 +95,7 @@ fn summary(report: &Report) -> String {
     lines.extend(
         report.findings.iter().map(|one| format!("finding: {}: {}", one.object.short(), one.statement)),
     );
+    lines.extend(report.changed_first.iter().map(|one| format!("changed first: {}", one.line)));
     lines.extend(report.timeline.iter().map(|entry| format!("{} {}", entry.at.to_rfc3339(), entry.what)));
     lines
         .extend(report.gaps.iter().map(|gap| format!("not read: {}, {}: {}", gap.source, gap.what, gap.why)));

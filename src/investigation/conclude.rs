@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::facts::Facts;
 use crate::report::{
     Cause, Confidence, Cost, Coverage, Evidence, Finding, Gap, NextStep, Outcome, Report, Role, RunbookUse,
+    TimelineEntry,
 };
 
 use super::healthy::{self, Healthy};
@@ -60,6 +61,8 @@ pub fn conclude(facts: &Facts, judgement: Judgement) -> Report {
         confidence: confidence(cause.as_ref(), &findings, &evidence, &gaps),
         affected: facts.affected.clone(),
         timeline: facts.timeline.clone(),
+        onset_at: facts.onset_at,
+        changed_first: facts.changed.clone(),
         evidence,
         ruled_out: Vec::new(),
         next_steps,
@@ -77,6 +80,10 @@ pub fn conclude(facts: &Facts, judgement: Judgement) -> Report {
 
 /// Nothing is broken: what was checked takes the place of findings.
 fn calm(facts: &Facts, healthy: Healthy, judgement: Judgement) -> Report {
+    // What changed set nothing off.
+    let unmarked =
+        |entry: &TimelineEntry| TimelineEntry { trigger: false, why: String::new(), ..entry.clone() };
+    let timeline = facts.timeline.iter().map(unmarked).collect();
     // What could not be read did not matter, but is told.
     let confidence = if judgement.gaps.is_empty() { Confidence::High } else { Confidence::Medium };
     Report {
@@ -86,7 +93,9 @@ fn calm(facts: &Facts, healthy: Healthy, judgement: Judgement) -> Report {
         confidence,
         affected: facts.affected.clone(),
         findings: Vec::new(),
-        timeline: facts.timeline.clone(),
+        timeline,
+        onset_at: None,
+        changed_first: Vec::new(),
         evidence: healthy.evidence,
         ruled_out: healthy.checked,
         next_steps: Vec::new(),

@@ -7,7 +7,7 @@ use crate::facts::Facts;
 use crate::inert::inert;
 use crate::llm::ToolSchema;
 use crate::redact::redact;
-use crate::report::{Finding, Gap, Role};
+use crate::report::{Changed, Finding, Gap, Role};
 use crate::runbook::Runbook;
 
 use super::budget::{Limits, estimate};
@@ -25,6 +25,8 @@ const LINE_END_CHARS: usize = 160;
 const MAX_ANNOTATION_CHARS: usize = 240;
 const MAX_ALERTS: usize = 6;
 const MAX_TIMELINE: usize = 14;
+const MAX_CHANGED: usize = 5;
+const CHANGED: &str = "Changed first";
 
 /// Marks data with a word that nobody else knows.
 #[derive(Debug, Clone)]
@@ -108,7 +110,9 @@ pub fn case_file(case: &Case<'_>, fence: &Fence, schema_tokens: u64) -> String {
         section.take(cap.min(left), marks);
         left = left.saturating_sub(section.tokens(fence));
     }
-    for title in ["Facts", "Runbook", "Alert", "Findings so far", "Timeline", "Not seen", "Read already"] {
+    for title in
+        ["Facts", "Runbook", "Alert", "Findings so far", CHANGED, "Timeline", "Not seen", "Read already"]
+    {
         if let Some(section) = sections.iter_mut().find(|section| section.title == title) {
             let own = section.tokens(fence);
             section.take(own + left, marks);
@@ -197,6 +201,7 @@ fn sections(case: &Case<'_>) -> Vec<Section> {
         Section::new("Cautions of the runbook", 0.1, cautions(case)),
         Section::new("Findings so far", 0.15, finding_lines(case.findings)),
         Section::new("Facts", 0.35, digest::lines(case.facts)),
+        changed(case.facts),
         Section::new("Timeline", 0.15, timeline(case.facts)),
         Section::new("Not seen", 0.08, gaps(case)),
         Section::new("Read already", 0.12, digest::read_already(case.facts)),
@@ -268,6 +273,23 @@ fn finding_lines(findings: &[Finding]) -> Vec<String> {
         format!("{role}{} [{}]", finding.statement, ids.join(", "))
     };
     findings.iter().map(line).collect()
+}
+
+/// An order of what changed, which is no proof.
+fn changed(facts: &Facts) -> Section {
+    let line = |(at, one): (usize, &Changed)| {
+        let evidence = if one.evidence.is_empty() { String::new() } else { format!(" [{}]", one.evidence) };
+        format!("{}. {} {}{evidence}", at + 1, one.at.format("%d %H:%M:%S"), one.line)
+    };
+    let lines = facts.changed.iter().take(MAX_CHANGED).enumerate().map(line).collect();
+    let mut section = Section::new(CHANGED, 0.1, lines);
+    if let Some(onset) = facts.onset_at {
+        section.lead = format!(
+            ": by time before the onset ({}), nearness and kind; no proof",
+            onset.format("%d %H:%M:%S")
+        );
+    }
+    section
 }
 
 /// The middle goes first: the beginning and the end tell the story.

@@ -69,7 +69,11 @@ pub fn router(
     if !settings.enabled {
         return Ok(Router::new());
     }
-    let hosts = door::hosts(settings, public_url)?;
+    // A wrong address breaks links as well and is `config check`'s to refuse; the service starts all the same.
+    let hosts = door::hosts(settings, public_url).or_else(|error| {
+        tracing::warn!(%error, "agents reach {PATH} under fewer names");
+        door::hosts(settings, "")
+    })?;
     let clusters = Some(clusters).filter(|_| settings.cluster_tools);
     let tokens = Arc::clone(&api.tokens);
     let shared = Arc::new(Shared { api, clusters, pace: Pace::new(settings.calls_per_minute) });

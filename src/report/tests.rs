@@ -60,6 +60,21 @@ pub(crate) fn entry(time: &str, what: &str) -> TimelineEntry {
     }
 }
 
+pub(crate) fn changed(time: &str, what: &str, near: Near, seconds_before: i64) -> Changed {
+    Changed {
+        at: at(time),
+        kind: Changing::Rollout,
+        object: "Deployment prod-api/user-service".to_owned(),
+        what: what.to_owned(),
+        near,
+        seconds_before,
+        why: String::new(),
+        score: 0.5,
+        evidence: "E2".to_owned(),
+        line: String::new(),
+    }
+}
+
 pub(crate) fn gap(source: &str, what: &str, why: &str) -> Gap {
     Gap { source: source.to_owned(), what: what.to_owned(), why: why.to_owned() }
 }
@@ -121,6 +136,8 @@ pub(crate) fn found() -> Report {
         muted: None,
         policy: None,
         held_back: None,
+        onset_at: None,
+        changed_first: Vec::new(),
     }
 }
 
@@ -167,6 +184,8 @@ pub(crate) fn inconclusive() -> Report {
         muted: None,
         policy: None,
         held_back: None,
+        onset_at: None,
+        changed_first: Vec::new(),
     }
 }
 
@@ -342,6 +361,9 @@ pub(crate) fn hostile(texts: Vec<String>, many: usize, outcome: Outcome) -> Repo
             trigger: true,
             why: text(),
         })
+        .collect();
+    report.changed_first = (0..many)
+        .map(|_| Changed { why: text(), ..changed("2026-11-21T10:00:00Z", &text(), Near::Itself, i64::MIN) })
         .collect();
     report.evidence = (0..many)
         .map(|n| Evidence { verified: n % 2 == 0, ..evidence(&text(), &text(), &text(), &text()) })

@@ -14,7 +14,7 @@ pub fn spread(values: &[f64]) -> f64 {
     (quantile(values, 3) - quantile(values, 1)) / IQR_PER_SPREAD
 }
 
-/// One, two or three quarters of the samples are lower. NaN of nothing.
+/// One to four quarters of the samples are lower or equal. NaN of nothing.
 pub fn quantile(values: &[f64], quarters: usize) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
@@ -38,6 +38,16 @@ pub fn rates(name: &str, values: &[f64]) -> Vec<f64> {
     let rises = values.windows(2).filter(|pair| pair[1] > pair[0]).count();
     let is_counter = is_counter(name) && falls * MAX_RESETS <= values.len() && rises > falls;
     if is_counter { values.windows(2).map(|pair| rise(pair[0], pair[1])).collect() } else { values.to_vec() }
+}
+
+/// A counter as its rise a minute from sample to sample. Where it began anew nobody knows what it had risen by.
+pub fn per_minute(values: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    const LEAST_SECS: f64 = 1e-3;
+    let rate = |pair: &[(f64, f64)]| {
+        let seconds = (pair[1].0 - pair[0].0).max(LEAST_SECS);
+        (pair[1].0, (pair[1].1 - pair[0].1) / seconds * 60.0)
+    };
+    values.windows(2).filter(|pair| pair[1].1 >= pair[0].1).map(rate).collect()
 }
 
 /// By its name, as Prometheus asks for it.

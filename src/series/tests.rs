@@ -6,6 +6,8 @@ use super::change::change_point;
 use super::rank::{Metric, movement, owner, rank};
 use super::stats::{increase, median, quantile, rates};
 
+#[path = "tests/shapes.rs"]
+mod shapes;
 #[path = "tests/synthetic.rs"]
 mod synthetic;
 

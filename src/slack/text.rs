@@ -6,6 +6,8 @@ use crate::report::{Gap, NextStep, Outcome, Report, Role};
 use crate::words::{self, Words};
 use crate::workload::Workload;
 
+/// Changes that are shown.
+const MAX_CHANGED: usize = 5;
 /// Entries of the timeline that are shown.
 const MAX_TIMELINE: usize = 12;
 /// Findings of a namespace that are shown one by one: what can be read in two minutes.
@@ -38,10 +40,16 @@ pub fn report(workload: &Workload, report: &Report) -> String {
     }
     let entries = words::timeline(report, MAX_TIMELINE).into_iter();
     let entries = entries.map(|entry| {
-        let what = format!("{}{}", entry.what, words.trigger(entry));
+        // The ranking above says why.
+        let told = entry.trigger && !report.changed_first.is_empty();
+        let mark = if told { format!(" ({})", words.trigger) } else { words.trigger(entry) };
+        let what = format!("{}{mark}", entry.what);
         format!("{}  {}", words.moment(entry.at), line(&what))
     });
-    part(&mut out, "What changed first", entries);
+    let ranked = report.changed_first.iter().take(MAX_CHANGED).map(|one| line(&words.changed(one)));
+    part(&mut out, words.what_changed, ranked);
+    let title = if report.changed_first.is_empty() { words.what_changed } else { words.what_happened };
+    part(&mut out, title, entries);
     if !wide {
         next_steps(words, &mut out, &report.next_steps);
     }

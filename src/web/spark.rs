@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn extremes_are_drawn_as_what_is_known() {
-        let line = "pod=b: min 0 (07:07:25) median 0.3 max 0.5 (07:02:25) last 0; changed about 07:06:25: median 0.3 → 0";
+        let line = "pod=b: min 0 (07:07:25) median 0.3 max 0.5 (07:02:25) last 0; step at 07:06:25: 0.3 → 0";
         let found = sparks(&format!("{HEAD}\n{line}\n"));
         assert_eq!(found[0].points, [(300.0, 0.5), (600.0, 0.0)]);
         assert!(!found[0].steps);

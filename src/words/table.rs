@@ -85,6 +85,21 @@ table! {
     command_too_long,
     trigger,
     trigger_because,
+
+    // What changed first.
+    what_happened,
+    changed,
+    before_onset,
+    after_onset,
+    at_onset,
+    near_itself,
+    near_uses,
+    near_owner,
+    near_node,
+    near_service,
+    near_callee,
+    near_caller,
+    near_neighbour,
     next,
 
     // The last line.

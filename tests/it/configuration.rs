@@ -54,20 +54,20 @@ fn the_commented_example_of_routes_works() {
 }
 
 #[test]
+fn the_commented_examples_of_policies_and_clusters_work() {
+    let settings: Settings = serde_saphyr::from_str(&examples()).unwrap();
+    assert_eq!((settings.policies.len(), settings.quotas.len(), settings.clusters.len()), (1, 2, 2));
+    whodunit::policy::Policies::new(&settings).unwrap();
+    whodunit::incident::cluster::Belonging::new(&settings).unwrap();
+}
+
+#[test]
 fn the_commented_example_of_outlets_shows_each_kind_and_can_be_read() {
     let settings: Settings = serde_saphyr::from_str(&examples()).unwrap();
     let kinds: Vec<OutletKind> = settings.outlets.iter().map(|outlet| outlet.kind).collect();
     assert_eq!(kinds, [OutletKind::Teams, OutletKind::Webhook]);
     let bare: Settings = serde_saphyr::from_str("outlets: [{name: a, kind: teams}]").unwrap();
     assert!(settings.outlets.iter().all(|outlet| outlet.timeout_secs == bare.outlets[0].timeout_secs));
-}
-
-#[test]
-fn the_commented_examples_of_policies_and_clusters_work() {
-    let settings: Settings = serde_saphyr::from_str(&examples()).unwrap();
-    assert_eq!((settings.policies.len(), settings.quotas.len(), settings.clusters.len()), (1, 2, 2));
-    whodunit::policy::Policies::new(&settings).unwrap();
-    whodunit::incident::cluster::Belonging::new(&settings).unwrap();
 }
 
 #[test]
@@ -79,10 +79,10 @@ fn every_setting_is_documented() {
         "settings/git.rs",
         "settings/report.rs",
         "settings/slack.rs",
-        "settings/outlets.rs",
         "settings/source.rs",
         "settings/clusters.rs",
         "settings/policy.rs",
+        "settings/outlets.rs",
         "settings/api.rs",
     ];
     let source: String = parts.iter().map(|part| read(&format!("src/{part}"))).collect();

@@ -70,6 +70,7 @@ async fn asked(header: Option<&str>) -> (u64, u64) {
         kubernetes: Some(Client::connect(&kubernetes).await.unwrap()),
         prometheus: Prometheus::new(http.clone(), &at_prometheus).unwrap(),
         loki: Loki::new(http, &at_loki).unwrap(),
+        tempo: None,
         log_tail_lines: kubernetes.log_tail_lines,
     };
     let runbooks =

@@ -226,6 +226,11 @@ pub fn report(outcome: &str, text: &str) -> Value {
             {"at": "2026-11-21T06:59:25Z", "what": "first failure", "evidence": "E2", "kind": "failure"},
             {"at": "2026-11-21T07:03:00Z", "what": "alert", "evidence": "", "kind": "alert"},
         ],
+        "onset_at": "2026-11-20T06:59:20Z",
+        "changed_first": [
+            {"at": "2026-11-20T06:59:18Z", "kind": "rollout", "object": text, "what": format!("rollout {text}"),
+                "near": "itself", "seconds_before": 2, "why": text, "score": 0.9, "evidence": "E1", "line": text},
+        ],
         "evidence": [
             {"id": "E1", "source": "kubernetes", "query": format!("GET /{text}"), "quote": format!("quote {text}"), "verified": true},
             {"id": "E2", "source": "loki", "query": "GET /logs", "quote": text, "verified": false},

@@ -126,7 +126,7 @@ fn the_last_change_before_the_first_failure_is_marked_with_its_reason() {
         (trigger.kind, trigger.at.to_rfc3339()),
         (Moment::Rollout, "2026-11-21T07:50:00+00:00".to_owned())
     );
-    assert_eq!(trigger.why, "only pods of this revision fail; the first sign of failure came 10s later");
+    assert_eq!(trigger.why, "10 s before onset, the workload itself; only pods of this revision fail");
     assert!(trigger.what.contains("it changed containers[c].image"), "{}", trigger.what);
     assert!(timeline.windows(2).all(|pair| pair[0].at <= pair[1].at));
 

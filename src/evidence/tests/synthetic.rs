@@ -258,6 +258,7 @@ async fn loki_has_the_log_that_the_api_lost_and_prometheus_the_peak() {
         prometheus: Prometheus::new(http.clone(), &settings).unwrap(),
         loki: Loki::new(http, &settings).unwrap(),
         log_tail_lines: 50,
+        tempo: None,
     };
     let scope = Scope::Namespace("prod-api".to_owned());
     let auth = Workload::new("lab", "prod-api", "Deployment", "auth-service");

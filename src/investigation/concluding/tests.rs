@@ -45,6 +45,8 @@ fn base() -> Report {
         muted: None,
         policy: None,
         held_back: None,
+        onset_at: None,
+        changed_first: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod before;
 mod buttons;
+mod changed;
 mod escape;
 mod incident;
 mod muted;

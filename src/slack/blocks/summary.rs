@@ -3,6 +3,7 @@
 //! the same care: what was found, what was ruled out, what is missing.
 
 use super::buttons::{Action, buttons};
+use super::changed::{changed, timeline};
 use super::escape::{code, fence, inline, length};
 use super::{Message, Page, Telling, before};
 use crate::report::{Evidence, Gap, NextStep, Outcome, Report, Role};
@@ -10,7 +11,6 @@ use crate::words::{self, Words, fill, sentence};
 use crate::workload::Workload;
 
 const MAX_QUOTES: usize = 3;
-const MAX_TIMELINE: usize = 5;
 const MAX_STEPS: usize = 4;
 const MAX_FINDINGS: usize = 4;
 /// Causes that are told one by one where many workloads were looked at.
@@ -37,6 +37,7 @@ pub fn summary(telling: Telling<'_>, workload: &Workload, report: &Report) -> Me
         page.section(&unproven(words, report));
         page.section(&gaps(words, &report.gaps));
         evidence(&mut page, telling, report, words.what_was_read);
+        page.section(&changed(words, report));
         page.section(&timeline(words, report));
         next_steps(&mut page, words, report, words.what_to_look_at);
     } else {
@@ -47,6 +48,7 @@ pub fn summary(telling: Telling<'_>, workload: &Workload, report: &Report) -> Me
             page.section(&causes(words, report));
         }
         evidence(&mut page, telling, report, words.what_proves_it);
+        page.section(&changed(words, report));
         page.section(&timeline(words, report));
         next_steps(&mut page, words, report, words.what_to_do);
         page.section(&findings(words, report, words.also_seen));
@@ -153,25 +155,6 @@ fn source(words: &Words, report: &Report, evidence: &Evidence) -> String {
         None => fill(words.from_source, &[("id", &id), ("source", &source), ("query", &query)]),
     };
     if evidence.verified { said } else { format!("{said} (*{}*)", words.quote_not_found) }
-}
-
-fn timeline(words: &Words, report: &Report) -> Vec<String> {
-    let entries = words::timeline(report, MAX_TIMELINE);
-    let Some(first) = entries.first().map(|entry| entry.at) else { return Vec::new() };
-    let one_day = entries.iter().all(|entry| entry.at.date_naive() == first.date_naive());
-    let mut lines = vec![if one_day {
-        format!("*{}* ({}, UTC)", words.what_changed, first.format("%Y-%m-%d"))
-    } else {
-        format!("*{}* (UTC)", words.what_changed)
-    }];
-    let format = if one_day { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
-    for entry in entries {
-        let (what, why) = (inline(&entry.what, MAX_SENTENCE), inline(&words.trigger(entry), MAX_SENTENCE));
-        let (mark, space) = if why.is_empty() { ("•", "") } else { (":arrow_right:", " ") };
-        lines.push(format!("{mark} {}  {what}{space}{}", entry.at.format(format), why.trim_start()));
-    }
-    more(words, &mut lines, report.timeline.len(), MAX_TIMELINE);
-    lines
 }
 
 fn next_steps(page: &mut Page, words: &Words, report: &Report, title: &str) {
@@ -292,7 +275,7 @@ fn footer(telling: Telling<'_>, report: &Report) -> Vec<String> {
     ]
 }
 
-fn more(words: &Words, lines: &mut Vec<String>, all: usize, shown: usize) {
+pub(super) fn more(words: &Words, lines: &mut Vec<String>, all: usize, shown: usize) {
     if let Some(more) = all.checked_sub(shown).filter(|&more| more > 0) {
         lines.push(fill(words.more_in_report, &[("more", &more.to_string())]));
     }

@@ -4,6 +4,50 @@ use super::payloads::shown;
 use super::*;
 
 #[test]
+fn what_changed_first_is_told_in_every_language() {
+    let mut report = found();
+    let rollout = "rollout of revision 7 (image a:1 → a:2)";
+    report.changed_first = vec![
+        Changed {
+            why: "only pods of this revision fail".to_owned(),
+            ..changed("2026-11-21T10:02:11Z", rollout, Near::Itself, 180)
+        },
+        changed("2026-11-21T10:05:11Z", "Node n1 stopped being ready (KubeletNotReady)", Near::Node, 0),
+        changed("2026-11-21T10:06:11Z", "rollout of Deployment cart revision 2", Near::Callee, -60),
+        changed("2026-11-21T10:06:12Z", "a fourth", Near::Neighbour, -61),
+    ];
+    report.timeline[0].trigger = true;
+    report.timeline[0].why = "said above".to_owned();
+    let lines = |tag: &str| {
+        let telling = Telling { words: Words::of(tag), ..telling(None) };
+        let text = shown(&blocks::summary(telling, &workload(), &report));
+        assert!(!text.contains("a fourth") && !text.contains("said above"), "{text}");
+        assert!(text.contains(":arrow_right: 10:02:11"), "{text}");
+        let title = format!("*{}*", Words::of(tag).what_changed);
+        let told = text.lines().skip_while(|line| !line.contains(&title)).skip(1).take(3);
+        told.map(|line| line.trim_start_matches([' ', '|']).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lines("en"),
+        [
+            format!(
+                "1. {rollout}, 3 min before the onset, the workload itself; only pods of this revision fail"
+            ),
+            "2. Node n1 stopped being ready (KubeletNotReady), at the onset, a node it runs on".to_owned(),
+            "3. rollout of Deployment cart revision 2, 1 min after the onset, something it calls".to_owned(),
+        ]
+    );
+    assert_eq!(
+        lines("ko")[0],
+        format!("1. {rollout}, 이상 시작 3분 전, 워크로드 자체; only pods of this revision fail")
+    );
+    assert_eq!(
+        lines("ja")[2],
+        "3. rollout of Deployment cart revision 2、異常開始の1分後、ワークロードの呼び出し先"
+    );
+}
+
+#[test]
 fn a_report_in_korean() {
     let last = before(found());
     let telling = Telling { words: Words::of("ko"), ..full(&last) };

@@ -178,7 +178,7 @@ fn a_cause_that_a_model_found_is_told_with_what_was_before() {
       | ```
     {"text":{"text":null,"type":"mrkdwn","verbatim":true},"type":"section"}
       | *What changed first* (2026-11-21, UTC)
-      | :arrow_right: 10:02:11  revision 7 rolled out: containers[user].env DATABASE_URL (likeliest trigger: only pods of this revision fail)
+      | :arrow_right: 10:02:11  revision 7 rolled out: containers[user].env DATABASE_URL (changed first: only pods of this revision fail)
       | • 10:02:14  first warning: Error: secret "db-credentials" not found
       | • 10:12:20  alert KubeDeploymentRolloutStuck fired
     {"text":{"text":null,"type":"mrkdwn","verbatim":true},"type":"section"}

@@ -1,5 +1,6 @@
 //! Series as a model reads them: what all share is said once, each gets one line, those that moved most come
-//! first, the rest is counted. Pure; nothing is left out without being told.
+//! first, the rest is counted; above them who moved first, and by service and node who moved at all. Pure; nothing is
+//! left out without being told.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,6 +9,8 @@ use chrono::{DateTime, Utc};
 use super::super::Refusal;
 use super::super::request::{Window, count};
 use super::shape::{self, clock, number};
+use crate::series::group::{self, Group};
+use crate::series::shape as shapes;
 use crate::source::prometheus::Series;
 
 /// Most series that are read; more is a question that was too wide.
@@ -16,6 +19,13 @@ pub const MAX_SERIES: usize = 1000;
 const MAX_SHOWN: usize = 12;
 /// Labels that tell series apart and say nothing that others do not say better: not shown, but told of.
 const UNSAID: [&str; 3] = ["uid", "container_id", "image_id"];
+/// Series that are told as the first to move, and groups.
+const MAX_FIRST: usize = 3;
+const MAX_GROUPS: usize = 5;
+/// Of a series' name where it is told by the way.
+const MAX_NAME_CHARS: usize = 80;
+/// Endings of names that say in what something is measured.
+const UNITS: [&str; 7] = ["bytes", "seconds", "ratio", "percent", "cores", "celsius", "volts"];
 /// Labels named in a refusal.
 const MAX_LABELS_NAMED: usize = 5;
 
@@ -86,7 +96,16 @@ fn heading(series: &[Series], names: &Names) -> String {
         "" => String::new(),
         labels => format!("; not shown: {labels}"),
     };
-    format!("{}{shared}{unsaid}\n", count(series.len(), "series", "series"))
+    let unit = unit(series).map(|unit| format!("; in {unit}")).unwrap_or_default();
+    format!("{}{shared}{unit}{unsaid}\n", count(series.len(), "series", "series"))
+}
+
+/// Where all series are one metric whose name tells.
+fn unit(series: &[Series]) -> Option<&'static str> {
+    let name = series.first()?.labels.get("__name__")?;
+    let same = series.iter().all(|one| one.labels.get("__name__") == Some(name));
+    let name = name.strip_suffix("_total").unwrap_or(name);
+    UNITS.into_iter().find(|unit| same && name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_')))
 }
 
 /// An instant answer, the highest values first.
@@ -129,7 +148,7 @@ pub fn range(series: &[Series], window: Window, step_secs: u32, onset: DateTime<
         .map(|(one, name)| (shape::moved(one, window, step_secs, onset), one, name.as_str()))
         .collect();
     rows.sort_by(|one, other| other.0.order(&one.0).then(one.2.cmp(other.2)));
-    let mut text = format!("{}{edges}", heading(series, &names));
+    let mut text = format!("{}{edges}{}", heading(series, &names), overview(series, &names));
     let moving = rows.iter().filter(|row| row.0.any()).count();
     // With nothing moving, a few that stand still say what there is.
     let shown = if moving == 0 { rows.len().min(3) } else { moving.min(MAX_SHOWN) };
@@ -148,6 +167,50 @@ pub fn range(series: &[Series], window: Window, step_secs: u32, onset: DateTime<
         text.push_str(&format!("left out: {still} that never changed, {}\n", span(low, high)));
     }
     text
+}
+
+/// Who moved first, and whose series moved, where there are several.
+fn overview(series: &[Series], names: &Names) -> String {
+    let shapes: Vec<shapes::Shape> = series.iter().map(shape::of).collect();
+    let mut text = String::new();
+    let first = shapes::first(names.own.iter().map(String::as_str).zip(shapes.iter().copied()));
+    if first.len() > 1 {
+        let told = |(name, what, at): &(&str, shapes::Shape, f64)| {
+            let name: String = name.chars().take(MAX_NAME_CHARS).collect();
+            format!("{name} ({} {})", what.word(), clock(*at))
+        };
+        let shown: Vec<String> = first.iter().take(MAX_FIRST).map(told).collect();
+        let more = more(first.len(), MAX_FIRST);
+        text.push_str(&format!("moved first: {}{more}\n", shown.join(", then ")));
+    }
+    let told: Vec<group::Told<'_>> =
+        series.iter().zip(&shapes).map(|(one, what)| (&one.labels, what.word())).collect();
+    for (by, groups) in [("service", group::by_service(&told)), ("node", group::by_node(&told))] {
+        let (moved, still): (Vec<&Group>, Vec<&Group>) = groups.iter().partition(|group| group.moved > 0);
+        if !moved.is_empty() {
+            let shown: Vec<String> = moved.iter().take(MAX_GROUPS).map(|group| one_group(group)).collect();
+            let more = more(moved.len(), MAX_GROUPS);
+            let still = if still.is_empty() { String::new() } else { format!("; {} did not", still.len()) };
+            text.push_str(&format!("by {by}: {}{more}{still}\n", shown.join(", ")));
+        }
+    }
+    text
+}
+
+/// `carts with carts-db 2 of 4 moved (step 2)`
+fn one_group(group: &Group) -> String {
+    let with: Vec<&str> = group.with.iter().map(String::as_str).collect();
+    let with = if with.is_empty() { String::new() } else { format!(" with {}", with.join(" and ")) };
+    let shapes: Vec<String> = group.shapes.iter().map(|(word, count)| format!("{word} {count}")).collect();
+    let shapes = if shapes.is_empty() { String::new() } else { format!(" ({})", shapes.join(", ")) };
+    format!("{}{with} {} of {} moved{shapes}", group.name, group.moved, group.all)
+}
+
+fn more(all: usize, shown: usize) -> String {
+    match all.saturating_sub(shown) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    }
 }
 
 fn span(low: f64, high: f64) -> String {

@@ -1,14 +1,14 @@
-//! The shape of one series over a window: how far it moved, when it changed, where samples are missing. Robust
-//! against single odd samples: medians, not means; spreads have a floor, so that noise of nothing is no change. Pure.
+//! One series over a window in words: its shape, how far it moved, when it changed, where samples are missing. What a
+//! shape is, `series` knows. Pure.
 
 use std::cmp::Ordering;
 
 use chrono::{DateTime, Utc};
 
 use super::super::request::Window;
-use crate::series::change::{Change, change_point};
 use crate::series::rank::movement;
-use crate::series::stats::{self, increase, median};
+use crate::series::shape::{self, Shape};
+use crate::series::stats::{self, increase, median, per_minute};
 use crate::source::prometheus::Series;
 
 /// A series with at most this many changes of value is told change by change.
@@ -60,6 +60,30 @@ pub fn moved(series: &Series, window: Window, step_secs: u32, onset: DateTime<Ut
     Moved { at_onset, distance, broken: !missing(&series.samples, window, step_secs).is_empty() }
 }
 
+/// In one word, and when it began. A counter's is that of its rate.
+pub fn of(series: &Series) -> Shape {
+    let values = finite(series);
+    if is_counter(series) {
+        return shape::shape(&per_minute(&values), None);
+    }
+    let steps = steps(&values);
+    match (steps.first(), values.first(), values.last()) {
+        // A stair: it is told from its first step to its last.
+        (Some((at, ..)), Some((_, from)), Some((_, to)))
+            if steps.len() <= MAX_STEPS_TOLD && (from - to).abs() > 0.0 =>
+        {
+            Shape::Step { at: *at, from: *from, to: *to }
+        }
+        _ => shape::shape(&values, None),
+    }
+}
+
+/// Each change of value: when, from, to.
+fn steps(values: &[(f64, f64)]) -> Vec<(f64, f64, f64)> {
+    let changed = values.windows(2).filter(|pair| (pair[0].1 - pair[1].1).abs() > 0.0);
+    changed.map(|pair| (pair[1].0, pair[0].1, pair[1].1)).collect()
+}
+
 /// What one series did.
 pub fn line(series: &Series, window: Window, step_secs: u32) -> String {
     let values = finite(series);
@@ -80,11 +104,7 @@ pub fn line(series: &Series, window: Window, step_secs: u32) -> String {
 fn levels(series: &Series, values: &[(f64, f64)]) -> Vec<String> {
     let mut words = Vec::new();
     let last = values.last().map_or(f64::NAN, |v| v.1);
-    let steps: Vec<(f64, f64, f64)> = values
-        .windows(2)
-        .filter(|pair| (pair[0].1 - pair[1].1).abs() > 0.0)
-        .map(|pair| (pair[1].0, pair[0].1, pair[1].1))
-        .collect();
+    let steps = steps(values);
     let counter = is_counter(series);
     if steps.is_empty() {
         words.push(format!("always {}", number(last)));
@@ -94,13 +114,35 @@ fn levels(series: &Series, values: &[(f64, f64)]) -> Vec<String> {
             format!("{} → {} at {}{reset}", number(*from), number(*to), clock(*at))
         };
         words.push(steps.iter().map(told).collect::<Vec<_>>().join(", "));
+        // Steps and gaps are told already.
+        let word = Some(of(series).word()).filter(|word| !["", "step", "gap"].contains(word));
+        words.extend(word.map(str::to_owned));
     } else if counter {
         words.extend(counter_words(values));
+        words.extend(shaped(of(series)).map(|shape| format!("rate a minute: {shape}")));
     } else {
         words.push(summary(values));
-        words.extend(change_point(values).map(changed));
+        words.extend(shaped(of(series)));
     }
     words
+}
+
+/// A series' own shape; where samples are missing is told beside it.
+fn shaped(shape: Shape) -> Option<String> {
+    let word = shape.word();
+    Some(match shape {
+        Shape::Steady | Shape::Constant { .. } | Shape::Gap { .. } => return None,
+        Shape::Step { at, from, to } => format!("{word} at {}: {} → {}", clock(at), number(from), number(to)),
+        Shape::Spike { at, usual, peak } => {
+            format!("{word} at {}: {} → {} and back", clock(at), number(usual), number(peak))
+        }
+        Shape::Leak { from, to, per_hour, .. } => {
+            format!("{word}: {} → {}, {} an hour", number(from), number(to), number(per_hour))
+        }
+        Shape::Saturation { at, level } | Shape::Flatline { at, level } => {
+            format!("{word} since {} at {}", clock(at), number(level))
+        }
+    })
 }
 
 fn summary(values: &[(f64, f64)]) -> String {
@@ -128,11 +170,6 @@ fn counter_words(values: &[(f64, f64)]) -> Vec<String> {
     if !resets.is_empty() {
         words.push(format!("{} resets: {}", resets.len(), first_few(&resets)));
     }
-    let rates: Vec<(f64, f64)> = values
-        .windows(2)
-        .map(|pair| (pair[1].0, increase(pair) / (pair[1].0 - pair[0].0).max(1e-3) * 60.0))
-        .collect();
-    words.extend(change_point(&rates).map(|change| format!("rate a minute {}", changed(change))));
     words
 }
 
@@ -142,10 +179,6 @@ fn is_counter(series: &Series) -> bool {
 
 fn finite(series: &Series) -> Vec<(f64, f64)> {
     series.samples.iter().copied().filter(|(_, value)| value.is_finite()).collect()
-}
-
-fn changed(change: Change) -> String {
-    format!("changed about {}: median {} → {}", clock(change.at), number(change.from), number(change.to))
 }
 
 /// The part of a window in which any series has samples, and words for what lies outside of it: what is

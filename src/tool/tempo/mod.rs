@@ -1,6 +1,8 @@
 //! Tempo as a model may ask it: traces by service, failure and duration, and one trace as a tree of its failing
 //! and slowest spans. TraceQL is built here from quoted values; spans of other namespaces are masked.
 
+mod compare;
+mod path;
 mod search;
 #[cfg(test)]
 mod tests;

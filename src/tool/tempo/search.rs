@@ -93,14 +93,7 @@ impl Search {
 }
 
 fn traceql(asked: &Arguments, namespaces: &[String]) -> Result<String, Refusal> {
-    let mut parts = Vec::new();
-    let own: Vec<String> =
-        namespaces.iter().map(|name| format!("resource.k8s.namespace.name={}", quote(name))).collect();
-    match own.as_slice() {
-        [] => {}
-        [one] => parts.push(one.clone()),
-        several => parts.push(format!("({})", several.join(" || "))),
-    }
+    let mut parts: Vec<String> = of_namespaces(namespaces).into_iter().collect();
     for (field, value) in [("resource.service.name", &asked.service), ("name", &asked.span)] {
         let Some(value) = value else { continue };
         if value.is_empty() || value.len() > MAX_NAME_BYTES {
@@ -113,6 +106,17 @@ fn traceql(asked: &Arguments, namespaces: &[String]) -> Result<String, Refusal> 
     }
     parts.extend(asked.slower_than_ms.map(|least| format!("duration>{least}ms")));
     Ok(format!("{{{}}}", parts.join(" && ")))
+}
+
+/// The condition on a span that holds a search to namespaces; None for all of them.
+pub(super) fn of_namespaces(namespaces: &[String]) -> Option<String> {
+    let own: Vec<String> =
+        namespaces.iter().map(|name| format!("resource.k8s.namespace.name={}", quote(name))).collect();
+    match own.as_slice() {
+        [] => None,
+        [one] => Some(one.clone()),
+        several => Some(format!("({})", several.join(" || "))),
+    }
 }
 
 fn line(trace: &Summary, scoped: bool) -> String {

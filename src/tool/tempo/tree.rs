@@ -1,9 +1,11 @@
 //! Spans as a tree that is read in a minute: all of a small trace, else those that failed or took longest, with
-//! what leads to them. Spans that may not be told keep their place, duration and failure. Pure.
+//! what leads to them. Each has its duration, and what of it was its own where others took part. Spans that may not be
+//! told keep their place, duration and failure. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::request::count;
+use super::path::{Forest, overview};
 use crate::source::tempo::{Span, Status};
 
 /// Spans of the tree that are shown; the ledger has all.
@@ -15,12 +17,14 @@ const MAX_ATTRIBUTES: usize = 6;
 /// Deepest indentation: what lies deeper stands there.
 const MAX_DEPTH: usize = 12;
 
-type MayBeTold<'a> = &'a dyn Fn(&Span) -> bool;
+pub(super) type MayBeTold<'a> = &'a dyn Fn(&Span) -> bool;
 
 pub fn digest(spans: &[Span], may_be_told: MayBeTold<'_>) -> String {
     let rows = rows(spans);
+    let forest = Forest::new(spans);
+    let overview = overview(spans, &forest, may_be_told);
     if spans.len() <= MAX_SHOWN {
-        return render(spans, &rows, may_be_told);
+        return format!("{overview}{}", render(spans, &forest, &rows, may_be_told));
     }
     let chosen = chosen(spans);
     let shown: Vec<(usize, usize)> =
@@ -30,8 +34,8 @@ pub fn digest(spans: &[Span], may_be_told: MayBeTold<'_>) -> String {
     };
     let is_shown: BTreeSet<usize> = shown.iter().map(|(at, _)| *at).collect();
     format!(
-        "{}left out: {} of {}, {} of them failed; shown are failures, the slowest, and what leads to them\n",
-        render(spans, &shown, may_be_told),
+        "{overview}{}left out: {} of {}, {} of them failed; shown are failures, the slowest, and what leads to them\n",
+        render(spans, &forest, &shown, may_be_told),
         spans.len() - shown.len(),
         count(spans.len(), "span", "spans"),
         errors(&|at| !is_shown.contains(&at))
@@ -40,7 +44,7 @@ pub fn digest(spans: &[Span], may_be_told: MayBeTold<'_>) -> String {
 
 /// Everything that was read, for the ledger.
 pub fn full(spans: &[Span], may_be_told: MayBeTold<'_>) -> String {
-    render(spans, &rows(spans), may_be_told)
+    render(spans, &Forest::new(spans), &rows(spans), may_be_told)
 }
 
 /// Index and depth of every span, children after their parents. A span whose parent is missing is a root, and
@@ -89,7 +93,7 @@ fn chosen(spans: &[Span]) -> BTreeSet<usize> {
     chosen
 }
 
-fn render(spans: &[Span], rows: &[(usize, usize)], may_be_told: MayBeTold<'_>) -> String {
+fn render(spans: &[Span], forest: &Forest, rows: &[(usize, usize)], may_be_told: MayBeTold<'_>) -> String {
     let Some(began) = spans.iter().map(|span| span.started_at).min() else { return "no spans\n".to_owned() };
     let mut text = format!("began {}\n", began.to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
     for (at, depth) in rows {
@@ -98,12 +102,15 @@ fn render(spans: &[Span], rows: &[(usize, usize)], may_be_told: MayBeTold<'_>) -
         let after = (span.started_at - began).num_milliseconds();
         let told = if may_be_told(span) { words(span) } else { "(of another namespace)".to_owned() };
         let failed = if span.status == Status::Error { " FAILED" } else { "" };
-        text.push_str(&format!("{indent}+{after} ms {} ms{failed} {told}\n", number_ms(span.nanoseconds)));
+        let took = number_ms(span.nanoseconds);
+        let own = number_ms(forest.own[*at]);
+        let own = if forest.children[*at].is_empty() { String::new() } else { format!(" (own {own} ms)") };
+        text.push_str(&format!("{indent}+{after} ms {took} ms{own}{failed} {told}\n"));
     }
     text
 }
 
-fn number_ms(nanoseconds: u64) -> String {
+pub(super) fn number_ms(nanoseconds: u64) -> String {
     if nanoseconds >= 1_000_000 {
         (nanoseconds / 1_000_000).to_string()
     } else {

@@ -15,6 +15,27 @@ const MAX_ENTRIES: usize = 24;
 const RADIUS: f64 = 13.0;
 const LEVEL: f64 = 32.0;
 
+/// The ranking, in its order.
+pub(super) fn changed(report: &Report) -> Markup {
+    html! {
+        @if !report.changed_first.is_empty() {
+            section aria-labelledby="changed" {
+                h2 id="changed" { (words().what_changed) }
+                ol {
+                    @for one in &report.changed_first {
+                        li {
+                            time datetime=(one.at.format("%Y-%m-%dT%H:%M:%SZ")) { (one.at.format("%H:%M:%S")) } " "
+                            (prose(&words().changed(one)))
+                            @if !one.evidence.is_empty() { " " (super::proof::links(std::slice::from_ref(&one.evidence))) }
+                        }
+                    }
+                }
+                p.muted { "By time before the onset, nearness and kind: an order, no proof." }
+            }
+        }
+    }
+}
+
 pub(super) fn timeline(report: &Report) -> Markup {
     let entries = words::timeline(report, MAX_ENTRIES);
     html! {
@@ -56,6 +77,7 @@ fn kind(moment: Moment) -> &'static str {
         Moment::Failure => "failure",
         Moment::Restart => "restart",
         Moment::Alert => "alert",
+        Moment::Sign => "sign",
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) fn report(case: &Case, report: &Report, reader: &Reader) -> Markup {
                 @if !open { (next_steps(&report.next_steps, "What to do next")) }
                 @if open { (findings(report, "What was found")) (unknown(report)) }
                 (proof::proof(case, report))
+                (timeline::changed(report))
                 (timeline::timeline(report))
                 @if open { (next_steps(&report.next_steps, "What to look at next")) }
                 @if !open { (findings(report, "Also seen")) }

@@ -1,6 +1,7 @@
 //! Series come in, what is said of their shape is asserted: noise, spikes, resets, gaps.
 
 use super::*;
+use crate::series::change::change_point;
 
 const START: i64 = 1_795_244_400; // 07:00:00
 
@@ -91,7 +92,7 @@ fn a_counter_s_resets_are_no_fall() {
         })
         .collect();
     let text = told(&series("x_total", &values));
-    assert!(text.contains("rate a minute changed about 07:15:00: median 10 → 100"), "{text}");
+    assert!(text.contains("rate a minute: step at 07:15:00: 10 → 100"), "{text}");
 }
 
 #[test]
