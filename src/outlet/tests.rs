@@ -8,7 +8,7 @@ use super::*;
 use crate::alert::Severity;
 use crate::incident::store::Record;
 use crate::report::tests::*;
-use crate::report::{Ending, Muted, Outcome, Report};
+use crate::report::{Ending, Held, HeldBack, Muted, Near, Outcome, Report};
 use crate::settings;
 use crate::workload::Workload;
 
@@ -132,7 +132,7 @@ fn what_a_model_found_is_told_with_what_it_could_not_prove_and_the_last_time() {
     E3 from kubernetes, 2026-11-21 10:02:14 UTC: GET /api/v1/namespaces/prod-api/events (this quote was not found in what was read)
         | Error: secret "db-credentials" not found
     *What changed first*
-    → 2026-11-21 10:02:11 UTC revision 7 rolled out: containers[user].env DATABASE_URL (likeliest trigger: only pods of this revision fail)
+    → 2026-11-21 10:02:11 UTC revision 7 rolled out: containers[user].env DATABASE_URL (changed first: only pods of this revision fail)
     • 2026-11-21 10:02:14 UTC first warning: Error: secret "db-credentials" not found
     • 2026-11-21 10:12:20 UTC alert KubeDeploymentRolloutStuck fired
     *What to do next*
@@ -149,6 +149,25 @@ fn what_a_model_found_is_told_with_what_it_could_not_prove_and_the_last_time() {
     [Full report] https://whodunit.example/investigations/019aa000-0000-7000-8000-000000000001
     [The report of then] https://whodunit.example/investigations/019aa000-0000-7000-8000-000000000002
     "#);
+}
+
+#[test]
+fn what_changed_first_is_ranked_and_what_held_a_model_back_is_said() {
+    let (incident, mut report) = (record(workload()), by_a_model());
+    report.changed_first = vec![changed("2026-11-21T10:02:11Z", "rollout of revision 7", Near::Itself, 180)];
+    report.held_back = Some(HeldBack {
+        why: Held::Policy,
+        policy: "night".to_owned(),
+        namespace: String::new(),
+        limit: 0.0,
+    });
+    let shown = shown(&card_of(&event(&incident, reported(&report, None))));
+    let ranked =
+        "*What changed first*\n1. rollout of revision 7, 3 min before the onset, the workload itself";
+    assert!(shown.contains(ranked), "{shown}");
+    assert!(shown.contains("*What happened when*\n→ 2026-11-21 10:02:11 UTC revision 7"), "{shown}");
+    assert!(!shown.contains("(changed first:"), "its reason is said once: {shown}");
+    assert!(shown.contains("the policy night asks no model"), "{shown}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::report::{Evidence, Finding, Muted, NextStep, Outcome, Report, Role};
 use crate::words::{self, Words, fill};
 
 const MAX_QUOTES: usize = 3;
+const MAX_CHANGED: usize = 3;
 const MAX_TIMELINE: usize = 5;
 const MAX_STEPS: usize = 4;
 /// Findings, claims, gaps and what was ruled out.
@@ -28,6 +29,7 @@ enum Rank {
     Footer,
     Causes,
     Proof,
+    Changed,
     Before,
     Timeline,
     Findings,
@@ -49,6 +51,7 @@ pub(super) fn parts(words: &Words, report: &Report, event: &Event<'_>, room: usi
         parts.push((Rank::Unproven, unproven(words, report)));
         parts.push((Rank::Gaps, gaps(words, report)));
         parts.push((Rank::Proof, proof(words, report, event, words.what_was_read)));
+        parts.push((Rank::Changed, changed(words, report)));
         parts.push((Rank::Timeline, timeline(words, report)));
         parts.push((Rank::Steps, steps(words, report, words.what_to_look_at)));
     } else {
@@ -59,6 +62,7 @@ pub(super) fn parts(words: &Words, report: &Report, event: &Event<'_>, room: usi
             parts.push((Rank::Causes, causes(words, report)));
         }
         parts.push((Rank::Proof, proof(words, report, event, words.what_proves_it)));
+        parts.push((Rank::Changed, changed(words, report)));
         parts.push((Rank::Timeline, timeline(words, report)));
         parts.push((Rank::Steps, steps(words, report, words.what_to_do)));
         parts.push((Rank::Findings, findings(words, report, words.also_seen)));
@@ -118,6 +122,9 @@ fn verdict(words: &Words, report: &Report) -> Vec<Value> {
     if report.outcome != Outcome::Inconclusive {
         lines.push(labelled(words.confidence, &words.confidence(report), MAX_SENTENCE));
     }
+    if report.held_back.is_some() {
+        lines.push(line(&[plain(&words.held_back(report), MAX_SENTENCE)]));
+    }
     lines
 }
 
@@ -146,13 +153,25 @@ fn source(words: &Words, report: &Report, evidence: &Evidence) -> String {
     if evidence.verified { said } else { format!("{said} ({})", words.quote_not_found) }
 }
 
+/// The ranking, numbered; nothing where nothing changed.
+fn changed(words: &Words, report: &Report) -> Vec<Value> {
+    let ranked = report.changed_first.iter().take(MAX_CHANGED).enumerate();
+    let lines = ranked
+        .map(|(at, one)| line(&[plain(&format!("{}. {}", at + 1, words.changed(one)), MAX_SENTENCE)]))
+        .collect();
+    with_title(words, words.what_changed, lines, 0)
+}
+
 fn timeline(words: &Words, report: &Report) -> Vec<Value> {
+    let is_ranked = !report.changed_first.is_empty();
     let entries = words::timeline(report, MAX_TIMELINE).into_iter().map(|entry| {
-        let what = format!("{} {}{}", words.moment(entry.at), entry.what, words.trigger(entry));
+        // The ranking says why.
+        let why = if is_ranked { String::new() } else { words.trigger(entry) };
+        let what = format!("{} {}{why}", words.moment(entry.at), entry.what);
         line(&[plain(&format!("{} {what}", if entry.trigger { "→" } else { "•" }), MAX_SENTENCE)])
     });
-    let more = report.timeline.len().saturating_sub(MAX_TIMELINE);
-    with_title(words, words.what_changed, entries.collect(), more)
+    let title = if is_ranked { words.what_happened } else { words.what_changed };
+    with_title(words, title, entries.collect(), report.timeline.len().saturating_sub(MAX_TIMELINE))
 }
 
 fn steps(words: &Words, report: &Report, title: &str) -> Vec<Value> {
