@@ -94,7 +94,7 @@ fn a_found_cause_is_one_card_verdict_first() {
         | Error: secret "db-credentials" not found
     E2 from kubernetes: GET /apis/apps/v1/namespaces/prod-api/deployments/user-service
         | ProgressDeadlineExceeded
-    *What changed first*
+    *What happened when*
     • 2026-11-21 10:02:11 UTC revision 7 rolled out: containers[user].env DATABASE_URL
     • 2026-11-21 10:02:14 UTC first warning: Error: secret "db-credentials" not found
     • 2026-11-21 10:12:20 UTC alert KubeDeploymentRolloutStuck fired
@@ -131,7 +131,7 @@ fn what_a_model_found_is_told_with_what_it_could_not_prove_and_the_last_time() {
         | ProgressDeadlineExceeded
     E3 from kubernetes, 2026-11-21 10:02:14 UTC: GET /api/v1/namespaces/prod-api/events (this quote was not found in what was read)
         | Error: secret "db-credentials" not found
-    *What changed first*
+    *What happened when*
     → 2026-11-21 10:02:11 UTC revision 7 rolled out: containers[user].env DATABASE_URL (changed first: only pods of this revision fail)
     • 2026-11-21 10:02:14 UTC first warning: Error: secret "db-credentials" not found
     • 2026-11-21 10:12:20 UTC alert KubeDeploymentRolloutStuck fired
@@ -218,7 +218,7 @@ fn a_namespace_in_trouble_is_told_cause_by_cause() {
         | Error: secret "db-credentials" not found
     E2 from kubernetes: GET /apis/apps/v1/namespaces/prod-api/deployments/user-service
         | ProgressDeadlineExceeded
-    *What changed first*
+    *What happened when*
     • 2026-11-21 10:02:11 UTC revision 7 rolled out: containers[user].env DATABASE_URL
     • 2026-11-21 10:02:14 UTC first warning: Error: secret "db-credentials" not found
     • 2026-11-21 10:12:20 UTC alert KubeDeploymentRolloutStuck fired

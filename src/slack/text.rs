@@ -48,8 +48,7 @@ pub fn report(workload: &Workload, report: &Report) -> String {
     });
     let ranked = report.changed_first.iter().take(MAX_CHANGED).map(|one| line(&words.changed(one)));
     part(&mut out, words.what_changed, ranked);
-    let title = if report.changed_first.is_empty() { words.what_changed } else { words.what_happened };
-    part(&mut out, title, entries);
+    part(&mut out, words.what_happened, entries);
     if !wide {
         next_steps(words, &mut out, &report.next_steps);
     }

@@ -170,8 +170,12 @@ fn timeline(words: &Words, report: &Report) -> Vec<Value> {
         let what = format!("{} {}{why}", words.moment(entry.at), entry.what);
         line(&[plain(&format!("{} {what}", if entry.trigger { "→" } else { "•" }), MAX_SENTENCE)])
     });
-    let title = if is_ranked { words.what_happened } else { words.what_changed };
-    with_title(words, title, entries.collect(), report.timeline.len().saturating_sub(MAX_TIMELINE))
+    with_title(
+        words,
+        words.what_happened,
+        entries.collect(),
+        report.timeline.len().saturating_sub(MAX_TIMELINE),
+    )
 }
 
 fn steps(words: &Words, report: &Report, title: &str) -> Vec<Value> {

@@ -25,7 +25,7 @@ pub(super) fn changed(words: &Words, report: &Report) -> Vec<String> {
 pub(super) fn timeline(words: &Words, report: &Report) -> Vec<String> {
     let entries = words::timeline(report, MAX_TIMELINE);
     let Some(first) = entries.first().map(|entry| entry.at) else { return Vec::new() };
-    let title = if report.changed_first.is_empty() { words.what_changed } else { words.what_happened };
+    let title = words.what_happened;
     let one_day = entries.iter().all(|entry| entry.at.date_naive() == first.date_naive());
     let mut lines = vec![if one_day {
         format!("*{title}* ({}, UTC)", first.format("%Y-%m-%d"))

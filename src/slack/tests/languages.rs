@@ -73,7 +73,7 @@ fn a_report_in_korean() {
       | ProgressDeadlineExceeded
       | ```
     {"text":{"text":null,"type":"mrkdwn","verbatim":true},"type":"section"}
-      | *먼저 바뀐 것* (2026-11-21, UTC)
+      | *시간순 경과* (2026-11-21, UTC)
       | • 10:02:11  revision 7 rolled out: containers[user].env DATABASE_URL
       | • 10:02:14  first warning: Error: secret "db-credentials" not found
       | • 10:12:20  alert KubeDeploymentRolloutStuck fired

@@ -50,7 +50,7 @@ fn a_found_cause_is_told_verdict_first() {
       | ProgressDeadlineExceeded
       | ```
     {"text":{"text":null,"type":"mrkdwn","verbatim":true},"type":"section"}
-      | *What changed first* (2026-11-21, UTC)
+      | *What happened when* (2026-11-21, UTC)
       | • 10:02:11  revision 7 rolled out: containers[user].env DATABASE_URL
       | • 10:02:14  first warning: Error: secret "db-credentials" not found
       | • 10:12:20  alert KubeDeploymentRolloutStuck fired
@@ -177,7 +177,7 @@ fn a_cause_that_a_model_found_is_told_with_what_was_before() {
       | Error: secret "db-credentials" not found
       | ```
     {"text":{"text":null,"type":"mrkdwn","verbatim":true},"type":"section"}
-      | *What changed first* (2026-11-21, UTC)
+      | *What happened when* (2026-11-21, UTC)
       | :arrow_right: 10:02:11  revision 7 rolled out: containers[user].env DATABASE_URL (changed first: only pods of this revision fail)
       | • 10:02:14  first warning: Error: secret "db-credentials" not found
       | • 10:12:20  alert KubeDeploymentRolloutStuck fired
@@ -308,7 +308,7 @@ fn a_storm_names_each_cause_and_whom_it_struck() {
       | ProgressDeadlineExceeded
       | ```
     {"text":{"text":null,"type":"mrkdwn","verbatim":true},"type":"section"}
-      | *What changed first* (2026-11-21, UTC)
+      | *What happened when* (2026-11-21, UTC)
       | • 10:02:11  revision 7 rolled out: containers[user].env DATABASE_URL
       | • 10:02:14  first warning: Error: secret "db-credentials" not found
       | • 10:12:20  alert KubeDeploymentRolloutStuck fired
@@ -418,7 +418,7 @@ fn plain_text_reads_like_the_thread() {
       E2 from kubernetes: GET /apis/apps/v1/namespaces/prod-api/deployments/user-service
         | ProgressDeadlineExceeded
 
-    What changed first
+    What happened when
       - 2026-11-21 10:02:11 UTC  revision 7 rolled out: containers[user].env DATABASE_URL
       - 2026-11-21 10:02:14 UTC  first warning: Error: secret "db-credentials" not found
       - 2026-11-21 10:12:20 UTC  alert KubeDeploymentRolloutStuck fired
