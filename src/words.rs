@@ -13,7 +13,7 @@ mod table;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub(crate) use self::choice::{evidence_order, timeline};
+pub(crate) use self::choice::{changed_first, evidence_order, timeline};
 pub(crate) use self::choice::{is_victim, is_wide, said_at};
 pub use self::fill::fill;
 pub use self::table::Words;

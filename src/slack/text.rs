@@ -46,7 +46,7 @@ pub fn report(workload: &Workload, report: &Report) -> String {
         let what = format!("{}{mark}", entry.what);
         format!("{}  {}", words.moment(entry.at), line(&what))
     });
-    let ranked = report.changed_first.iter().take(MAX_CHANGED).map(|one| line(&words.changed(one)));
+    let ranked = words::changed_first(report, MAX_CHANGED).into_iter().map(|one| line(&words.changed(one)));
     part(&mut out, words.what_changed, ranked);
     part(&mut out, words.what_happened, entries);
     if !wide {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::report::{Evidence, Finding, Report, Role, TimelineEntry};
+use crate::report::{Changed, Evidence, Finding, Near, Report, Role, TimelineEntry};
 
 /// Shorter quotes stand in too many lines to tell a time.
 const MIN_TELLING: usize = 12;
@@ -19,6 +19,14 @@ pub(crate) fn timeline(report: &Report, most: usize) -> Vec<&TimelineEntry> {
         entries.sort_by_key(|entry| entry.at);
     }
     entries
+}
+
+/// What to show of the ranking: what has to do with the workload, and the rest only where nothing has. The page and the
+/// API show all of it.
+pub(crate) fn changed_first(report: &Report, most: usize) -> Vec<&Changed> {
+    let is_related = |one: &&Changed| one.near != Near::Neighbour;
+    let any_related = report.changed_first.iter().any(|one| is_related(&one));
+    report.changed_first.iter().filter(|one| !any_related || is_related(one)).take(most).collect()
 }
 
 /// When what a quote says happened, where the timeline has the very words of the same observation.

@@ -155,7 +155,7 @@ fn source(words: &Words, report: &Report, evidence: &Evidence) -> String {
 
 /// The ranking, numbered; nothing where nothing changed.
 fn changed(words: &Words, report: &Report) -> Vec<Value> {
-    let ranked = report.changed_first.iter().take(MAX_CHANGED).enumerate();
+    let ranked = words::changed_first(report, MAX_CHANGED).into_iter().enumerate();
     let lines = ranked
         .map(|(at, one)| line(&[plain(&format!("{}. {}", at + 1, words.changed(one)), MAX_SENTENCE)]))
         .collect();

@@ -12,11 +12,12 @@ const MAX_SENTENCE: usize = 400;
 
 /// The ranking, numbered; nothing where nothing changed.
 pub(super) fn changed(words: &Words, report: &Report) -> Vec<String> {
-    if report.changed_first.is_empty() {
+    let ranked = words::changed_first(report, MAX_CHANGED);
+    if ranked.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![format!("*{}*", words.what_changed)];
-    for (at, one) in report.changed_first.iter().take(MAX_CHANGED).enumerate() {
+    for (at, one) in ranked.into_iter().enumerate() {
         lines.push(format!("{}. {}", at + 1, inline(&words.changed(one), MAX_SENTENCE)));
     }
     lines

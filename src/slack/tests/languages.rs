@@ -13,15 +13,19 @@ fn what_changed_first_is_told_in_every_language() {
             ..changed("2026-11-21T10:02:11Z", rollout, Near::Itself, 180)
         },
         changed("2026-11-21T10:05:11Z", "Node n1 stopped being ready (KubeletNotReady)", Near::Node, 0),
+        changed("2026-11-21T10:05:12Z", "no relation known", Near::Neighbour, 0),
         changed("2026-11-21T10:06:11Z", "rollout of Deployment cart revision 2", Near::Callee, -60),
-        changed("2026-11-21T10:06:12Z", "a fourth", Near::Neighbour, -61),
+        changed("2026-11-21T10:06:12Z", "a fourth", Near::Caller, -61),
     ];
     report.timeline[0].trigger = true;
     report.timeline[0].why = "said above".to_owned();
     let lines = |tag: &str| {
         let telling = Telling { words: Words::of(tag), ..telling(None) };
         let text = shown(&blocks::summary(telling, &workload(), &report));
-        assert!(!text.contains("a fourth") && !text.contains("said above"), "{text}");
+        assert!(
+            !["a fourth", "said above", "no relation known"].iter().any(|one| text.contains(one)),
+            "{text}"
+        );
         assert!(text.contains(":arrow_right: 10:02:11"), "{text}");
         let title = format!("*{}*", Words::of(tag).what_changed);
         let told = text.lines().skip_while(|line| !line.contains(&title)).skip(1).take(3);
@@ -45,6 +49,14 @@ fn what_changed_first_is_told_in_every_language() {
         lines("ja")[2],
         "3. rollout of Deployment cart revision 2、異常開始の1分後、ワークロードの呼び出し先"
     );
+}
+
+#[test]
+fn what_has_no_relation_is_told_where_nothing_else_changed() {
+    let mut report = found();
+    report.changed_first = vec![changed("2026-11-21T10:05:12Z", "rollout of cart", Near::Neighbour, 0)];
+    let text = shown(&blocks::summary(telling(None), &workload(), &report));
+    assert!(text.contains("1. rollout of cart, at the onset, no relation known"), "{text}");
 }
 
 #[test]
