@@ -8,6 +8,7 @@ mod http;
 mod live;
 mod people;
 mod rights;
+mod teams;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use axum::Router;
 use axum::error_handling::HandleErrorLayer;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
@@ -31,6 +32,7 @@ use crate::intake::{self, Desk, Intake};
 use crate::investigator::Investigator;
 use crate::mcp;
 use crate::outlet::{self, Outlets};
+use crate::policy::Policies;
 use crate::postgres::{self, Database};
 use crate::reconcile::Reconciler;
 use crate::settings::Settings;
@@ -40,12 +42,13 @@ use crate::web;
 use crate::webhook::{Bound, Gate, Guard};
 use crate::worker::{Crowd, Worker};
 
-pub use build::policies;
+pub use build::{policies, standing};
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository};
 use build::{for_agents, peers, runbooks, slack_client};
 pub use check::check;
 pub use clusters::{Clusters, clusters};
 pub use live::live;
+pub use teams::policies_now;
 use people::{Doors, audience, outlets};
 
 /// The running service.
@@ -62,6 +65,7 @@ struct Shared {
     resolver: Resolver,
     /// `None` where nobody is told.
     audience: Option<Audience>,
+    policies: watch::Receiver<Arc<Policies>>,
     /// Wakes workers and streams of this process.
     wake: Arc<Notify>,
 }
@@ -81,19 +85,23 @@ impl App {
         let clusters = clusters(&settings, &http).await?;
         clusters.check_rights().await?;
         let resolver = clusters.resolver();
+        let in_force = watch::Sender::new(policies(&settings)?);
+        let teams = teams::teams(&settings, &clusters, &in_force).await?;
+        let policies = in_force.subscribe();
         let (catalogue, pulled, repository) = runbooks(&settings).await?;
-        let slack = slack_client(&settings.slack, &*policies(&settings)?, &http)?;
+        let slack = slack_client(&settings.slack, &policies.borrow(), &http)?;
         let outlets = Arc::new(outlets(&settings)?);
         let tokens = Arc::new(Tokens::new(&settings.api)?);
         let peers = peers(&settings, &http)?;
         let database = Database::open(&settings.database).await?;
         let pool = &database.pool;
-        let reasoner = reasoner(&settings, &clusters, &http, Some(pool))?;
+        let reasoner = reasoner(&settings, &clusters, &http, Some(pool))?
+            .map(|reasoner| reasoner.under(policies.clone()));
         let mcp = reasoner.as_ref().map(|reasoner| Arc::clone(&reasoner.mcp)).unwrap_or_default();
         let agents = for_agents(&settings, &clusters);
         let investigator = Arc::new(Investigator::new(clusters.fleet, catalogue, reasoner));
-        let audience = audience(&settings, &investigator, slack.as_ref(), &outlets)?;
-        let shared = Shared { database, resolver, audience, wake: Arc::new(Notify::new()) };
+        let audience = audience(&settings, &investigator, slack.as_ref(), &outlets, &policies)?;
+        let shared = Shared { database, resolver, audience, policies, wake: Arc::new(Notify::new()) };
         let pool = &shared.database.pool;
         let intake = shared.intake(&settings).await?;
         let (desk, belonging) = (Arc::clone(&intake.desk), Arc::clone(&intake.belonging));
@@ -126,6 +134,7 @@ impl App {
             tokio::spawn(investigator.keep_runbooks_fresh(pulled, shutdown.clone())),
             tokio::spawn(telemetry::upkeep(metrics, shutdown.clone())),
         ];
+        tasks.extend(teams.map(|teams| tokio::spawn(teams.run(pool.clone(), shutdown.clone()))));
         if role.takes_in() {
             tasks.push(tokio::spawn(reconciler.run(shutdown.clone())));
         }
@@ -180,7 +189,7 @@ impl Shared {
         // A storm's investigations and messages must not delay the next 202.
         let desk = Desk::start(
             &postgres::apart(&self.database.pool),
-            Rules::new(&settings.intake)?.with_policies(policies(settings)?),
+            (Rules::new(&settings.intake)?, self.policies.clone()),
             (self.resolver.clone(), resolve_deadline),
             self.audience.clone(),
             Arc::clone(&self.wake),

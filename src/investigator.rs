@@ -55,7 +55,7 @@ pub struct Reasoner {
     pub mcp: Arc<mcp::Servers>,
     pub settings: settings::Agent,
     /// Who of the alerts gets a model, which one, and at whose expense.
-    pub policies: Arc<Policies>,
+    pub policies: watch::Receiver<Arc<Policies>>,
     /// Tag of the language that it writes in.
     pub language: String,
 }
@@ -139,7 +139,8 @@ impl Investigator {
         let gaps: Vec<Gap> = facts.gaps.iter().chain(&found.gaps).cloned().collect();
         let healthy = healthy::judge(&facts, &found.findings, &gaps).is_some();
         let (mut run, mut held_back) = (None, None);
-        let ruled = self.reasoner.as_ref().map(|reasoner| reasoner.ruled(workload, alerts));
+        let policies = self.reasoner.as_ref().map(|reasoner| Arc::clone(&reasoner.policies.borrow()));
+        let ruled = policies.as_ref().map(|policies| ruled(policies, workload, alerts));
         if let (Some(reasoner), Some(ruled)) = (&self.reasoner, &ruled)
             && !found.explained
             && !healthy
@@ -262,7 +263,7 @@ impl Ruled<'_> {
             Investigate::Always => journal.admit(&self.purse).await,
             // What is never investigated is looked at when somebody asks for it: without a model.
             Investigate::SignaturesOnly | Investigate::Never => {
-                let policy = self.purse.policy.clone();
+                let policy = self.chosen.decided_by().to_owned();
                 let (namespace, limit) = (String::new(), 0.0);
                 Ok(Some(HeldBack { why: Held::Policy, policy, namespace, limit }))
             }
@@ -270,13 +271,19 @@ impl Ruled<'_> {
     }
 }
 
+/// Of an incident by its worst alert, and by the time that it is now.
+fn ruled<'p>(policies: &'p Policies, workload: &Workload, alerts: &[Alert]) -> Ruled<'p> {
+    let severity = alerts.iter().map(|alert| alert.severity).max().unwrap_or(Severity::None);
+    let chosen = policies.choose(&About { workload, severity, alerts, at: Utc::now() });
+    let purse = policies.purse(workload, &chosen);
+    Ruled { chosen, purse }
+}
+
 impl Reasoner {
-    /// Of an incident by its worst alert, and by the time that it is now.
-    fn ruled(&self, workload: &Workload, alerts: &[Alert]) -> Ruled<'_> {
-        let severity = alerts.iter().map(|alert| alert.severity).max().unwrap_or(Severity::None);
-        let chosen = self.policies.choose(&About { workload, severity, alerts, at: Utc::now() });
-        let purse = self.policies.purse(workload, chosen.policy);
-        Ruled { chosen, purse }
+    /// Under policies that may change.
+    #[must_use]
+    pub fn under(self, policies: watch::Receiver<Arc<Policies>>) -> Self {
+        Self { policies, ..self }
     }
 
     async fn reason(
@@ -290,8 +297,7 @@ impl Reasoner {
         let toolbox = self.toolbox(subject, runbook).await;
         let budget = runbook.map(|runbook| runbook.budget).unwrap_or_default();
         let before = left.as_ref().map_or(0, |(_, ledger)| ledger.milliseconds());
-        let policy = subject.ruled.chosen.policy;
-        let agent = policy.map_or_else(|| self.settings.clone(), |policy| policy.agent(&self.settings));
+        let agent = subject.ruled.chosen.agent(&self.settings);
         let limits = Limits::new(&agent, budget).within(Duration::from_millis(before) + time);
         let bounds = subject.bounds();
         let (opening, ledger) = match left {
@@ -312,8 +318,7 @@ impl Reasoner {
                 (opening, Ledger { observations, steps: Vec::new() })
             }
         };
-        let named = policy.filter(|policy| !policy.models.is_empty());
-        let some = named.map(|policy| self.ladder.only(&policy.models));
+        let some = subject.ruled.chosen.models().map(|models| self.ladder.only(&models));
         let means = Means {
             ladder: some.as_ref().unwrap_or(&self.ladder),
             toolbox: &toolbox,

@@ -24,6 +24,9 @@ pub mod webhook;
 // What is done about which alerts, and who pays.
 pub mod policy;
 
+// The policies that teams own, kept fresh.
+pub mod policy_objects;
+
 // The conductor before the queue: alerts are committed, deduped and queued.
 pub mod intake;
 pub mod reconcile;

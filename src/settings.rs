@@ -9,6 +9,7 @@ mod load;
 mod mcp;
 mod outlets;
 mod policy;
+mod policy_objects;
 mod report;
 mod slack;
 mod source;
@@ -28,6 +29,7 @@ pub use self::git::Git;
 pub use self::mcp::{Mcp, McpServer};
 pub use self::outlets::{Outlet, OutletKind};
 pub use self::policy::{Investigate, Policy, PolicyBudget, PolicyMatch, Quota, Times};
+pub use self::policy_objects::PolicyObjects;
 pub use self::report::Report;
 pub use self::slack::{Route, RouteMatch, Slack};
 pub use self::source::{Basic, HttpSource};
@@ -58,6 +60,8 @@ pub struct Settings {
     pub agent: Agent,
     /// What is done about which alerts; the first that fits holds.
     pub policies: Vec<Policy>,
+    /// What teams ask for in their own namespaces, within what the settings allow.
+    pub policy_objects: PolicyObjects,
     /// What each namespace may cost a day.
     pub quotas: Vec<Quota>,
     /// Servers of the Model Context Protocol whose read-only tools a model may use as well.

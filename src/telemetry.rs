@@ -66,6 +66,9 @@ pub const RUNBOOK_PULLS: &str = "whodunit_runbook_pulls_total";
 /// Gauge: when the repository of runbooks last answered, in seconds since 1970.
 pub const RUNBOOKS_PULLED_AT: &str = "whodunit_runbooks_pulled_timestamp_seconds";
 
+/// Gauge, labels `cluster` and `state` (accepted, refused): policies of teams.
+pub const POLICY_OBJECTS: &str = "whodunit_policy_objects";
+
 /// A report is due within minutes; the first responder answers in about a second.
 const INVESTIGATION_BUCKETS_SECONDS: &[f64] =
     &[0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 180.0, 240.0, 300.0, 600.0];

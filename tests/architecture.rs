@@ -33,7 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("llm", &["settings", "telemetry"]),
     // Steps, in the order of the data but for `signature`: a runbook carries its signatures, so it imports them.
     ("webhook", &["settings", "telemetry"]),
-    ("policy", &["settings", "telemetry"]),
+    ("policy", &["settings", "telemetry", "source"]),
     ("incident", &["settings", "telemetry", "source", "webhook", "policy"]),
     ("signature", &["settings", "telemetry"]),
     ("runbook", &["settings", "telemetry", "source", "webhook", "incident", "signature"]),
@@ -112,7 +112,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     // Conductors.
     ("announce", &["policy", "incident", "runbook", "investigation", "feedback", "slack", "outlet"]),
-    ("intake", &["telemetry", "postgres", "webhook", "incident", "investigation", "feedback", "announce"]),
+    ("policy_objects", &["telemetry", "postgres", "source", "policy"]),
+    ("intake", &["telemetry", "postgres", "webhook", "policy", "incident", "investigation", "feedback", "announce"]),
     (
         "investigator",
         &[
@@ -169,6 +170,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "web",
             "announce",
             "intake",
+            "policy_objects",
             "reconcile",
             "investigator",
             "worker",
@@ -219,6 +221,7 @@ const PURE: &[&str] = &[
     "src/report.rs",
     "src/redact.rs",
     "src/policy/",
+    "src/policy_objects/conditions.rs",
     "src/incident/cluster.rs",
     "src/incident/decide.rs",
     "src/incident/book.rs",

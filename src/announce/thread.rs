@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use sqlx::PgConnection;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Common;
@@ -26,7 +27,7 @@ use crate::workload::Workload;
 pub struct Thread {
     pub routes: Arc<Routes>,
     /// A policy's channel comes before all routes.
-    pub policies: Arc<Policies>,
+    pub policies: watch::Receiver<Arc<Policies>>,
     /// How long the message of another bot is waited for before an incident gets its own; `None`: not at all.
     pub thread_wait: Option<Duration>,
     /// Presses of buttons reach us.
@@ -216,15 +217,15 @@ impl Thread {
     /// from the alerts that came so far.
     async fn route(&self, transaction: &mut PgConnection, incident: &Record) -> Result<Routed, sqlx::Error> {
         let (workload, severity) = (&incident.workload, incident.severity);
-        if self.routes.is_empty() && self.policies.is_empty() {
+        let policies = Arc::clone(&self.policies.borrow());
+        if self.routes.is_empty() && policies.is_empty() {
             return Ok(self.routes.choose(About { workload, severity, alerts: &[], owner: "" }));
         }
         let known = self.common.known(transaction, incident).await;
         let (alerts, at) = (known.alerts.as_slice(), Utc::now());
-        let chosen = self.policies.choose(&PolicyAbout { workload, severity, alerts, at });
-        if let Some((policy, channel)) = chosen.policy.and_then(|one| Some((one, one.channel.as_ref()?))) {
-            let reason = format!("{} ({}): {}", chosen.place, policy.name, chosen.reason);
-            return Ok(Routed { channel: channel.clone(), reason });
+        let chosen = policies.choose(&PolicyAbout { workload, severity, alerts, at });
+        if let Some((channel, reason)) = chosen.channel() {
+            return Ok(Routed { channel: channel.to_owned(), reason });
         }
         Ok(self.routes.choose(known.about(incident)))
     }

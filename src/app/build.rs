@@ -87,7 +87,7 @@ pub fn reasoner(
         }))));
     }
     let (agent, language) = (settings.agent.clone(), language(&settings.report)?.to_owned());
-    let (mcp, policies) = (mcp_servers(settings, http)?, policies(settings)?);
+    let (mcp, policies) = (mcp_servers(settings, http)?, standing(policies(settings)?));
     Ok(Some(Reasoner { ladder, tools, by_cluster, mcp, settings: agent, policies, language }))
 }
 
@@ -116,6 +116,11 @@ pub(super) fn for_agents(settings: &Settings, clusters: &Clusters) -> agents::Cl
 /// A policy or quota that cannot work, by its place.
 pub fn policies(settings: &Settings) -> anyhow::Result<Arc<Policies>> {
     Ok(Arc::new(Policies::new(settings)?))
+}
+
+/// Policies that nobody changes.
+pub fn standing(policies: Arc<Policies>) -> watch::Receiver<Arc<Policies>> {
+    watch::channel(policies).1
 }
 
 /// The servers of `mcp_servers`, not yet spoken to.

@@ -10,6 +10,7 @@ use crate::api::Tokens;
 use crate::incident::cluster::Belonging;
 use crate::incident::decide::Rules;
 use crate::mcp;
+use crate::policy::Allowed;
 use crate::runbook::Catalogue;
 use crate::settings::{Kubernetes, Settings};
 use crate::webhook::{Bound, Guard};
@@ -37,6 +38,7 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     language(&settings.report)?;
     routes(&settings.slack)?;
     let policies = policies(settings)?;
+    Allowed::new(settings)?;
     slack_client(&settings.slack, &policies, &http)?;
     WaysBack::new(&settings.slack)?;
     outlets(settings)?;

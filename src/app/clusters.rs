@@ -87,7 +87,7 @@ impl Clusters {
 }
 
 /// Every cluster with its sources as they are asked: shared ones with the address of whom they are shared with.
-fn all(settings: &Settings) -> anyhow::Result<Vec<Cluster>> {
+pub(super) fn all(settings: &Settings) -> anyhow::Result<Vec<Cluster>> {
     let mut all = Vec::new();
     let own = &settings.kubernetes;
     let sources = [&settings.prometheus, &settings.loki, &settings.tempo];

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use axum::Router;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::build::{WaysBack, language, policies, routes, secret, thread_wait};
+use super::build::{WaysBack, language, routes, secret, thread_wait};
 use crate::announce::{Audience, Common, Receivers, Thread};
 use crate::interact::{self, Interact};
 use crate::investigator::Investigator;
 use crate::outlet::{Outlet, Outlets};
+use crate::policy::Policies;
 use crate::settings::Settings;
 use crate::slack;
 use crate::words::Words;
@@ -28,6 +29,7 @@ pub(super) fn audience(
     investigator: &Investigator,
     slack: Option<&slack::Client>,
     outlets: &Arc<Outlets>,
+    policies: &watch::Receiver<Arc<Policies>>,
 ) -> anyhow::Result<Option<Audience>> {
     let common = Common {
         runbooks: investigator.runbooks(),
@@ -37,7 +39,7 @@ pub(super) fn audience(
     let thread = || -> anyhow::Result<Thread> {
         Ok(Thread {
             routes: Arc::new(routes(&settings.slack)?),
-            policies: policies(settings)?,
+            policies: policies.clone(),
             thread_wait: thread_wait(&settings.slack),
             has_buttons: WaysBack::new(&settings.slack)?.is_any(),
             common: common.clone(),

@@ -49,7 +49,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let workload = Workload::new(cluster, namespace.unwrap_or_default(), "Deployment", "any");
     let alerts = std::slice::from_ref(&alert);
     let chosen = policies.choose(&About { workload: &workload, severity: alert.severity, alerts, at });
-    let purse = policies.purse(&workload, chosen.policy);
+    let purse = policies.purse(&workload, &chosen);
     print!("{}", told(&settings, &alert, &chosen, &purse));
     Ok(ExitCode::SUCCESS)
 }

@@ -73,7 +73,9 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
         workload.cluster,
         clusters.fleet.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
     );
+    let policies = app::policies_now(&settings, &clusters).await?;
     let reasoner = app::reasoner(&settings, &clusters, &http, None)?;
+    let reasoner = reasoner.map(|reasoner| reasoner.under(policies));
     if let Some(reasoner) = &reasoner {
         reasoner.mcp.ask().await;
     }

@@ -111,7 +111,7 @@ impl Book {
         let known = self.known(occurrence, entry.map(|entry| entry.id));
         let terms = rules.terms(&placed.alert, &placed.workload, now);
         let decision = decide::decide(&placed.alert, known, entry.map(|entry| &entry.state), &terms, now);
-        let policy = terms.policy().map(|policy| policy.name.clone()).unwrap_or_default();
+        let policy = terms.decided_by().to_owned();
         let incident = self.apply(placed, decision, now);
         self.line_of.insert(identity, self.lines.len());
         let alert = placed.alert.clone();

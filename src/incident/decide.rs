@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use crate::alert::{Alert, Severity, Source};
-use crate::policy::{About, Policies, Policy};
+use crate::policy::{About, Chosen, Policies};
 use crate::settings::{self, Investigate};
 use crate::workload::Workload;
 
@@ -63,42 +63,43 @@ pub struct Rules {
     settle: Duration,
     cooldown: Duration,
     reopen_within: Duration,
-    ignore_names: GlobSet,
+    ignore_names: Arc<GlobSet>,
     ignore_severities: Vec<Severity>,
     policies: Arc<Policies>,
 }
 
 /// What holds for one alert: the rules, and its policy where it has one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Terms<'r> {
     rules: &'r Rules,
-    policy: Option<&'r Policy>,
+    chosen: Chosen<'r>,
 }
 
 impl Terms<'_> {
-    pub fn policy(&self) -> Option<&Policy> {
-        self.policy
+    /// By whose word the alert is never investigated, or investigated without a model.
+    pub fn decided_by(&self) -> &str {
+        self.chosen.decided_by()
     }
 
     fn cooldown(&self) -> Duration {
-        self.policy.and_then(|policy| policy.cooldown).unwrap_or(self.rules.cooldown)
+        self.chosen.cooldown(self.rules.cooldown)
     }
 
     /// Critical alerts do not wait, unless their policy says so: somebody is getting out of bed.
     fn settle(&self, alert: &Alert) -> Duration {
         let usual = if alert.severity == Severity::Critical { Duration::ZERO } else { self.rules.settle };
-        self.policy.and_then(|policy| policy.settle).unwrap_or(usual)
+        self.chosen.settle().unwrap_or(usual)
     }
 
     /// Who asks by hand is answered.
     fn is_never(&self, alert: &Alert) -> bool {
-        let never = self.policy.is_some_and(|policy| policy.investigate == Investigate::Never);
+        let never = self.chosen.investigate() == Investigate::Never;
         never && alert.is_firing() && alert.source != Source::Manual
     }
 }
 
 impl Rules {
-    /// The policies of which the first that fits an alert holds for it.
+    /// The policies of which the first that fits an alert holds for it. Cheap.
     #[must_use]
     pub fn with_policies(self, policies: Arc<Policies>) -> Self {
         Self { policies, ..self }
@@ -108,7 +109,7 @@ impl Rules {
     pub fn terms(&self, alert: &Alert, workload: &Workload, now: DateTime<Utc>) -> Terms<'_> {
         let alerts = std::slice::from_ref(alert);
         let about = About { workload, severity: alert.severity, alerts, at: now };
-        Terms { rules: self, policy: self.policies.choose(&about).policy }
+        Terms { rules: self, chosen: self.policies.choose(&about) }
     }
 
     /// # Errors
@@ -124,7 +125,7 @@ impl Rules {
             settle: Duration::from_secs(settings.settle_secs),
             cooldown: Duration::from_secs(settings.cooldown_secs),
             reopen_within: Duration::from_secs(settings.reopen_within_secs),
-            ignore_names: names.build()?,
+            ignore_names: Arc::new(names.build()?),
             ignore_severities: settings
                 .ignore_severities
                 .iter()
@@ -305,7 +306,7 @@ mod tests {
 
     /// Without a policy.
     fn terms(rules: &Rules) -> Terms<'_> {
-        Terms { rules, policy: None }
+        Terms { rules, chosen: Chosen::default() }
     }
 
     fn open(names: &[&str]) -> Incident {

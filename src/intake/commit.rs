@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sqlx::{PgConnection, PgPool};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::desk::{Receipt, Shared};
@@ -14,6 +14,7 @@ use crate::incident::book::{Book, Change, Entered, Placed};
 use crate::incident::decide::Rules;
 use crate::incident::{store, tally};
 use crate::investigation::queue;
+use crate::policy::Policies;
 use crate::postgres;
 use crate::telemetry;
 
@@ -21,6 +22,8 @@ use crate::telemetry;
 pub(super) struct Books {
     pub(super) pool: PgPool,
     pub(super) rules: Rules,
+    /// In force now; the rules of each commit have them.
+    pub(super) policies: watch::Receiver<Arc<Policies>>,
     /// `None` where nobody is told.
     pub(super) audience: Option<Audience>,
     pub(super) wake: Arc<Notify>,
@@ -72,9 +75,10 @@ impl Books {
         requests: &[Vec<Placed>],
     ) -> Result<Done, sqlx::Error> {
         let (mut book, now) = store::open(transaction, requests.iter().flatten()).await?;
+        let rules = self.rules.clone().with_policies(Arc::clone(&self.policies.borrow()));
         let mut receipts = Vec::with_capacity(requests.len());
         for request in requests {
-            let entered = request.iter().map(|placed| book.enter(placed, &self.rules, now));
+            let entered = request.iter().map(|placed| book.enter(placed, &rules, now));
             receipts.push(receipt(entered));
         }
         store::write_incidents(transaction, &book).await?;

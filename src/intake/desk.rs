@@ -11,7 +11,7 @@ use chrono::Utc;
 use futures::StreamExt;
 use serde::Serialize;
 use sqlx::PgPool;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::batch::Batches;
@@ -23,6 +23,7 @@ use crate::feedback::ASKED;
 use crate::incident::book::Placed;
 use crate::incident::decide::{Occurrence, Rules, occurrence};
 use crate::incident::{resolve, store};
+use crate::policy::Policies;
 use crate::telemetry;
 use crate::workload::Workload;
 
@@ -67,12 +68,12 @@ impl Desk {
     /// this process's workers.
     pub async fn start(
         pool: &PgPool,
-        rules: Rules,
+        (rules, policies): (Rules, watch::Receiver<Arc<Policies>>),
         (resolver, resolve_deadline): (resolve::Resolver, Duration),
         audience: Option<Audience>,
         wake: Arc<Notify>,
     ) -> Self {
-        let books = Arc::new(Books { pool: pool.clone(), rules, audience, wake });
+        let books = Arc::new(Books { pool: pool.clone(), rules, policies, audience, wake });
         rehearse::rehearse(&books).await;
         let commits = Batches::start(COMMITS, MAX_ALERTS, Vec::len, move |requests| {
             let books = Arc::clone(&books);

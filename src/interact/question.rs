@@ -1,6 +1,7 @@
 //! A question in an incident's thread: it is answered from what the last investigation read, by one call to a model
 //! that can read nothing else, within the money of the day. An answer goes through the outbox, so that it is said once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -34,8 +35,8 @@ impl Interact {
         let observations = store::observations(&self.pool, subject.investigation).await?;
         let known = Known { report: &subject.report, observations: &observations };
         let question = redact(&mention.question).into_owned();
-        let policies = &reasoner.policies;
-        let purse = policies.purse(&subject.workload, policies.named(&subject.policy));
+        let policies = Arc::clone(&reasoner.policies.borrow());
+        let purse = policies.purse_again(&subject.workload, &subject.policy, &subject.team_policy);
         let about = (subject.investigation, question.as_str(), &purse);
         let Some((answer, (tokens, usd))) = self.answer(reasoner, &known, mention, about).await? else {
             return Ok(());

@@ -12,6 +12,8 @@ pub struct Spent {
     pub all: f64,
     /// Under the purse's policy.
     pub policy: f64,
+    /// Under the purse's team's policy.
+    pub team: f64,
     /// By the purse's namespace.
     pub namespace: f64,
 }
@@ -27,14 +29,17 @@ pub enum Short {
 /// Is there `usd` more for this purse? What costs nothing is always there.
 ///
 /// # Errors
-/// Who has it not: the namespace before its policy, the policy before everybody.
+/// Who has it not: the namespace before its team's policy, that before the settings', and that before everybody.
 pub fn afford(purse: &Purse, spent: Spent, usd: f64) -> Result<(), Short> {
     let short = |limit: Option<f64>, spent: f64| limit.filter(|limit| usd > 0.0 && spent + usd > *limit);
     if let Some(limit) = short(purse.namespace_usd, spent.namespace) {
         return Err(Short::Held(namespace(purse, Held::NamespaceMoney, limit)));
     }
+    if let Some(limit) = short(purse.team_usd, spent.team) {
+        return Err(Short::Held(policy(&purse.team, limit)));
+    }
     if let Some(limit) = short(purse.policy_usd, spent.policy) {
-        return Err(Short::Held(policy(purse, limit)));
+        return Err(Short::Held(policy(&purse.policy, limit)));
     }
     if short(Some(purse.usd_per_day), spent.all).is_some() { Err(Short::Day) } else { Ok(()) }
 }
@@ -44,7 +49,9 @@ pub fn reached(purse: &Purse, spent: Spent) -> Option<HeldBack> {
     let reached = |limit: Option<f64>, spent: f64| limit.filter(|limit| spent >= *limit);
     let of_namespace = reached(purse.namespace_usd, spent.namespace)
         .map(|limit| namespace(purse, Held::NamespaceMoney, limit));
-    of_namespace.or_else(|| reached(purse.policy_usd, spent.policy).map(|limit| policy(purse, limit)))
+    let of_team = || reached(purse.team_usd, spent.team).map(|limit| policy(&purse.team, limit));
+    let of_policy = || reached(purse.policy_usd, spent.policy).map(|limit| policy(&purse.policy, limit));
+    of_namespace.or_else(of_team).or_else(of_policy)
 }
 
 /// The namespace had its investigations.
@@ -57,8 +64,8 @@ fn namespace(purse: &Purse, why: Held, limit: f64) -> HeldBack {
     HeldBack { why, policy: String::new(), namespace: purse.namespace.clone(), limit }
 }
 
-fn policy(purse: &Purse, limit: f64) -> HeldBack {
-    HeldBack { why: Held::PolicyMoney, policy: purse.policy.clone(), namespace: String::new(), limit }
+fn policy(name: &str, limit: f64) -> HeldBack {
+    HeldBack { why: Held::PolicyMoney, policy: name.to_owned(), namespace: String::new(), limit }
 }
 
 #[cfg(test)]
@@ -71,6 +78,8 @@ mod tests {
             usd_per_day: 10.0,
             policy: "night".to_owned(),
             policy_usd: Some(2.0),
+            team: "shop/quiet".to_owned(),
+            team_usd: Some(3.0),
             namespace: "shop".to_owned(),
             namespace_usd: Some(1.0),
             ..Purse::default()
@@ -82,7 +91,7 @@ mod tests {
                 format!("{:?} {}{} {}", held.why, held.policy, held.namespace, held.limit)
             }
         };
-        let spent = |all, policy, namespace| Spent { all, policy, namespace };
+        let spent = |all, policy, namespace| Spent { all, policy, team: policy, namespace };
         for (spent, usd, expected) in [
             (spent(0.0, 0.0, 0.0), 1.0, "fine"),
             (spent(0.0, 0.0, 0.5), 0.6, "NamespaceMoney shop 1"),

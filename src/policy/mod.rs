@@ -1,9 +1,11 @@
-//! What is done about which alerts, and who pays: the settings' policies and quotas come in compiled, what is known of
-//! an alert or an incident is held against them, and the first that fits goes out with its reason. Pure; it counts no
-//! money and stores nothing.
+//! What is done about which alerts, and who pays: the settings' policies and quotas and the teams' policies come in
+//! compiled, what is known of an alert or an incident is held against them, and the first of each that fits goes out with
+//! its reason. Pure; it counts no money and stores nothing.
 
+mod chosen;
 mod matching;
 mod quota;
+pub mod team;
 mod times;
 
 #[cfg(test)]
@@ -14,13 +16,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::alert::{Alert, Severity};
-use crate::report::PolicyUse;
 use crate::settings::{self, Investigate, PolicyBudget, Settings};
 use crate::workload::Workload;
 use matching::Match;
 use quota::Quota;
 
+pub use chosen::{Chosen, Team};
 pub use quota::Purse;
+pub use team::{Allowed, Namespaces, Teams};
 
 /// A policy or a quota that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +41,7 @@ pub struct Policies {
     quotas: Vec<Quota>,
     /// Of everything: `agent.usd_per_day`.
     usd_per_day: f64,
+    teams: Teams,
 }
 
 /// What is done about alerts that fit.
@@ -63,16 +67,6 @@ pub struct About<'a> {
     /// Of a storm none: its members have them.
     pub alerts: &'a [Alert],
     pub at: DateTime<Utc>,
-}
-
-/// The policy that fits, with its place and why; None where no policy does.
-#[derive(Debug, Clone)]
-pub struct Chosen<'p> {
-    pub policy: Option<&'p Policy>,
-    pub place: String,
-    pub reason: String,
-    /// Why each one before it does not fit: its place, its name and the first key that does not hold.
-    pub passed: Vec<(String, String, String)>,
 }
 
 impl Policies {
@@ -101,12 +95,20 @@ impl Policies {
             Quota::new(one).map_err(|why| BadPolicy { place: format!("quotas[{at}]"), why })
         });
         let quotas = quotas.collect::<Result<_, _>>()?;
-        Ok(Self { policies, quotas, usd_per_day: settings.agent.usd_per_day })
+        Ok(Self { policies, quotas, usd_per_day: settings.agent.usd_per_day, teams: Teams::default() })
     }
 
     /// Without any, nothing has to be known of an alert.
     pub fn is_empty(&self) -> bool {
-        self.policies.is_empty()
+        self.policies.is_empty() && self.teams.is_empty()
+    }
+
+    /// These, with what the teams of one cluster ask for now. `cluster` is None where there is but one.
+    #[must_use]
+    pub fn with_teams(&self, cluster: Option<&str>, namespaces: Namespaces) -> Self {
+        let mut policies = self.clone();
+        policies.teams.put(cluster, namespaces);
+        policies
     }
 
     /// Channels that policies name.
@@ -114,38 +116,49 @@ impl Policies {
         self.policies.iter().filter_map(|policy| policy.channel.as_deref())
     }
 
-    /// The first policy of which every key holds.
+    /// The first policy of which every key holds; of the team's own as well.
     pub fn choose(&self, about: &About<'_>) -> Chosen<'_> {
+        let own = self.teams.of(about.workload).iter();
+        let mut fitting = own.filter_map(|policy| Some((policy, policy.matches.judge(about).ok()?)));
+        let team = fitting.next().map(|(policy, reason)| Team { policy, reason });
         let mut passed = Vec::new();
         for (at, policy) in self.policies.iter().enumerate() {
             let place = format!("policies[{at}]");
             match policy.matches.judge(about) {
-                Ok(reason) => return Chosen { policy: Some(policy), place, reason, passed },
+                Ok(reason) => return Chosen { policy: Some(policy), place, reason, passed, team },
                 Err(why) => passed.push((place, policy.name.clone(), why)),
             }
         }
         let reason = if self.policies.is_empty() { "there are no policies" } else { "no policy fits" };
-        Chosen { policy: None, place: String::new(), reason: reason.to_owned(), passed }
+        Chosen { policy: None, place: String::new(), reason: reason.to_owned(), passed, team }
     }
 
     /// Whose money a run of this workload spends, and how much there is of it.
-    pub fn purse(&self, workload: &Workload, policy: Option<&Policy>) -> Purse {
+    pub fn purse(&self, workload: &Workload, chosen: &Chosen<'_>) -> Purse {
+        self.purse_of(workload, chosen.policy, chosen.team.as_ref().map(|team| team.policy))
+    }
+
+    /// The same for a run that has its policies already, by their names.
+    pub fn purse_again(&self, workload: &Workload, policy: &str, team: &str) -> Purse {
+        let own = self.teams.of(workload).iter().find(|one| one.name == team);
+        self.purse_of(workload, self.policies.iter().find(|one| one.name == policy), own)
+    }
+
+    fn purse_of(&self, workload: &Workload, policy: Option<&Policy>, team: Option<&Policy>) -> Purse {
+        let name = |policy: Option<&Policy>| policy.map(|policy| policy.name.clone()).unwrap_or_default();
         let (cluster, namespace) = (workload.cluster.as_str(), workload.tenant());
         let quota = self.quotas.iter().find(|quota| quota.fits(cluster, namespace));
         Purse {
             usd_per_day: self.usd_per_day,
-            policy: policy.map(|policy| policy.name.clone()).unwrap_or_default(),
+            policy: name(policy),
             policy_usd: policy.and_then(|policy| policy.usd_per_day),
+            team: name(team),
+            team_usd: team.and_then(|policy| policy.usd_per_day),
             cluster: cluster.to_owned(),
             namespace: namespace.to_owned(),
             namespace_usd: quota.and_then(|quota| quota.usd_per_day),
             namespace_investigations: quota.and_then(|quota| quota.investigations_per_day),
         }
-    }
-
-    /// A policy by its name, for runs that have one already.
-    pub fn named(&self, name: &str) -> Option<&Policy> {
-        self.policies.iter().find(|policy| policy.name == name)
     }
 }
 
@@ -187,18 +200,5 @@ impl Policy {
             usd: usd.unwrap_or(agent.usd),
             ..agent.clone()
         }
-    }
-}
-
-impl Chosen<'_> {
-    pub fn investigate(&self) -> Investigate {
-        self.policy.map(|policy| policy.investigate).unwrap_or_default()
-    }
-
-    /// For the report; None where no policy holds.
-    pub fn as_used(&self) -> Option<PolicyUse> {
-        let policy = self.policy?;
-        let reason = format!("{}: {}", self.place, self.reason);
-        Some(PolicyUse { name: policy.name.clone(), reason })
     }
 }

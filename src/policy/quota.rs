@@ -23,6 +23,9 @@ pub struct Purse {
     /// "" where no policy fits.
     pub policy: String,
     pub policy_usd: Option<f64>,
+    /// The team's policy, `namespace/name` in the purse's cluster; "" where none fits.
+    pub team: String,
+    pub team_usd: Option<f64>,
     pub cluster: String,
     /// "" for what has none.
     pub namespace: String,

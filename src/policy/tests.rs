@@ -163,7 +163,7 @@ fn each_namespace_has_a_quota_of_its_own_and_the_first_that_fits_holds() {
     ]);
     let night = json!([{"name": "night", "usd_per_day": 3, "budget": {"steps": 3, "usd": 0.1}}]);
     let policies = policies(night, quotas).unwrap();
-    let purse = |workload: &Workload| policies.purse(workload, policies.named("night"));
+    let purse = |workload: &Workload| policies.purse_again(workload, "night", "");
     let shop = purse(&Workload::new("prod-eu", "shop", "Deployment", "web"));
     assert_eq!(
         (shop.namespace_usd, shop.namespace_investigations, shop.policy_usd),
@@ -174,7 +174,8 @@ fn each_namespace_has_a_quota_of_its_own_and_the_first_that_fits_holds() {
     assert_eq!(storm.namespace_investigations, Some(7));
     let node = purse(&Workload::new("lab", "", "Node", "n1"));
     assert_eq!((node.namespace_usd, node.usd_per_day), (None, 20.0), "a node is nobody's");
-    let agent = policies.named("night").unwrap().agent(&settings::Agent::default());
+    let about = About { workload: &storm, severity: Severity::Info, alerts: &[], at: Utc::now() };
+    let agent = policies.choose(&about).agent(&settings::Agent::default());
     assert_eq!((agent.steps, agent.usd, agent.tokens), (3, 0.1, settings::Agent::default().tokens));
     for (quota, why) in [
         (json!({"usd_per_day": 1}), "it names no namespaces"),

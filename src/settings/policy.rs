@@ -36,8 +36,8 @@ pub struct Policy {
     pub usd_per_day: Option<f64>,
 }
 
-/// How much is done about an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+/// How much is done about an alert; later ones are stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Investigate {
     /// Signatures first, then a model for what they do not explain.

@@ -234,7 +234,7 @@ impl Bench {
             by_cluster: Default::default(),
             mcp: Arc::default(),
             settings: self.settings.agent.clone(),
-            policies: app::policies(&self.settings).unwrap(),
+            policies: app::standing(app::policies(&self.settings).unwrap()),
             language: "en".to_owned(),
         };
         let catalogue = Catalogue::load(&self.settings.runbooks);

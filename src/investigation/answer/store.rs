@@ -24,6 +24,7 @@ pub struct Subject {
     pub workload: Workload,
     /// By which its money is counted.
     pub policy: String,
+    pub team_policy: String,
     pub report: Report,
     pub finished_at: DateTime<Utc>,
 }
@@ -34,7 +35,7 @@ pub struct Subject {
 /// The database's. A report that an older version wrote differently counts as none.
 pub async fn last_of(db: impl PgExecutor<'_>, incident: Uuid) -> sqlx::Result<Option<Subject>> {
     let row = sqlx::query!(
-        r#"select id, workload, policy, report as "report!", finished_at as "finished_at!" from investigations
+        r#"select id, workload, policy, team_policy, report as "report!", finished_at as "finished_at!" from investigations
            where incident_id = $1 and report is not null and finished_at is not null
            order by finished_at desc limit 1"#,
         incident
@@ -43,8 +44,9 @@ pub async fn last_of(db: impl PgExecutor<'_>, incident: Uuid) -> sqlx::Result<Op
     .await?;
     Ok(row.and_then(|row| {
         let report = serde_json::from_value(row.report).ok()?;
-        let (workload, policy) = (row.workload.parse().ok()?, row.policy);
-        Some(Subject { investigation: row.id, workload, policy, report, finished_at: row.finished_at })
+        let (workload, policy, team_policy) = (row.workload.parse().ok()?, row.policy, row.team_policy);
+        let (investigation, finished_at) = (row.id, row.finished_at);
+        Some(Subject { investigation, workload, policy, team_policy, report, finished_at })
     }))
 }
 

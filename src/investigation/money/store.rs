@@ -1,5 +1,5 @@
 //! Counts what models cost within 24 hours, by whose money it is, and keeps back what the next call can cost. Whoever
-//! spends does so one after the other, over all replicas. The only writer of `charged_at`, `policy` and of what is
+//! spends does so one after the other, over all replicas. The only writer of `charged_at`, `policy`, `team_policy` and of what is
 //! reserved.
 
 use sqlx::{PgConnection, PgExecutor};
@@ -45,7 +45,7 @@ pub async fn lock_day(transaction: &mut PgConnection) -> Result<(), sqlx::Error>
 /// # Errors
 /// The database's.
 pub async fn spent(db: impl PgExecutor<'_>, purse: &Purse, except: Uuid) -> Result<Spent, sqlx::Error> {
-    let Purse { policy, cluster, namespace, .. } = purse;
+    let Purse { policy, team, cluster, namespace, .. } = purse;
     sqlx::query_as!(
         Spent,
         r#"with spent as (
@@ -56,6 +56,8 @@ pub async fn spent(db: impl PgExecutor<'_>, purse: &Purse, except: Uuid) -> Resu
              select id, usd_reserved from investigations where state = 'running' and id <> $1)
            select coalesce(sum(s.usd), 0) as "all!",
                   coalesce(sum(s.usd) filter (where $2 <> '' and v.policy = $2), 0) as "policy!",
+                  coalesce(sum(s.usd) filter (where $6 <> '' and v.cluster = $3
+                                                and v.team_policy = $6), 0) as "team!",
                   coalesce(sum(s.usd) filter (where $4 <> '' and v.cluster = $3
                                                 and (v.namespace = $4 or v.workload = $5)), 0) as "namespace!"
            from spent s join investigations v on v.id = s.id"#,
@@ -63,7 +65,8 @@ pub async fn spent(db: impl PgExecutor<'_>, purse: &Purse, except: Uuid) -> Resu
         policy,
         cluster,
         namespace,
-        itself(purse)
+        itself(purse),
+        team
     )
     .fetch_one(db)
     .await
@@ -84,7 +87,8 @@ pub async fn admit(
         return Ok(Some(held));
     }
     let done = sqlx::query!(
-        "update investigations set charged_at = coalesce(charged_at, now()), policy = $3
+        "update investigations set charged_at = coalesce(charged_at, now()), policy = $3,
+             team_policy = $8
          where id = $1 and attempt = $2 and state = 'running'
            and ($4::int8 is null or charged_at is not null
                 or $4 > (select count(*) from investigations o
@@ -96,7 +100,8 @@ pub async fn admit(
         purse.namespace_investigations.map(i64::from),
         purse.cluster,
         purse.namespace,
-        itself(purse)
+        itself(purse),
+        purse.team
     )
     .execute(transaction)
     .await?;

@@ -17,15 +17,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 impl Client {
     /// Builds the client; no request is sent yet, so a cluster that is down does not stop the program.
     pub async fn connect(settings: &settings::Kubernetes) -> anyhow::Result<Self> {
-        let mut config = match &settings.url {
-            Some(url) => explicit(url, settings)?,
-            None => discovered(settings).await?,
-        };
-        let timeout = Duration::from_secs(settings.timeout_secs.max(1));
-        config.connect_timeout = Some(CONNECT_TIMEOUT.min(timeout));
-        let inner = kube::Client::try_from(config).context("building the Kubernetes client")?;
+        let (inner, timeout) = transport(settings).await?;
         Ok(Self::new(inner, timeout, settings.max_in_flight))
     }
+}
+
+/// What carries requests, and how long one may take.
+pub(super) async fn transport(settings: &settings::Kubernetes) -> anyhow::Result<(kube::Client, Duration)> {
+    let mut config = match &settings.url {
+        Some(url) => explicit(url, settings)?,
+        None => discovered(settings).await?,
+    };
+    let timeout = Duration::from_secs(settings.timeout_secs.max(1));
+    config.connect_timeout = Some(CONNECT_TIMEOUT.min(timeout));
+    let inner = kube::Client::try_from(config).context("building the Kubernetes client")?;
+    Ok((inner, timeout))
 }
 
 fn explicit(url: &str, settings: &settings::Kubernetes) -> anyhow::Result<kube::Config> {

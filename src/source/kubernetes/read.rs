@@ -336,7 +336,7 @@ fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
 }
 
 /// kube's errors name the address at most; the chain below says why (refused, TLS, DNS).
-fn unavailable(error: &kube::Error) -> Error {
+pub(super) fn unavailable(error: &kube::Error) -> Error {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
