@@ -2,6 +2,7 @@
 //! logic of its own.
 
 mod capture;
+mod crd;
 mod demo;
 mod explain;
 mod investigate;
@@ -105,6 +106,8 @@ pub enum Command {
     /// Check the settings, or ask what they mean for an alert
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the definition of the kind InvestigationPolicy, for teams' own policies: whodunit crd | kubectl apply -f -
+    Crd,
     /// Print what a shell needs to complete commands: source <(whodunit completions bash)
     Completions(shell::CompletionsOptions),
     /// Print the manual page: whodunit man | man -l -
@@ -148,6 +151,7 @@ impl Command {
             Self::Mcp(options) => remote::bridge(options).await,
             Self::Completions(options) => Ok(shell::completions(&options)),
             Self::Man(options) => shell::man(options),
+            Self::Crd => crd::run(),
             Self::Capture(options) => capture::run(options).await,
             Self::Runbooks(command) => runbooks::run(command).await,
             Self::Models(command) => models::run(command).await,

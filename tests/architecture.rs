@@ -189,6 +189,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "settings",
             "telemetry",
             "postgres",
+            "source",
             "webhook",
             "policy",
             "incident",

@@ -1,9 +1,13 @@
 //! `whodunit config explain`: which policy an alert would get, why no other, and what that means for it. It reads the
 //! settings and asks nobody.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
 use clap::Args;
 
@@ -11,8 +15,10 @@ use super::Config;
 use crate::alert::{Alert, Severity, Source, Status};
 use crate::app;
 use crate::incident::cluster::Belonging;
-use crate::policy::{About, Chosen, Purse};
+use crate::policy::team::{Fate, compile};
+use crate::policy::{About, Allowed, Chosen, Namespaces, Purse};
 use crate::settings::{Investigate, Settings};
+use crate::source::kubernetes::policy_object::PolicyObject;
 use crate::workload::Workload;
 
 #[derive(Args)]
@@ -33,11 +39,15 @@ pub struct Options {
     /// As in 2026-11-21T23:00:00Z or 2026-11-21T23:00:00+01:00. Unset: now
     #[arg(long, value_name = "TIME")]
     at: Option<DateTime<Utc>>,
+    /// Objects of the kind InvestigationPolicy, as if they were in the cluster; several with --- between them
+    #[arg(long, value_name = "FILE")]
+    policy_object: Vec<PathBuf>,
 }
 
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let settings = options.config.load()?;
-    let policies = app::policies(&settings)?;
+    let (teams, fates) = objects(options, &Allowed::new(&settings)?)?;
+    let policies = app::policies(&settings)?.with_teams(None, teams);
     let at = options.at.unwrap_or_else(Utc::now);
     let mut alert = alert(options, at)?;
     Belonging::new(&settings)?.settle(&mut alert, options.cluster.as_deref());
@@ -50,8 +60,40 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let alerts = std::slice::from_ref(&alert);
     let chosen = policies.choose(&About { workload: &workload, severity: alert.severity, alerts, at });
     let purse = policies.purse(&workload, &chosen);
-    print!("{}", told(&settings, &alert, &chosen, &purse));
+    print!("{}{}", told(&settings, &alert, &chosen, &purse), fates.concat());
     Ok(ExitCode::SUCCESS)
+}
+
+/// The policies of the files, and of each that does not hold why.
+fn objects(options: &Options, allowed: &Allowed) -> anyhow::Result<(Namespaces, Vec<String>)> {
+    let mut by_namespace: BTreeMap<String, Vec<PolicyObject>> = BTreeMap::new();
+    for file in &options.policy_object {
+        let shown = file.display();
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
+        let documents: Vec<serde_json::Value> =
+            serde_saphyr::from_multiple(&text).map_err(|error| anyhow::anyhow!("{shown}: {error}"))?;
+        for document in documents.into_iter().filter(|one| !one.is_null()) {
+            let object = PolicyObject::of(&document).with_context(|| format!("{shown}: no InvestigationPolicy"))?;
+            ensure!(!object.namespace.is_empty(), "{shown}: {} names no metadata.namespace", object.name);
+            by_namespace.entry(object.namespace.clone()).or_default().push(object);
+        }
+    }
+    let (mut namespaces, mut lines) = (Namespaces::new(), Vec::new());
+    for (namespace, objects) in by_namespace {
+        let (policies, fates) = compile(&objects, allowed);
+        for (object, fate) in objects.iter().zip(fates) {
+            let why = match fate {
+                Fate::InForce => continue,
+                Fate::Shadowed(by) => format!("never reached: all that fits it fits {by} first"),
+                Fate::Invalid(why) | Fate::UnknownModel(why) | Fate::ChannelNotAllowed(why) => {
+                    format!("not accepted: {why}")
+                }
+            };
+            lines.push(format!("{namespace}/{}: {why}\n", object.name));
+        }
+        namespaces.insert(namespace, Arc::new(policies));
+    }
+    Ok((namespaces, lines))
 }
 
 fn alert(options: &Options, at: DateTime<Utc>) -> anyhow::Result<Alert> {
@@ -87,6 +129,9 @@ fn told(settings: &Settings, alert: &Alert, chosen: &Chosen<'_>, purse: &Purse) 
         Some(policy) => lines.push(format!("{} ({}): {}", policy.name, chosen.place, chosen.reason)),
         None => lines.push(format!("No policy: {}; the settings hold.", chosen.reason)),
     }
+    if let Some(team) = &chosen.team {
+        lines.push(format!("within it {} (InvestigationPolicy): {}", team.policy.name, team.reason));
+    }
     for (place, name, why) in &chosen.passed {
         lines.push(format!("  not {name} ({place}): {why}"));
     }
@@ -99,28 +144,25 @@ fn told(settings: &Settings, alert: &Alert, chosen: &Chosen<'_>, purse: &Purse) 
 }
 
 fn consequences(settings: &Settings, alert: &Alert, chosen: &Chosen<'_>) -> Vec<(&'static str, String)> {
-    let policy = chosen.policy;
     let investigate = chosen.investigate();
     let mut told = vec![("investigate", investigate.as_str().to_owned())];
     if investigate == Investigate::Never {
         return told;
     }
     let usual = if alert.severity == Severity::Critical { 0 } else { settings.intake.settle_secs };
-    let settle = policy.and_then(|policy| policy.settle).map_or(usual, |settle| settle.as_secs());
-    let cooldown = policy.and_then(|policy| policy.cooldown);
-    let cooldown = cooldown.map_or(settings.intake.cooldown_secs, |cooldown| cooldown.as_secs());
+    let settle = chosen.settle().map_or(usual, |settle| settle.as_secs());
+    let cooldown = chosen.cooldown(Duration::from_secs(settings.intake.cooldown_secs)).as_secs();
     told.push(("settle", format!("{settle} s")));
     told.push(("cooldown", format!("{cooldown} s")));
-    let channel = policy.and_then(|policy| policy.channel.clone());
+    let channel = chosen.channel().map(|(channel, _)| channel.to_owned());
     told.push(("channel", channel.unwrap_or_else(|| "as slack.routes and slack.channel say".to_owned())));
     if investigate == Investigate::SignaturesOnly {
         return told;
     }
-    let agent = policy.map_or_else(|| settings.agent.clone(), |policy| policy.agent(&settings.agent));
+    let agent = chosen.agent(&settings.agent);
     let (steps, seconds, tokens, usd) = (agent.steps, agent.seconds, agent.tokens, agent.usd);
     told.push(("budget", format!("{steps} steps, {seconds} s, {tokens} tokens, ${usd:.2} a run")));
-    let named = policy.map(|policy| policy.models.clone()).filter(|models| !models.is_empty());
-    let models = named.unwrap_or_else(|| settings.models.iter().map(|model| model.name.clone()).collect());
+    let models = chosen.models().unwrap_or_else(|| settings.models.iter().map(|model| model.name.clone()).collect());
     told.push((
         "models",
         if models.is_empty() { "none is configured".to_owned() } else { models.join(", ") },
@@ -139,6 +181,9 @@ fn money(purse: &Purse) -> String {
     }
     if let Some(usd) = purse.policy_usd {
         limits.push(format!("${usd:.2} of the policy {}", purse.policy));
+    }
+    if let Some(usd) = purse.team_usd {
+        limits.push(format!("${usd:.2} of the policy {}", purse.team));
     }
     limits.push(format!("${:.2} of everybody", purse.usd_per_day));
     format!("{} within 24 hours", limits.join(", "))

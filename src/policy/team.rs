@@ -2,6 +2,9 @@
 //! became of it. Whoever can write them decides nothing beyond that namespace, and nothing that the settings do not allow;
 //! what is too long or too much is refused here too, because a cluster may have another definition of the kind. Pure.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -174,7 +174,8 @@ fn each_namespace_has_a_quota_of_its_own_and_the_first_that_fits_holds() {
     assert_eq!(storm.namespace_investigations, Some(7));
     let node = purse(&Workload::new("lab", "", "Node", "n1"));
     assert_eq!((node.namespace_usd, node.usd_per_day), (None, 20.0), "a node is nobody's");
-    let about = About { workload: &storm, severity: Severity::Info, alerts: &[], at: Utc::now() };
+    let lone = Workload::new("lab", "", "Node", "n1");
+    let about = About { workload: &lone, severity: Severity::Info, alerts: &[], at: Utc::now() };
     let agent = policies.choose(&about).agent(&settings::Agent::default());
     assert_eq!((agent.steps, agent.usd, agent.tokens), (3, 0.1, settings::Agent::default().tokens));
     for (quota, why) in [

@@ -38,6 +38,7 @@ mod pages;
 mod people;
 mod picture;
 mod policies;
+mod policy_objects;
 mod program;
 mod progress;
 mod prometheus;

@@ -13,7 +13,7 @@ use crate::model::{ModelServer, Said, call, case_file, conclusion, quotable};
 const PROD: [&str; 5] =
     ["analytics-service", "api-gateway", "auth-service", "payment-service", "user-service"];
 
-fn firing(namespace: &str, deployments: &[&str], labels: &Value) -> String {
+pub fn firing(namespace: &str, deployments: &[&str], labels: &Value) -> String {
     let alert = |deployment: &&str| {
         let mut all = json!({"alertname": "KubeDeploymentReplicasMismatch", "cluster": "lab", "severity": "warning",
                              "namespace": namespace, "deployment": deployment});
@@ -28,7 +28,7 @@ fn firing(namespace: &str, deployments: &[&str], labels: &Value) -> String {
 }
 
 /// Concludes at once.
-async fn quick() -> ModelServer {
+pub async fn quick() -> ModelServer {
     ModelServer::start(Arc::new(|_, request| {
         let (id, quote) = quotable(case_file(request));
         Said::Calls(vec![call("conclude", &conclusion(&id, &quote))])
@@ -55,7 +55,7 @@ async fn house(server: &ModelServer, more: Value) -> House {
     .await
 }
 
-async fn reports(house: &House) -> Vec<Value> {
+pub async fn reports(house: &House) -> Vec<Value> {
     let (_, list) = house.get("/api/v1/investigations?limit=100").await;
     let mut reports = Vec::new();
     for item in list["items"].as_array().unwrap() {
@@ -66,7 +66,7 @@ async fn reports(house: &House) -> Vec<Value> {
 }
 
 /// Everything that was said in Slack, as text.
-fn said(house: &House) -> String {
+pub fn said(house: &House) -> String {
     house.slack.messages().iter().map(|message| message.blocks.to_string()).collect()
 }
 
@@ -244,7 +244,7 @@ quotas:
   - {namespaces: ["*"], usd_per_day: 1.5, investigations_per_day: 30}
 "##;
 
-fn config(text: &str, arguments: &[&str]) -> (bool, String, String) {
+pub fn config(text: &str, arguments: &[&str]) -> (bool, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("whodunit.yaml");
     std::fs::write(&file, text).unwrap();

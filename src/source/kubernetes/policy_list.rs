@@ -12,6 +12,8 @@ use super::read::{JSON, parse};
 use super::{Client, Error, path};
 
 const PREFIX: &str = "/apis/whodunit.dev/v1alpha1";
+const API_VERSION: &str = "whodunit.dev/v1alpha1";
+const KIND: &str = "InvestigationPolicy";
 const PLURAL: &str = "investigationpolicies";
 /// Most objects of one namespace; the first by name.
 pub const MAX_PER_NAMESPACE: usize = 16;
@@ -108,6 +110,14 @@ impl Client {
             }
         }
         Ok(PolicyList { objects, crowded: next.is_some() })
+    }
+}
+
+impl PolicyObject {
+    /// A document of a file; None: it is another kind, or has no name.
+    pub fn of(document: &Value) -> Option<Self> {
+        let kind = (document["apiVersion"].as_str()?, document["kind"].as_str()?);
+        (kind == (API_VERSION, KIND)).then(|| Item::deserialize(document).ok().map(Self::from))?
     }
 }
 

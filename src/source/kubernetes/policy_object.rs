@@ -1,9 +1,14 @@
 //! The kind InvestigationPolicy as the API server knows it: what a team writes, what whodunit writes back, and the
 //! definition of both with everything that a schema and CEL can refuse. It holds no policy to anything: `policy` does.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::{CustomResource, CustomResourceExt, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -267,7 +272,21 @@ fn labels(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     })
 }
 
-/// What a cluster has to know before a team can write such an object.
+/// What a cluster has to know before a team can write such an object. Nothing in it is nullable: what is null is as if
+/// it were left out, for the API server's rules as well.
 pub fn definition() -> CustomResourceDefinition {
-    InvestigationPolicy::crd()
+    let mut definition = InvestigationPolicy::crd();
+    for version in &mut definition.spec.versions {
+        let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
+        schema.into_iter().for_each(without_null);
+    }
+    definition
+}
+
+fn without_null(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    schema.properties.iter_mut().flat_map(BTreeMap::values_mut).for_each(without_null);
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        without_null(items);
+    }
 }
