@@ -43,7 +43,7 @@ docs-check: ## Fail on a dead link in the docs, or a generated page that is out 
 deploy-check: ## Render and validate the chart and kustomize; hold roles, pods, alerts, metrics
 	@bash scripts/deploy-check
 
-deploy-write: ## Write what is derived: kustomize from the chart, the settings' reference, the list of crates
+deploy-write: ## Write what is derived: the definition of InvestigationPolicy, kustomize, the settings' reference, the list of crates
 	@bash scripts/deploy-check --write
 	scripts/config-reference
 	scripts/third-party

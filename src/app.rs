@@ -42,14 +42,14 @@ use crate::web;
 use crate::webhook::{Bound, Gate, Guard};
 use crate::worker::{Crowd, Worker};
 
-pub use build::{policies, standing};
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository};
 use build::{for_agents, peers, runbooks, slack_client};
+pub use build::{policies, standing};
 pub use check::check;
 pub use clusters::{Clusters, clusters};
 pub use live::live;
-pub use teams::policies_now;
 use people::{Doors, audience, outlets};
+pub use teams::policies_now;
 
 /// The running service.
 pub struct App {

@@ -29,6 +29,8 @@ const MAX_WRITES: usize = 256;
 /// A namespace in which we may not write is tried again after this.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
 
+const UNKNOWN: &str = "the cluster does not know the kind; `whodunit crd | kubectl apply -f -` tells it";
+
 /// The policies of all teams, as they are in force.
 pub struct PolicyObjects {
     pub clusters: Vec<Cluster>,
@@ -138,7 +140,10 @@ impl Cluster {
     async fn read(&self, before: &[String]) -> (Option<BTreeMap<String, Vec<PolicyObject>>>, Option<String>) {
         let named = if self.namespaces.is_empty() {
             match self.client.policy_objects("").await {
-                Ok(list) if !list.crowded => return (Some(by_namespace(list.objects)), None),
+                Ok(list) if !list.crowded => {
+                    let fault = list.unknown.then(|| UNKNOWN.to_owned());
+                    return (Some(by_namespace(list.objects)), fault);
+                }
                 Ok(_) => match self.client.names::<Namespace>("").await {
                     Ok(names) => names.value,
                     Err(error) => return (None, Some(format!("its namespaces: {error}"))),
@@ -156,6 +161,9 @@ impl Cluster {
                         fault = Some(format!(
                             "{name} has more than {MAX_PER_NAMESPACE} policies; the first by name are read"
                         ));
+                    }
+                    if list.unknown {
+                        fault = Some(UNKNOWN.to_owned());
                     }
                     read.insert(name, list.objects);
                 }
@@ -267,7 +275,8 @@ impl Cluster {
         let refused = |name: &str| self.known.refused.as_ref().is_some_and(|(_, names)| names.contains(name));
         let own = self.known.namespaces.iter().filter(|(name, _)| !refused(name));
         let each = own.flat_map(|(_, own)| own.objects.iter().zip(&own.fates));
-        each.filter_map(|(object, fate)| Some((object.clone(), conditions::next(object, fate, now)?))).collect()
+        each.filter_map(|(object, fate)| Some((object.clone(), conditions::next(object, fate, now)?)))
+            .collect()
     }
 
     /// Without the right to write the policies are in force nevertheless; that is said once.

@@ -113,7 +113,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Conductors.
     ("announce", &["policy", "incident", "runbook", "investigation", "feedback", "slack", "outlet"]),
     ("policy_objects", &["telemetry", "postgres", "source", "policy"]),
-    ("intake", &["telemetry", "postgres", "webhook", "policy", "incident", "investigation", "feedback", "announce"]),
+    (
+        "intake",
+        &["telemetry", "postgres", "webhook", "policy", "incident", "investigation", "feedback", "announce"],
+    ),
     (
         "investigator",
         &[

@@ -10,13 +10,15 @@ import subprocess
 import sys
 import tempfile
 
+import jsonschema
 import kubernetes_validate
 import yaml
 
-from objects import faults_of
+from objects import STATUS_RULE, TEAM_LABEL, faults_of
 
 KUBERNETES = "1.36"
 CHART = "deploy/helm/whodunit"
+DEFINITION = f"{CHART}/files/crd.yaml"
 KUSTOMIZE = "deploy/kustomize"
 OPERATOR = "monitoring.coreos.com/v1"
 DISCOVERY = "tests/fixtures/recording/kubernetes/discovery"
@@ -34,6 +36,7 @@ REFUSED = {
     "the address of a Teams workflow in the settings": {"settings": {"outlets": [{"name": "a", "kind": "teams", "url": "https://x"}]}},
     "an unknown room of settings": {"settings": {"slak": {}}},
     "no replicas": {"replicas": 0},
+    "an unknown value of policyObjects": {"policyObjects": {"on": True}},
     "namespaced without namespaces": {"rbac": {"mode": "namespaced"}},
     "an unknown mode": {"rbac": {"mode": "admin"}},
     "a runbook that is no Markdown": {"runbooks": {"a.txt": "x"}},
@@ -90,6 +93,9 @@ def schema_faults(objects):
     for one in objects:
         name = f"{one.get('kind')} {one.get('metadata', {}).get('name')}"
         if one["apiVersion"] == OPERATOR:
+            continue
+        if one["kind"] == "InvestigationPolicy":
+            found += [f"{name}: {fault}" for fault in policy_faults(one)]
             continue
         try:
             kubernetes_validate.validate(one, KUBERNETES, strict=True)
@@ -245,6 +251,8 @@ def derived():
     overlay = f"{KUSTOMIZE}/overlays/namespaced"
     for kind, path in (("Role", "reader/role.yaml"), ("RoleBinding", "reader/rolebinding.yaml"), ("ClusterRole", "clusterrole.yaml")):
         files[f"{overlay}/{path}"] = dump([without_namespace(one) for one in narrow if one["kind"] == kind])
+    teams = [plain(one) for one in template("--set", "policyObjects.enabled=true")]
+    files[f"{KUSTOMIZE}/components/policies/policies.yaml"] = dump([one for one in teams if (one["kind"], one["metadata"]["name"]) not in names])
     return {**files, f"{CHART}/values.schema.json": schema()}
 
 
@@ -258,6 +266,52 @@ def schema():
     whole["properties"]["settings"]["properties"] = {
         room: known.get(room, {"type": "object"} if isinstance(default, dict) else {}) for room, default in rooms.items()}
     return json.dumps(whole, indent=2) + "\n"
+
+
+def check_definition(write):
+    """The kind InvestigationPolicy as the program has it; a test of the program compares them where none is built."""
+    binary = whodunit()
+    if not binary:
+        skip("the definition of InvestigationPolicy", "no built whodunit; WHODUNIT_BIN names one")
+        return
+    text = "# Written by `whodunit crd`\n" + run(binary, "crd").stdout
+    with open(DEFINITION, "r+" if write else "r") as file:
+        stale = file.read() != text
+        if write:
+            file.seek(0)
+            file.write(text)
+            file.truncate()
+    told("the definition of InvestigationPolicy is the program's", [] if write or not stale else [f"{DEFINITION}: make deploy-write"])
+
+
+def policy_schema():
+    with open(DEFINITION) as file:
+        version, = yaml.safe_load(file)["spec"]["versions"]
+    return version["schema"]["openAPIV3Schema"]
+
+
+def policy_faults(one):
+    """Of an InvestigationPolicy, by the schema of its kind. Names that it does not know would be dropped in silence."""
+    def closed(schema):
+        schema = {key: closed(value) if isinstance(value, dict) else value for key, value in schema.items()}
+        if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
+            schema["additionalProperties"] = False
+        return schema
+    spec = closed(policy_schema()["properties"]["spec"])
+    validator = jsonschema.Draft202012Validator(spec)
+    return [f"{'.'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(one["spec"])]
+
+
+def check_policies():
+    """Good and bad objects against the schema; what CEL and the program refuse are tests of the program."""
+    with open("deploy/tests/policies.yaml") as file:
+        table = yaml.safe_load(file)
+    wrong = []
+    for row in table:
+        found = policy_faults(row)
+        if bool(found) != (row.get("refused") == "schema"):
+            wrong.append(f"{row['what']}: {found or 'was not refused'}")
+    told(f"the schema of InvestigationPolicy, over {len(table)} objects", wrong)
 
 
 def check_derived(write):
@@ -291,14 +345,14 @@ def check_kustomize():
         return
     with tempfile.TemporaryDirectory(dir=KUSTOMIZE) as own:
         with open(f"{own}/kustomization.yaml", "w") as file:
-            file.write("resources: [../base]\ncomponents: [../components/monitoring]\nimages: [{name: whodunit, newName: r.example/w, newTag: '1'}]\n")
+            file.write("resources: [../base]\ncomponents: [../components/monitoring, ../components/policies]\nimages: [{name: whodunit, newName: r.example/w, newTag: '1'}]\n")
         for folder in (f"{KUSTOMIZE}/base", f"{KUSTOMIZE}/overlays/namespaced", own):
             done = run(KUBECTL, "kustomize", folder)
             if done.returncode:
                 told(f"kustomize {folder}", [done.stderr.strip()])
                 continue
             objects = objects_of(done.stdout)
-            check_objects(f"kustomize {'base + monitoring' if folder == own else folder}", objects)
+            check_objects(f"kustomize {'base + monitoring + policies' if folder == own else folder}", objects)
             if folder.endswith("namespaced"):
                 wide = [r for one in objects if one["kind"] == "ClusterRole" for rule in one["rules"] for g in rule["apiGroups"]
                         for r in rule["resources"] if KNOWN.get((g, r), True)]
@@ -402,9 +456,21 @@ def check_the_checks():
         "a URL": {**role, "rules": [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]},
         "a loose pod": {"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "d"},
                         "spec": {"template": {"metadata": {"labels": {}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}},
+        "another verb on a status": rule("whodunit.dev", "investigationpolicies/status", "update"),
+        "another status": rule("apps", "deployments/status", "patch"),
+        "the status among other rights": {**role, "rules": [STATUS_RULE, {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]},
+        "writing policies": rule("whodunit.dev", "investigationpolicies", "patch"),
+        "a team's role of another kind": {**rule("apps", "deployments", "get"), "metadata": {"name": "r", "labels": {f"{TEAM_LABEL}edit": "true"}}},
+        "a team's role with another verb": {**rule("whodunit.dev", "investigationpolicies", "escalate"), "metadata": {"name": "r", "labels": {f"{TEAM_LABEL}edit": "true"}}},
         "a Service of nothing": {"kind": "Service", "apiVersion": "v1", "metadata": {"name": "s"}, "spec": {"selector": {"a": "b"}}},
     }
     missed = [what for what, one in planted.items() if not faults_of([one], KNOWN)]
+    teams = {**rule("whodunit.dev", "investigationpolicies", "update"), "metadata": {"name": "t", "labels": {f"{TEAM_LABEL}edit": "true"}}}
+    binding = {"kind": "ClusterRoleBinding", "apiVersion": role["apiVersion"], "metadata": {"name": "b"}, "roleRef": {"name": "t"}, "subjects": [{"kind": "ServiceAccount"}]}
+    if faults_of([teams], KNOWN) or not faults_of([teams, binding], KNOWN):
+        missed.append("a team's role that is bound to whodunit")
+    if faults_of([{**role, "rules": [STATUS_RULE]}], KNOWN):
+        missed.append("the role of the status is refused")
     if faults_of([rule()], KNOWN):
         missed.append("a harmless role is refused")
     broken = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {"replicas": "two"}}
@@ -414,8 +480,9 @@ def check_the_checks():
 
 
 def main():
+    check_definition(write="--write" in sys.argv)
     check_derived(write="--write" in sys.argv)
-    for check in (check_the_checks, check_committed, check_chart, check_kustomize, check_examples, check_alerts, check_metrics, check_workflow):
+    for check in (check_the_checks, check_policies, check_committed, check_chart, check_kustomize, check_examples, check_alerts, check_metrics, check_workflow):
         check()
     print(f"deploy-check: {len(passed)} checks passed against Kubernetes {KUBERNETES}, {len(faults)} faults, {len(skipped)} skipped")
     for what, why in skipped:

@@ -10,12 +10,21 @@ FORBIDDEN = {
     "services/proxy", "nodes/proxy", "serviceaccounts/token", "certificatesigningrequests",
 }
 CAPABILITIES = {"ALL"}
+# The one rule that writes, in a role that has no other: what became of a policy, into its status.
+STATUS_RULE = {"apiGroups": ["whodunit.dev"], "resources": ["investigationpolicies/status"], "verbs": ["patch"]}
+# Roles that lend rights to a namespace's people and never to whodunit: of this kind alone.
+TEAM_LABEL = "rbac.authorization.k8s.io/aggregate-to-"
+TEAM_VERBS = {"create", "delete", "get", "list", "patch", "update", "watch"}
 
 
 def role_faults(role, discovery):
     """Of a Role or ClusterRole; `discovery` maps (group, resource) to whether the kind has a namespace."""
     name = f"{role['kind']} {role['metadata']['name']}"
     faults = []
+    if is_for_teams(role):
+        return team_faults(name, role)
+    if role.get("rules") == [STATUS_RULE] and not role.get("aggregationRule"):
+        return []
     if role.get("aggregationRule"):
         faults.append(f"{name}: aggregates other roles")
     for rule in role.get("rules") or []:
@@ -27,6 +36,21 @@ def role_faults(role, discovery):
         for group in rule.get("apiGroups", []):
             for resource in rule.get("resources", []):
                 faults += resource_faults(name, role["kind"], group, resource, discovery)
+    return faults
+
+
+def is_for_teams(role):
+    return any(label.startswith(TEAM_LABEL) for label in role["metadata"].get("labels") or {})
+
+
+def team_faults(name, role):
+    """Of a role that aggregates into those of a namespace's people."""
+    faults = [f"{name}: aggregates other roles"] if role.get("aggregationRule") else []
+    for rule in role.get("rules") or []:
+        if rule.get("apiGroups") != ["whodunit.dev"] or rule.get("resources") != ["investigationpolicies"] or set(rule) != set(STATUS_RULE):
+            faults.append(f"{name}: lends more than investigationpolicies")
+        if not set(rule.get("verbs", [])) <= TEAM_VERBS:
+            faults.append(f"{name}: lends {sorted(set(rule['verbs']) - TEAM_VERBS)}")
     return faults
 
 
@@ -118,6 +142,7 @@ def fit_faults(objects):
 def faults_of(objects, discovery):
     """All rules over the objects of one rendering."""
     faults = fit_faults(objects)
+    teams = {one["metadata"]["name"] for one in objects if one["kind"] == "ClusterRole" and is_for_teams(one)}
     for one in objects:
         if one["kind"] == "Secret":
             faults.append(f"a Secret is rendered: {one['metadata']['name']}")
@@ -126,6 +151,8 @@ def faults_of(objects, discovery):
         if one["kind"] in ("RoleBinding", "ClusterRoleBinding"):
             if any(subject["kind"] != "ServiceAccount" for subject in one["subjects"]):
                 faults.append(f"{one['metadata']['name']} binds more than a service account")
+            if one["roleRef"]["name"] in teams:
+                faults.append(f"{one['metadata']['name']} binds a role that is for teams")
         template = (one.get("spec") or {}).get("template")
         if one["kind"] in ("Deployment", "StatefulSet", "DaemonSet", "Job"):
             faults += pod_faults(f"{one['kind']} {one['metadata']['name']}", template["spec"])

@@ -64,6 +64,10 @@ pub async fn live(settings: &Settings) -> anyhow::Result<Vec<Asked>> {
         let named = |what: &str| if many { format!("{name}/{what}") } else { what.to_owned() };
         if let Some(client) = &sources.kubernetes {
             questions.push(ask(named("kubernetes"), cluster(client)));
+            if settings.policy_objects.enabled {
+                let namespaces = settings.policy_objects.namespaces.as_slice();
+                questions.push(ask(named("policies"), policies_of_teams(client, namespaces)));
+            }
         }
         if let Some(prometheus) = &sources.prometheus {
             questions.push(ask(named("prometheus"), metrics(prometheus)));
@@ -120,6 +124,20 @@ async fn cluster(client: &kubernetes::Client) -> Result<String, String> {
         Ok(excess) => Err(format!("{version}, {reads}, may do what it must not: {}", rights::told(&excess))),
         Err(error) => Ok(format!("{version}, {reads}; what else it may do was not told ({error})")),
     }
+}
+
+/// Whether the teams' policies can be listed where they count.
+async fn policies_of_teams(client: &kubernetes::Client, namespaces: &[String]) -> Result<String, String> {
+    let all = [String::new()];
+    let mut count = 0;
+    for namespace in if namespaces.is_empty() { &all } else { namespaces } {
+        let list = client.policy_objects(namespace).await.map_err(|error| error.to_string())?;
+        if list.unknown {
+            return Err("the cluster does not know the kind InvestigationPolicy: see whodunit crd".to_owned());
+        }
+        count += list.objects.len();
+    }
+    Ok(format!("{count} policies of teams"))
 }
 
 async fn traces(tempo: &Tempo) -> Result<String, String> {

@@ -29,11 +29,14 @@ pub(super) async fn teams(
     }
     let mut each = Vec::new();
     for one in all(settings)? {
-        let Some(kubernetes) = one.kubernetes.as_ref().filter(|kubernetes| kubernetes.enabled) else { continue };
+        let Some(kubernetes) = one.kubernetes.as_ref().filter(|kubernetes| kubernetes.enabled) else {
+            continue;
+        };
         let client = clusters.fleet.of(&one.name).and_then(|sources| sources.kubernetes.clone());
         let Some(client) = client else { continue };
         let writer = PolicyStatusWriter::connect(kubernetes).await;
-        let writer = writer.with_context(|| format!("cluster `{}`: writing what became of policies", one.name))?;
+        let writer =
+            writer.with_context(|| format!("cluster `{}`: writing what became of policies", one.name))?;
         let name = (!settings.clusters.is_empty()).then_some(one.name);
         let namespaces = settings.policy_objects.namespaces.clone();
         each.push(Cluster { name, client, writer, namespaces, known: Known::default() });

@@ -73,7 +73,8 @@ fn objects(options: &Options, allowed: &Allowed) -> anyhow::Result<(Namespaces, 
         let documents: Vec<serde_json::Value> =
             serde_saphyr::from_multiple(&text).map_err(|error| anyhow::anyhow!("{shown}: {error}"))?;
         for document in documents.into_iter().filter(|one| !one.is_null()) {
-            let object = PolicyObject::of(&document).with_context(|| format!("{shown}: no InvestigationPolicy"))?;
+            let object =
+                PolicyObject::of(&document).with_context(|| format!("{shown}: no InvestigationPolicy"))?;
             ensure!(!object.namespace.is_empty(), "{shown}: {} names no metadata.namespace", object.name);
             by_namespace.entry(object.namespace.clone()).or_default().push(object);
         }
@@ -162,7 +163,8 @@ fn consequences(settings: &Settings, alert: &Alert, chosen: &Chosen<'_>) -> Vec<
     let agent = chosen.agent(&settings.agent);
     let (steps, seconds, tokens, usd) = (agent.steps, agent.seconds, agent.tokens, agent.usd);
     told.push(("budget", format!("{steps} steps, {seconds} s, {tokens} tokens, ${usd:.2} a run")));
-    let models = chosen.models().unwrap_or_else(|| settings.models.iter().map(|model| model.name.clone()).collect());
+    let models =
+        chosen.models().unwrap_or_else(|| settings.models.iter().map(|model| model.name.clone()).collect());
     told.push((
         "models",
         if models.is_empty() { "none is configured".to_owned() } else { models.join(", ") },

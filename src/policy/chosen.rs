@@ -44,7 +44,11 @@ impl<'p> Chosen<'p> {
     pub fn decided_by(&self) -> &'p str {
         let name = |policy: Option<&'p Policy>| policy.map_or("", |policy| policy.name.as_str());
         let settings = self.policy.map(|policy| policy.investigate).unwrap_or_default();
-        if self.own().is_some() && settings < self.investigate() { name(self.own()) } else { name(self.policy) }
+        if self.own().is_some() && settings < self.investigate() {
+            name(self.own())
+        } else {
+            name(self.policy)
+        }
     }
 
     /// Waiting costs nobody anything: the team's own wait holds.
@@ -102,11 +106,13 @@ impl<'p> Chosen<'p> {
 
     /// For the report; None where no policy holds.
     pub fn as_used(&self) -> Option<PolicyUse> {
-        let settings = self.policy.map(|policy| (policy.name.clone(), format!("{}: {}", self.place, self.reason)));
+        let settings =
+            self.policy.map(|policy| (policy.name.clone(), format!("{}: {}", self.place, self.reason)));
         let Some(team) = &self.team else {
             return settings.map(|(name, reason)| PolicyUse { name, reason });
         };
-        let within = settings.map_or_else(String::new, |(name, reason)| format!("; within {name} ({reason})"));
+        let within =
+            settings.map_or_else(String::new, |(name, reason)| format!("; within {name} ({reason})"));
         Some(PolicyUse { name: team.policy.name.clone(), reason: format!("{}{within}", team.reason) })
     }
 }

@@ -217,6 +217,9 @@ fn budget(spec: BudgetSpec) -> Result<PolicyBudget, String> {
     })
 }
 
-fn whole<S: Copy + std::fmt::Display, T: TryFrom<S>>(what: &str, number: Option<S>) -> Result<Option<T>, String> {
+fn whole<S: Copy + std::fmt::Display, T: TryFrom<S>>(
+    what: &str,
+    number: Option<S>,
+) -> Result<Option<T>, String> {
     number.map(|number| T::try_from(number).map_err(|_| format!("{what} is {number}"))).transpose()
 }

@@ -57,7 +57,9 @@ fn told(fate: &Fate) -> [(&'static str, bool, &'static str, String); 2] {
         [(ACCEPTED, true, ACCEPTED, holds), (REACHED, status, reason, cut(&message))]
     };
     match fate {
-        Fate::InForce => accepted(true, REACHED, "the first policy of this namespace that fits holds".to_owned()),
+        Fate::InForce => {
+            accepted(true, REACHED, "the first policy of this namespace that fits holds".to_owned())
+        }
         Fate::Shadowed(by) => accepted(false, "Shadowed", format!("all that fits it fits {by} first")),
         Fate::Invalid(why) => refused("Invalid", why),
         Fate::UnknownModel(why) => refused("UnknownModel", why),
@@ -97,7 +99,8 @@ mod tests {
 
     #[test]
     fn conditions_are_written_once_and_keep_the_time_of_their_last_change() {
-        let foreign = Condition { kind: "Reviewed".to_owned(), status: "True".to_owned(), ..Condition::default() };
+        let foreign =
+            Condition { kind: "Reviewed".to_owned(), status: "True".to_owned(), ..Condition::default() };
         let first = next(&object(vec![foreign], 1), &Fate::InForce, at(1)).unwrap();
         let brief = |all: &[Condition]| -> Vec<String> {
             let line = |one: &Condition| {

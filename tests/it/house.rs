@@ -189,6 +189,11 @@ impl House {
         App::start(self.settings.clone(), listener, metrics).await.unwrap()
     }
 
+    /// Where the recorded cluster answers.
+    pub fn kubernetes_url(&self) -> String {
+        self.settings.kubernetes.url.clone().unwrap()
+    }
+
     /// Every row of every table, as text.
     pub async fn rows(&self) -> Vec<String> {
         let tables: Vec<String> = sqlx::query_scalar(

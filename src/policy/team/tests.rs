@@ -58,7 +58,10 @@ fn the_program_refuses_what_the_table_says() {
 fn what_a_cluster_without_our_schema_lets_through_is_bounded_here() {
     let long = "x".repeat(129);
     for (spec, why) in [
-        (json!({"match": {"alerts": ["a", "b", "c", "d", "e", "f", "g", "h", "i"]}}), "match.alerts has 9 entries"),
+        (
+            json!({"match": {"alerts": ["a", "b", "c", "d", "e", "f", "g", "h", "i"]}}),
+            "match.alerts has 9 entries",
+        ),
         (json!({"match": {"labels": {"a": long}}}), "a text has 129 bytes"),
         (json!({"match": {"times": [{"zone": long}]}}), "a text has 129 bytes"),
         (json!({"settleSecs": i64::MAX}), "settleSecs is 9223372036854775807"),
@@ -88,12 +91,10 @@ fn lower_orders_come_first_then_names_and_what_is_never_reached_says_so() {
     ]);
     let names: Vec<&str> = policies.iter().map(|policy| policy.name.as_str()).collect();
     assert_eq!(names, ["shop/c", "shop/z", "shop/a", "shop/b"]);
-    assert_eq!(fates[..4], [
-        Fate::InForce,
-        Fate::Shadowed("shop/c".to_owned()),
-        Fate::InForce,
-        Fate::InForce,
-    ]);
+    assert_eq!(
+        fates[..4],
+        [Fate::InForce, Fate::Shadowed("shop/c".to_owned()), Fate::InForce, Fate::InForce,]
+    );
     assert!(matches!(fates[4], Fate::UnknownModel(_)));
 }
 
@@ -126,21 +127,30 @@ fn a_team_narrows_and_never_widens() {
                       "budget": {"steps": 1000, "usd": 1000}, "usdPerDay": 1000, "channel": "#shop-a"});
     let usual = json!([{"name": "usual", "investigate": "signatures-only", "models": ["small"], "cooldown_secs": 900,
                         "budget": {"steps": 7, "usd": 0.1}, "usd_per_day": 2, "channel": "#all"}]);
-    assert_eq!(held(&in_force(usual.clone(), wide.clone()), &shop), json!({
-        "investigate": "signatures-only", "by": "usual", "models": ["small"], "settle": 5, "cooldown": 900,
-        "steps": 7, "usd": 0.1, "channel": "#shop-a", "money": [2.0, 1000.0, 5.0], "name": "shop/own",
-    }));
+    assert_eq!(
+        held(&in_force(usual.clone(), wide.clone()), &shop),
+        json!({
+            "investigate": "signatures-only", "by": "usual", "models": ["small"], "settle": 5, "cooldown": 900,
+            "steps": 7, "usd": 0.1, "channel": "#shop-a", "money": [2.0, 1000.0, 5.0], "name": "shop/own",
+        })
+    );
     // Without a policy of the settings: what `agent` and `intake` say.
-    assert_eq!(held(&in_force(json!([]), wide), &shop), json!({
-        "investigate": "always", "by": "", "models": ["big", "small"], "settle": 5, "cooldown": 600,
-        "steps": 12, "usd": 0.5, "channel": "#shop-a", "money": [null, 1000.0, 5.0], "name": "shop/own",
-    }));
+    assert_eq!(
+        held(&in_force(json!([]), wide), &shop),
+        json!({
+            "investigate": "always", "by": "", "models": ["big", "small"], "settle": 5, "cooldown": 600,
+            "steps": 12, "usd": 0.5, "channel": "#shop-a", "money": [null, 1000.0, 5.0], "name": "shop/own",
+        })
+    );
     let narrow = json!({"budget": {"steps": 2}, "cooldownSecs": 7200, "usdPerDay": 1, "models": ["big"]});
     let always = json!([{"name": "usual", "budget": {"steps": 50, "usd": 3}, "settle_secs": 9}]);
-    assert_eq!(held(&in_force(always, narrow.clone()), &shop), json!({
-        "investigate": "always", "by": "usual", "models": ["big"], "settle": 9, "cooldown": 7200,
-        "steps": 2, "usd": 3.0, "channel": null, "money": [null, 1.0, 5.0], "name": "shop/own",
-    }));
+    assert_eq!(
+        held(&in_force(always, narrow.clone()), &shop),
+        json!({
+            "investigate": "always", "by": "usual", "models": ["big"], "settle": 9, "cooldown": 7200,
+            "steps": 2, "usd": 3.0, "channel": null, "money": [null, 1.0, 5.0], "name": "shop/own",
+        })
+    );
     // The settings allow small, the team only big: nobody is left to be asked, by the team's word.
     let small = json!([{"name": "usual", "models": ["small"]}]);
     let none = held(&in_force(small, narrow), &shop);

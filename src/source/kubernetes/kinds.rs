@@ -137,10 +137,11 @@ mod tests {
     }
 
     /// The rules of the chart's roles; kustomize has the same ones, which scripts/deploy-check holds.
-    const ROLES: [&str; 3] = [
+    const ROLES: [&str; 4] = [
         include_str!("../../../deploy/helm/whodunit/files/rules-namespaced.yaml"),
         include_str!("../../../deploy/helm/whodunit/files/rules-cluster.yaml"),
         include_str!("../../../deploy/helm/whodunit/files/rules-custom.yaml"),
+        include_str!("../../../deploy/helm/whodunit/files/rules-policies.yaml"),
     ];
 
     #[derive(serde::Deserialize)]
@@ -174,7 +175,7 @@ mod tests {
             .map(|kind| kind.name)
             .collect();
         assert!(lacking.is_empty(), "{lacking:?}");
-        assert!(grants("", "pods/log"));
+        assert!(grants("", "pods/log") && grants("whodunit.dev", "investigationpolicies"));
         for shared in super::super::scope::SHARED_KINDS {
             assert!(rules.iter().any(|rule| rule.resources.iter().any(|one| one == shared)), "{shared}");
         }

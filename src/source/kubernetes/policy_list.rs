@@ -33,6 +33,8 @@ pub struct PolicyList {
     pub objects: Vec<PolicyObject>,
     /// There are more than are read. Of all namespaces: then each has to be read by itself, so that all get their share.
     pub crowded: bool,
+    /// The cluster does not know the kind.
+    pub unknown: bool,
 }
 
 #[derive(Deserialize)]
@@ -79,7 +81,7 @@ impl Client {
     /// There is no answer, or listing them is forbidden.
     pub async fn policy_objects(&self, namespace: &str) -> Result<PolicyList, Error> {
         match self.policy_pages(namespace).await {
-            Err(Error::NotFound) => Ok(PolicyList::default()),
+            Err(Error::NotFound) => Ok(PolicyList { unknown: true, ..PolicyList::default() }),
             answer => answer,
         }
     }
@@ -100,7 +102,7 @@ impl Client {
                 let count = by_namespace.entry(object.namespace.clone()).or_default();
                 *count += 1;
                 if *count > MAX_PER_NAMESPACE {
-                    return Ok(PolicyList { objects, crowded: true });
+                    return Ok(PolicyList { objects, crowded: true, unknown: false });
                 }
                 objects.push(object);
             }
@@ -109,7 +111,7 @@ impl Client {
                 break;
             }
         }
-        Ok(PolicyList { objects, crowded: next.is_some() })
+        Ok(PolicyList { objects, crowded: next.is_some(), unknown: false })
     }
 }
 

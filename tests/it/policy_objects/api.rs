@@ -58,6 +58,14 @@ impl Api {
         *self.inner.lock().unwrap() = inner;
     }
 
+    pub fn stand_before_url(&self, inner: &str) {
+        *self.inner.lock().unwrap() = inner.to_owned();
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub fn put(&self, namespace: &str, name: &str, spec: Value) {
         let mut held = self.held.lock().unwrap();
         held.version += 1;

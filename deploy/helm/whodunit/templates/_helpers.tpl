@@ -23,13 +23,19 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if .Values.image.digest }}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{ else }}{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end }}
 {{- end }}
 
-{{/* The settings as written, with the folder of `runbooks` added where there are some. */}}
+{{/* The settings as written, with the folder of `runbooks` added where there are some, and the teams' policies enabled. */}}
 {{- define "whodunit.settings" -}}
 {{- $settings := deepCopy .Values.settings }}
 {{- if .Values.runbooks }}
 {{- $runbooks := deepCopy (default dict $settings.runbooks) }}
 {{- $_ := set $runbooks "folders" (append (default list $runbooks.folders) "/etc/whodunit/runbooks") }}
 {{- $_ := set $settings "runbooks" $runbooks }}
+{{- end }}
+{{- if .Values.policyObjects.enabled }}
+{{- $policies := deepCopy (default dict $settings.policy_objects) }}
+{{- $_ := set $policies "enabled" true }}
+{{- if and (eq .Values.rbac.mode "namespaced") (not $policies.namespaces) }}{{ $_ := set $policies "namespaces" .Values.rbac.namespaces }}{{ end }}
+{{- $_ := set $settings "policy_objects" $policies }}
 {{- end }}
 {{- toYaml $settings }}
 {{- end }}
