@@ -85,9 +85,7 @@ impl App {
         let clusters = clusters(&settings, &http).await?;
         clusters.check_rights().await?;
         let resolver = clusters.resolver();
-        let in_force = watch::Sender::new(policies(&settings)?);
-        let teams = teams::teams(&settings, &clusters, &in_force).await?;
-        let policies = in_force.subscribe();
+        let (teams, policies) = teams::teams(&settings, &clusters).await?;
         let (catalogue, pulled, repository) = runbooks(&settings).await?;
         let slack = slack_client(&settings.slack, &policies.borrow(), &http)?;
         let outlets = Arc::new(outlets(&settings)?);
@@ -135,9 +133,7 @@ impl App {
             tokio::spawn(telemetry::upkeep(metrics, shutdown.clone())),
         ];
         tasks.extend(teams.map(|teams| tokio::spawn(teams.run(pool.clone(), shutdown.clone()))));
-        if role.takes_in() {
-            tasks.push(tokio::spawn(reconciler.run(shutdown.clone())));
-        }
+        tasks.extend(role.takes_in().then(|| tokio::spawn(reconciler.run(shutdown.clone()))));
         if role.works() {
             let drain = Duration::from_secs(settings.server.drain_secs);
             tasks.push(tokio::spawn(worker.run(shutdown.clone(), drain)));
@@ -145,13 +141,8 @@ impl App {
             tasks.extend(shared.tell(outlets, http, &shutdown));
             tasks.extend(doors.socket(&shutdown));
         }
-        if let Some(repository) = repository {
-            tasks.push(tokio::spawn(repository.keep_pulling(shutdown.clone())));
-        }
-        if let Some(client) = slack.filter(|_| role.works()) {
-            let wake = Arc::clone(&shared.wake);
-            tasks.push(tokio::spawn(slack::run(pool.clone(), client, wake, shutdown.clone())));
-        }
+        tasks.extend(repository.map(|one| tokio::spawn(one.keep_pulling(shutdown.clone()))));
+        tasks.extend(slack.filter(|_| role.works()).map(|client| shared.post(client, &shutdown)));
         Ok(Self { address, shutdown, tasks, database: shared.database })
     }
 
@@ -182,6 +173,12 @@ impl Shared {
         let (means, wake) = ((self.database.pool.clone(), http), Arc::clone(&self.wake));
         let deliver = || tokio::spawn(outlet::run(means, Arc::clone(&outlets), wake, shutdown.clone()));
         (!outlets.is_empty()).then(deliver)
+    }
+
+    /// From the outbox to Slack.
+    fn post(&self, client: slack::Client, shutdown: &CancellationToken) -> JoinHandle<()> {
+        let (pool, wake) = (self.database.pool.clone(), Arc::clone(&self.wake));
+        tokio::spawn(slack::run(pool, client, wake, shutdown.clone()))
     }
 
     async fn intake(&self, settings: &Settings) -> anyhow::Result<Arc<Intake>> {

@@ -58,6 +58,8 @@ pub struct Known {
     /// Namespaces in which statuses could not be written, and since when.
     refused: Option<(Instant, BTreeSet<String>)>,
     refusal_told: bool,
+    /// What is known is not in force yet: a look may end at any await.
+    stale: bool,
     /// The fault that was told last, so that each is told once.
     fault: Option<String>,
     turns: usize,
@@ -110,15 +112,14 @@ impl Cluster {
         let (read, fault) = self.read(&before).await;
         self.note(fault);
         let Some(read) = read else { return };
-        let mut changed = false;
         for name in before.into_iter().filter(|name| !read.contains_key(name)) {
             self.known.namespaces.remove(&name);
-            changed = true;
+            self.known.stale = true;
         }
         for (name, objects) in read {
-            changed |= self.take(name, objects, allowed).await;
+            self.take(name, objects, allowed).await;
         }
-        if changed {
+        if std::mem::take(&mut self.known.stale) {
             let own = self.known.namespaces.iter().filter(|(_, own)| !own.policies.is_empty());
             let namespaces: Namespaces =
                 own.map(|(name, own)| (name.clone(), Arc::clone(&own.policies))).collect();
@@ -181,14 +182,14 @@ impl Cluster {
         (Some(read), fault)
     }
 
-    /// Whether the namespace has other policies now than it had.
-    async fn take(&mut self, name: String, objects: Vec<PolicyObject>, allowed: &Arc<Allowed>) -> bool {
+    /// Compiles what a namespace has now, where it is not what it had.
+    async fn take(&mut self, name: String, objects: Vec<PolicyObject>, allowed: &Arc<Allowed>) {
         if let Some(own) = self.known.namespaces.get_mut(&name)
             && own.objects.len() == objects.len()
             && objects.iter().zip(&own.objects).all(|(now, before)| now.is_as(before))
         {
             own.objects = objects;
-            return false;
+            return;
         }
         let allowed = Arc::clone(allowed);
         // Globs take a while to compile, and other tasks wait behind this one.
@@ -199,12 +200,9 @@ impl Cluster {
         match compiled.await {
             Ok(own) => {
                 self.known.namespaces.insert(name, own);
-                true
+                self.known.stale = true;
             }
-            Err(error) => {
-                tracing::error!(%error, namespace = name, "policies could not be compiled");
-                false
-            }
+            Err(error) => tracing::error!(%error, namespace = name, "policies could not be compiled"),
         }
     }
 

@@ -101,8 +101,9 @@ pub struct Report {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyUse {
+    /// `namespace/name` of one that a team owns.
     pub name: String,
-    /// Which one it is in the settings, and why it fits.
+    /// Which one it is in the settings, and why it fits; of a policy that a team owns, why that one does.
     pub reason: String,
 }
 

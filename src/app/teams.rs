@@ -14,18 +14,19 @@ use crate::policy_objects::{Cluster, Known, PolicyObjects};
 use crate::settings::Settings;
 use crate::source::kubernetes::PolicyStatusWriter;
 
-/// None where they are not enabled; they are read once when this returns.
+/// What keeps them fresh, None where they are not enabled, and the policies as they are at each moment. They were read
+/// once when this returns.
 ///
 /// # Errors
 /// A setting that cannot work, by its name.
 pub(super) async fn teams(
     settings: &Settings,
     clusters: &Clusters,
-    in_force: &watch::Sender<Arc<Policies>>,
-) -> anyhow::Result<Option<PolicyObjects>> {
+) -> anyhow::Result<(Option<PolicyObjects>, watch::Receiver<Arc<Policies>>)> {
     let allowed = Arc::new(Allowed::new(settings)?);
+    let (in_force, policies) = watch::channel(policies(settings)?);
     if !settings.policy_objects.enabled {
-        return Ok(None);
+        return Ok((None, policies));
     }
     let mut each = Vec::new();
     for one in all(settings)? {
@@ -42,9 +43,9 @@ pub(super) async fn teams(
         each.push(Cluster { name, client, writer, namespaces, known: Known::default() });
     }
     let every = Duration::from_secs(settings.policy_objects.every_secs.max(1));
-    let mut objects = PolicyObjects { clusters: each, allowed, in_force: in_force.clone(), every };
+    let mut objects = PolicyObjects { clusters: each, allowed, in_force, every };
     objects.first().await;
-    Ok(Some(objects))
+    Ok((Some(objects), policies))
 }
 
 /// The policies as they are now, for one use.
@@ -55,7 +56,5 @@ pub async fn policies_now(
     settings: &Settings,
     clusters: &Clusters,
 ) -> anyhow::Result<watch::Receiver<Arc<Policies>>> {
-    let in_force = watch::Sender::new(policies(settings)?);
-    teams(settings, clusters, &in_force).await?;
-    Ok(in_force.subscribe())
+    Ok(teams(settings, clusters).await?.1)
 }

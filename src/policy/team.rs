@@ -155,6 +155,13 @@ fn bounded(spec: &InvestigationPolicySpec) -> Result<(), String> {
             return Err(format!("{what} is {secs}, and may be 0 to {most}"));
         }
     }
+    if spec
+        .channel
+        .as_ref()
+        .is_some_and(|channel| channel.contains(|c: char| c.is_whitespace() || c.is_control()))
+    {
+        return Err("channel has a space in it".to_owned());
+    }
     let times = times.iter().flat_map(|one| {
         let texts = [&one.zone, &one.from, &one.to];
         texts.into_iter().flatten().chain(&one.days)

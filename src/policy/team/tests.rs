@@ -69,6 +69,7 @@ fn what_a_cluster_without_our_schema_lets_through_is_bounded_here() {
         (json!({"cooldownSecs": i64::MAX}), "cooldownSecs is 9223372036854775807"),
         (json!({"budget": {"steps": -3}}), "budget.steps is -3"),
         (json!({"usdPerDay": -1}), "usd_per_day is -1"),
+        (json!({"channel": "#shop-a\n"}), "channel has a space"),
         (json!({"investigate": 7}), "invalid type"),
         (json!("text"), "invalid type"),
         (json!({"match": {"times": [{"from": "08:00", "to": "08:00"}]}}), "is no time of a day"),

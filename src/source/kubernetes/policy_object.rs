@@ -39,19 +39,11 @@ const MAX_CONDITIONS: usize = 8;
     shortname = "invpol",
     category = "whodunit",
     doc = "What whodunit does about the alerts of a namespace. Of the policies in a namespace the first that fits an alert holds; it can only narrow what whodunit's own settings allow.",
-    printcolumn(name = "Order", type_ = "integer", json_path = ".spec.order", priority = 1),
-    printcolumn(name = "Investigate", type_ = "string", json_path = ".spec.investigate"),
-    printcolumn(
-        name = "Accepted",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Accepted')].status"
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Accepted')].reason"
-    ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name":"Order","type":"integer","jsonPath":".spec.order","priority":1}"#,
+    printcolumn = r#"{"name":"Investigate","type":"string","jsonPath":".spec.investigate"}"#,
+    printcolumn = r#"{"name":"Accepted","type":"string","jsonPath":".status.conditions[?(@.type=='Accepted')].status"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type=='Accepted')].reason"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[x_kube(
     validation = (
@@ -94,7 +86,7 @@ pub struct InvestigationPolicySpec {
     pub models: Vec<String>,
     /// Where incidents are told, if the settings allow this channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = MAX_TEXT))]
+    #[schemars(length(min = 1, max = MAX_TEXT), regex(pattern = r"^\S+$"))]
     pub channel: Option<String>,
     /// Dollars of all runs under this policy within 24 hours. The settings' limits hold beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
