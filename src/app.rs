@@ -7,6 +7,7 @@ mod clusters;
 mod http;
 mod live;
 mod people;
+mod reader;
 mod rights;
 
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ use tower::ServiceBuilder;
 
 use crate::announce::Audience;
 use crate::api::{self, ApiState, Ready, Tokens};
+use crate::executor::{self, Executor};
 use crate::incident::cluster::Belonging;
 use crate::incident::decide::Rules;
 use crate::incident::resolve::Resolver;
@@ -33,7 +35,7 @@ use crate::mcp;
 use crate::outlet::{self, Outlets};
 use crate::postgres::{self, Database};
 use crate::reconcile::Reconciler;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::slack;
 use crate::telemetry;
 use crate::web;
@@ -46,6 +48,7 @@ use build::{for_agents, peers, runbooks, slack_client};
 pub use check::check;
 pub use clusters::{Clusters, clusters};
 pub use live::live;
+pub use reader::reader;
 use people::{Doors, audience, outlets};
 
 /// The running service.
@@ -98,7 +101,7 @@ impl App {
         let intake = shared.intake(&settings).await?;
         let (desk, belonging) = (Arc::clone(&intake.desk), Arc::clone(&intake.belonging));
         let reconciler = Reconciler { pool: pool.clone(), desk, belonging, peers };
-        let worker = shared.worker(&settings, &investigator);
+        let worker = shared.worker(&settings, &investigator)?;
         let shutdown = CancellationToken::new();
         let state = ApiState {
             pool: pool.clone(),
@@ -118,6 +121,9 @@ impl App {
         let (public_url, stop) = (&settings.server.public_url, shutdown.clone());
         let agents = mcp::router(&settings.mcp, public_url, state.clone(), agents, stop)?;
         router = router.merge(doors.router()).merge(agents);
+        if settings.worker.executor == settings::Executor::KubernetesJob {
+            router = router.merge(executor::router(pool.clone()));
+        }
         router = web::around(router, state, &settings.server.public_url);
         let address = listener.local_addr()?;
         let mut tasks = vec![
@@ -197,10 +203,17 @@ impl Shared {
         }))
     }
 
-    fn worker(&self, settings: &Settings, investigator: &Arc<Investigator>) -> Arc<Worker> {
+    fn worker(
+        &self,
+        settings: &Settings,
+        investigator: &Arc<Investigator>,
+    ) -> anyhow::Result<Arc<Worker>> {
+        let pool = &self.database.pool;
+        let executor = Executor::new((&settings.worker, &settings.job), investigator.fleet(), pool)?;
         let clusters = investigator.fleet().iter().count();
-        Arc::new(Worker {
-            pool: self.database.pool.clone(),
+        Ok(Arc::new(Worker {
+            pool: pool.clone(),
+            executor,
             settings: settings.worker.clone(),
             stale_after: Duration::from_secs(settings.intake.stale_after_secs),
             retention: settings.retention.clone(),
@@ -211,7 +224,7 @@ impl Shared {
             wake: Arc::clone(&self.wake),
             name: worker_name(),
             crowd: Crowd::new(settings.worker.per_cluster, settings.worker.concurrency, clusters),
-        })
+        }))
     }
 }
 
