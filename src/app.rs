@@ -48,8 +48,8 @@ use build::{for_agents, peers, runbooks, slack_client};
 pub use check::check;
 pub use clusters::{Clusters, clusters};
 pub use live::live;
-pub use reader::reader;
 use people::{Doors, audience, outlets};
+pub use reader::reader;
 
 /// The running service.
 pub struct App {
@@ -203,11 +203,7 @@ impl Shared {
         }))
     }
 
-    fn worker(
-        &self,
-        settings: &Settings,
-        investigator: &Arc<Investigator>,
-    ) -> anyhow::Result<Arc<Worker>> {
+    fn worker(&self, settings: &Settings, investigator: &Arc<Investigator>) -> anyhow::Result<Arc<Worker>> {
         let pool = &self.database.pool;
         let executor = Executor::new((&settings.worker, &settings.job), investigator.fleet(), pool)?;
         let clusters = investigator.fleet().iter().count();

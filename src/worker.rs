@@ -14,6 +14,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
+use crate::alert::Alert;
 use crate::announce::{Audience, Ending};
 use crate::executor::Executor;
 use crate::feedback;
@@ -25,7 +26,6 @@ use crate::investigator::{Attempt, Investigated, Investigator};
 use crate::settings;
 use crate::slack;
 use crate::telemetry;
-use crate::alert::Alert;
 use crate::workload::Workload;
 
 mod crowd;

@@ -80,7 +80,8 @@ async fn answer(
 }
 
 fn token_hash(headers: &HeaderMap) -> Result<[u8; 32], Refused> {
-    let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let sent =
+        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let token = sent.filter(|token| !token.is_empty() && token.len() <= MAX_TOKEN_BYTES);
     // Looked up by its hash: how long that takes tells nothing about the token.
     token.map(|token| Sha256::digest(token.as_bytes()).into()).ok_or(UNKNOWN)

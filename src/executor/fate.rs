@@ -112,7 +112,9 @@ mod tests {
     use super::*;
 
     fn seen(job: Value, pods: Value, events: Value) -> Seen {
-        let job = serde_json::from_value(json!({"spec": {"template": {"spec": {"containers": []}}}, "status": job}));
+        let job = serde_json::from_value(
+            json!({"spec": {"template": {"spec": {"containers": []}}}, "status": job}),
+        );
         Seen {
             job: job.unwrap(),
             pods: serde_json::from_value(pods).unwrap(),
@@ -146,9 +148,7 @@ mod tests {
             "message": "The node was low on resource: memory."}}]);
         let unscheduled = json!([{"status": {"phase": "Pending", "conditions": [
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}]}}]);
-        let event = |at: &str, kind: &str, text: &str| {
-            json!({"metadata": {}, "involvedObject": {}, "type": kind, "lastTimestamp": at, "message": text})
-        };
+        let event = |at: &str, kind: &str, text: &str| json!({"metadata": {}, "involvedObject": {}, "type": kind, "lastTimestamp": at, "message": text});
         let events = json!([
             event("2026-11-22T10:00:05Z", "Warning", "pods \"x\" is forbidden: exceeded quota: small"),
             event("2026-11-22T10:00:00Z", "Warning", "an older one"),
@@ -171,7 +171,11 @@ mod tests {
                 heard(5, Some(1)),
                 "its Job failed (BackoffLimitExceeded): Evicted: The node was low on resource: memory.",
             ),
-            (seen(failed("DeadlineExceeded"), none(), none()), heard(300, Some(1)), "its Job failed (DeadlineExceeded)"),
+            (
+                seen(failed("DeadlineExceeded"), none(), none()),
+                heard(300, Some(1)),
+                "its Job failed (DeadlineExceeded)",
+            ),
             (
                 seen(json!({"conditions": [{"type": "Complete", "status": "True"}]}), none(), none()),
                 heard(5, Some(1)),
@@ -205,7 +209,10 @@ mod tests {
             (seen(json!({"active": 1}), json!([]), json!([])), heard(89, None)),
             (seen(json!({"active": 1}), waiting("ContainerCreating"), json!([])), heard(40, None)),
             (seen(json!({"active": 1}), json!([]), json!([])), heard(200, Some(30))),
-            (seen(json!({"conditions": [{"type": "Failed", "status": "False"}]}), json!([]), json!([])), heard(1, None)),
+            (
+                seen(json!({"conditions": [{"type": "Failed", "status": "False"}]}), json!([]), json!([])),
+                heard(1, None),
+            ),
         ] {
             assert_eq!(lost(&seen, heard), None);
         }

@@ -61,7 +61,10 @@ impl Reader {
                     return Err(error.context(format!("{} was not heard of for a minute", reader.service)));
                 }
                 Err(error) => {
-                    tracing::warn!(error = format!("{error:#}"), "the service does not answer; calling again");
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "the service does not answer; calling again"
+                    );
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -88,7 +91,8 @@ impl Reader {
     async fn answer(self: Arc<Self>, number: i32, question: Question) {
         let mut body = json(&self.read(question).await);
         if body.len() > MAX_ANSWER_BYTES {
-            let why = format!("{} bytes were read, more than the {MAX_ANSWER_BYTES} that can be told", body.len());
+            let why =
+                format!("{} bytes were read, more than the {MAX_ANSWER_BYTES} that can be told", body.len());
             body = json(&Answer::Failed(why));
         }
         for _try in 0..TRIES {

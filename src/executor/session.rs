@@ -15,9 +15,9 @@ use tokio::sync::OnceCell;
 use super::fate::{self, Heard};
 use super::question::{Answer, Question};
 use super::{job, store};
+use crate::alert::Alert;
 use crate::evidence::{Fleet, Wanted};
 use crate::facts::Facts;
-use crate::alert::Alert;
 use crate::investigation::queue::Claim;
 use crate::settings;
 use crate::source::kubernetes::{Error, Launcher, Scope};
@@ -88,9 +88,15 @@ impl Executor {
 /// # Errors
 /// The setting, by its name.
 pub fn check(job: &settings::Job) -> anyhow::Result<GlobSet> {
-    ensure!(!job.image.trim().is_empty(), "job.image: which image Jobs run is not said; name this very version's");
+    ensure!(
+        !job.image.trim().is_empty(),
+        "job.image: which image Jobs run is not said; name this very version's"
+    );
     let url: reqwest::Url = job.service_url.parse().with_context(|| {
-        format!("job.service_url: `{}` is no address like http://whodunit.monitoring.svc:8080", job.service_url)
+        format!(
+            "job.service_url: `{}` is no address like http://whodunit.monitoring.svc:8080",
+            job.service_url
+        )
     })?;
     ensure!(matches!(url.scheme(), "http" | "https"), "job.service_url: {url} is neither http nor https");
     ensure!(!job.service_account.trim().is_empty(), "job.service_account: is empty");
@@ -126,7 +132,8 @@ impl Session {
         scope: Scope,
         wanted: Wanted,
     ) -> anyhow::Result<Facts> {
-        let question = Question::Gather { workload: workload.clone(), alerts: alerts.to_vec(), scope, wanted };
+        let question =
+            Question::Gather { workload: workload.clone(), alerts: alerts.to_vec(), scope, wanted };
         match self.ask(question).await? {
             // A Job speaks for its own workload alone.
             Answer::Facts(facts) if facts.workload == *workload => Ok(*facts),
@@ -174,12 +181,15 @@ impl Session {
             ensure!(store::ask(pool, &self.claim, number, &text).await?, "the lease was lost");
             loop {
                 if let Some(answer) = store::answer(pool, &self.claim, number).await? {
-                    return serde_json::from_str(&answer).context("its Job's answer is not what was asked for");
+                    return serde_json::from_str(&answer)
+                        .context("its Job's answer is not what was asked for");
                 }
                 tokio::time::sleep(ANSWER_POLL).await;
             }
         };
-        tokio::time::timeout(deadline, answered).await.unwrap_or_else(|_| Err(anyhow!("no answer within {deadline:?}")))
+        tokio::time::timeout(deadline, answered)
+            .await
+            .unwrap_or_else(|_| Err(anyhow!("no answer within {deadline:?}")))
     }
 
     async fn create(&self) -> anyhow::Result<Instant> {

@@ -80,11 +80,7 @@ pub(super) async fn ask(
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn answer(
-    pool: &PgPool,
-    claim: &Claim,
-    number: i32,
-) -> Result<Option<String>, sqlx::Error> {
+pub(super) async fn answer(pool: &PgPool, claim: &Claim, number: i32) -> Result<Option<String>, sqlx::Error> {
     let found = sqlx::query_scalar!(
         "select answer from questions where investigation_id = $1 and attempt = $2 and number = $3",
         claim.id,

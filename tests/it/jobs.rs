@@ -1,6 +1,7 @@
 //! Investigations that a Job of the workload's namespace reads for: a stand-in takes the Jobs as an API server does, and
 //! runs the real program for each, as a kubelet would, or lets it come to grief in the ways that pods do.
 
+mod admission;
 mod door;
 mod kubelet;
 
@@ -24,8 +25,10 @@ fn firing(labels: &Value) -> String {
 }
 
 fn of_deployment(namespace: &str, name: &str) -> String {
-    firing(&json!({"alertname": "KubeDeploymentReplicasMismatch", "severity": "warning", "namespace": namespace,
-                   "deployment": name}))
+    firing(
+        &json!({"alertname": "KubeDeploymentReplicasMismatch", "severity": "warning", "namespace": namespace,
+                   "deployment": name}),
+    )
 }
 
 /// A service whose cluster lets it do nothing but find owners and create Jobs.
@@ -68,7 +71,9 @@ async fn a_job_reads_what_the_service_would_and_the_service_reads_nothing() {
     // What the service asked for itself: owners, and how its Job fares.
     let own = tenant.asked_by_service();
     let foreign = own.iter().filter(|line| {
-        !line.contains("/jobs") && !line.contains("job-name") && !line.contains("involvedObject.kind=Job")
+        !line.contains("/jobs")
+            && !line.contains("job-name")
+            && !line.contains("involvedObject.kind=Job")
             && !line.ends_with("/deployments/user-service")
     });
     assert_eq!(foreign.collect::<Vec<_>>(), Vec::<&String>::new(), "{own:#?}");
@@ -98,7 +103,10 @@ async fn a_job_that_dies_under_the_agent_is_replaced_and_no_turn_is_paid_twice()
         }
         _ => {
             let (id, quote) = quotable(case_file(request));
-            assert!(told(request).iter().any(|(_, text)| text.contains("events")), "the first turn is not told again");
+            assert!(
+                told(request).iter().any(|(_, text)| text.contains("events")),
+                "the first turn is not told again"
+            );
             Said::Calls(vec![call("conclude", &conclusion(&id, &quote))])
         }
     }))
@@ -133,14 +141,20 @@ async fn a_job_that_dies_under_the_agent_is_replaced_and_no_turn_is_paid_twice()
 async fn error_of(fate: Fate, start_secs: u64) -> String {
     let tenant = Tenant::start(vec![fate]).await;
     let with = move |settings: &mut Settings| settings.job.start_secs = start_secs;
-    let options = HouseOptions { max_attempts: Some(1), with: Some(Box::new(with)), ..HouseOptions::default() };
+    let options =
+        HouseOptions { max_attempts: Some(1), with: Some(Box::new(with)), ..HouseOptions::default() };
     let house = house(&tenant, options).await;
     assert_eq!(house.post(POST, of_deployment("prod-api", "user-service")).await.0, 202);
     house.settle().await;
     let investigation = only_investigation(&house).await;
     assert_eq!(investigation["state"], "dead", "{investigation}");
     let error = investigation["error"].as_str().unwrap().to_owned();
-    let said = house.slack.messages().iter().map(|message| message.text.clone() + &message.blocks.to_string()).collect::<String>();
+    let said = house
+        .slack
+        .messages()
+        .iter()
+        .map(|message| message.text.clone() + &message.blocks.to_string())
+        .collect::<String>();
     assert!(said.contains("prod-api"), "people were told: {said}");
     error
 }

@@ -23,7 +23,8 @@ const FIRST: &str = r#"{"after": 0}"#;
 
 /// A Job that never runs: the test is its process. Its token, once it is created.
 async fn posing() -> (std::sync::Arc<Tenant>, House, String) {
-    let tenant = Tenant::start(vec![Fate::Waits("ContainerCreating"), Fate::Waits("ContainerCreating")]).await;
+    let tenant =
+        Tenant::start(vec![Fate::Waits("ContainerCreating"), Fate::Waits("ContainerCreating")]).await;
     let options = HouseOptions { max_attempts: Some(1), ..HouseOptions::default() };
     let house = house(&tenant, options).await;
     assert_eq!(house.post(POST, of_deployment("prod-api", "user-service")).await.0, 202);
@@ -46,13 +47,17 @@ async fn only_the_token_of_an_attempt_that_runs_opens_the_door() {
         assert_eq!(called(&house, "/job/v1/answers/1", stranger, "{}").await.0, 401, "{stranger:?}");
     }
     let hash: Vec<u8> = Sha256::digest(token.as_bytes()).to_vec();
-    let kept: Vec<Vec<u8>> = sqlx::query_scalar("select token_hash from readers").fetch_all(&house.pool).await.unwrap();
+    let kept: Vec<Vec<u8>> =
+        sqlx::query_scalar("select token_hash from readers").fetch_all(&house.pool).await.unwrap();
     assert_eq!(kept, [hash]);
 
     let (status, told) = called(&house, NEXT, Some(&token), FIRST).await;
     assert_eq!(status, 200, "{told}");
     let question = &told["questions"][0];
-    assert_eq!((&question["number"], &question["question"]["gather"]["workload"]["name"]), (&json!(1), &json!("user-service")));
+    assert_eq!(
+        (&question["number"], &question["question"]["gather"]["workload"]["name"]),
+        (&json!(1), &json!("user-service"))
+    );
     // Another number, nonsense, too much: nothing is kept.
     let failed = r#"{"failed": "no"}"#;
     assert_eq!(called(&house, "/job/v1/answers/7", Some(&token), failed).await.0, 409);
@@ -61,7 +66,11 @@ async fn only_the_token_of_an_attempt_that_runs_opens_the_door() {
     assert_eq!(house.count("select count(*) from questions where answer is not null").await, 0);
 
     assert_eq!(called(&house, "/job/v1/answers/1", Some(&token), failed).await.0, 204);
-    assert_ne!(called(&house, "/job/v1/answers/1", Some(&token), failed).await.0, 204, "an answer is given once");
+    assert_ne!(
+        called(&house, "/job/v1/answers/1", Some(&token), failed).await.0,
+        204,
+        "an answer is given once"
+    );
     house.settle().await;
     assert_eq!(called(&house, NEXT, Some(&token), FIRST).await.0, 410, "the attempt is over");
     assert_eq!(called(&house, "/job/v1/answers/1", Some(&token), failed).await.0, 410);
@@ -78,7 +87,8 @@ async fn a_job_speaks_for_its_own_workload_alone() {
     let forged = json!({"facts": facts}).to_string();
     assert_eq!(called(&house, "/job/v1/answers/1", Some(&token), &forged).await.0, 204);
     house.settle().await;
-    let error: String = sqlx::query_scalar("select error from investigations").fetch_one(&house.pool).await.unwrap();
+    let error: String =
+        sqlx::query_scalar("select error from investigations").fetch_one(&house.pool).await.unwrap();
     assert!(error.contains("another workload"), "{error}");
     assert!(house.rows().await.iter().all(|row| !row.contains("monitoring/")), "nothing of it is kept");
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -52,7 +52,6 @@ pub struct Tenant {
     /// For Jobs: the recorded cluster, with the rights of a tenant's account.
     readers: Arc<KubernetesStandIn>,
     readers_url: String,
-    service: Arc<KubernetesStandIn>,
     service_url: String,
     sources: BTreeMap<&'static str, String>,
     http: reqwest::Client,
@@ -81,7 +80,7 @@ impl Tenant {
     pub async fn start_with(fates: Vec<Fate>, rights: &[&str]) -> Arc<Self> {
         let end = CancellationToken::new();
         let (readers, readers_url) = cluster(rights, &end).await;
-        let (service, service_url) = cluster(&[], &end).await;
+        let (_, service_url) = cluster(&[], &end).await;
         let mut sources = BTreeMap::new();
         for (name, backend) in [("prometheus", Backend::Prometheus), ("loki", Backend::Loki)] {
             let stand_in = Arc::new(BackendStandIn::new(Recording::embedded().unwrap(), backend).unwrap());
@@ -94,7 +93,6 @@ impl Tenant {
             url,
             readers,
             readers_url,
-            service,
             service_url,
             sources,
             http: house::http(),
@@ -106,7 +104,9 @@ impl Tenant {
             end: end.clone(),
         });
         let router = Router::new().fallback(receive).with_state(Arc::clone(&tenant));
-        tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(end.cancelled_owned()).await });
+        tokio::spawn(async move {
+            axum::serve(listener, router).with_graceful_shutdown(end.cancelled_owned()).await
+        });
         tenant
     }
 
@@ -142,7 +142,14 @@ impl Tenant {
     pub async fn exit_codes(&self) -> Vec<Option<i32>> {
         let until = Instant::now() + PATIENCE;
         loop {
-            let codes: Vec<_> = self.made.lock().unwrap().iter_mut().filter_map(|made| made.process.as_mut()).map(|process| process.try_wait().unwrap()).collect();
+            let codes: Vec<_> = self
+                .made
+                .lock()
+                .unwrap()
+                .iter_mut()
+                .filter_map(|made| made.process.as_mut())
+                .map(|process| process.try_wait().unwrap())
+                .collect();
             if codes.iter().all(Option::is_some) {
                 return codes.into_iter().flatten().map(|status| status.code()).collect();
             }
@@ -174,7 +181,8 @@ impl Tenant {
     fn create(&self, job: Value) -> Response {
         let fate = self.fates.lock().unwrap().pop_front().expect("a Job that was not expected");
         if matches!(fate, Fate::Forbidden) {
-            let status = json!({"kind": "Status", "message": "jobs.batch is forbidden: User cannot create resource"});
+            let status =
+                json!({"kind": "Status", "message": "jobs.batch is forbidden: User cannot create resource"});
             return (StatusCode::FORBIDDEN, Json(status)).into_response();
         }
         let process = matches!(fate, Fate::Runs).then(|| self.run(&job));
@@ -201,14 +209,20 @@ impl Tenant {
 
     fn pods(&self, name: &str) -> Value {
         let mut made = self.made.lock().unwrap();
-        let Some(made) = made.iter_mut().find(|made| made.object["metadata"]["name"] == name) else { return json!([]) };
+        let Some(made) = made.iter_mut().find(|made| made.object["metadata"]["name"] == name) else {
+            return json!([]);
+        };
         let container = |state: Value| {
             json!([{"status": {"containerStatuses": [{"name": "reader", "image": "", "imageID": "", "ready": false,
                                                      "restartCount": 0, "state": state}]}}])
         };
         match (made.fate, made.container()) {
-            (Fate::Waits(reason), _) => container(json!({"waiting": {"reason": reason, "message": "no such image"}})),
-            (Fate::Failed { pod: Some(reason), .. }, _) => json!([{"status": {"reason": reason, "message": "low on memory"}}]),
+            (Fate::Waits(reason), _) => {
+                container(json!({"waiting": {"reason": reason, "message": "no such image"}}))
+            }
+            (Fate::Failed { pod: Some(reason), .. }, _) => {
+                json!([{"status": {"reason": reason, "message": "low on memory"}}])
+            }
             (Fate::Runs, Some((reason, code))) => {
                 // What `FallbackToLogsOnError` makes of its log.
                 let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
@@ -223,8 +237,10 @@ impl Tenant {
     fn events(&self, name: &str) -> Value {
         let made = self.made.lock().unwrap();
         match made.iter().find(|made| made.object["metadata"]["name"] == name).map(|made| made.fate) {
-            Some(Fate::NoPod(message)) => json!([{"metadata": {}, "involvedObject": {"kind": "Job", "name": name},
-                "type": "Warning", "reason": "FailedCreate", "message": message, "lastTimestamp": "2026-11-22T10:00:00Z"}]),
+            Some(Fate::NoPod(message)) => {
+                json!([{"metadata": {}, "involvedObject": {"kind": "Job", "name": name},
+                "type": "Warning", "reason": "FailedCreate", "message": message, "lastTimestamp": "2026-11-22T10:00:00Z"}])
+            }
             _ => json!([]),
         }
     }
@@ -233,8 +249,9 @@ impl Tenant {
         let request = self.http.request(method, format!("{}{uri}", self.service_url)).body(body);
         let answer = request.header("content-type", "application/json").send().await.unwrap();
         let (status, date) = (answer.status(), answer.headers().get("date").cloned());
-        let mut response = (status, [("content-type", "application/json")], answer.bytes().await.unwrap()).into_response();
-        response.headers_mut().extend(date.map(|date| (axum::http::header::DATE, date)));
+        let mut response =
+            (status, [("content-type", "application/json")], answer.bytes().await.unwrap()).into_response();
+        response.headers_mut().extend(date.map(|date| (header::DATE, date)));
         response
     }
 }
@@ -283,7 +300,8 @@ async fn receive(State(tenant): State<Arc<Tenant>>, request: Request) -> Respons
     if last.starts_with("whodunit-reader-") {
         return match tenant.job(last) {
             Some(job) => Json(job).into_response(),
-            None => (StatusCode::NOT_FOUND, Json(json!({"kind": "Status", "message": "not found"}))).into_response(),
+            None => (StatusCode::NOT_FOUND, Json(json!({"kind": "Status", "message": "not found"})))
+                .into_response(),
         };
     }
     if let Some(name) = named("labelSelector", "batch.kubernetes.io/job-name=") {
