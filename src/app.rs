@@ -118,12 +118,8 @@ impl App {
             router = admitted(intake::router(intake), settings.server.max_in_flight).merge(router);
         }
         let doors = Doors::new(&settings, slack.as_ref(), pool, &investigator, &shared.wake)?;
-        let (public_url, stop) = (&settings.server.public_url, shutdown.clone());
-        let agents = mcp::router(&settings.mcp, public_url, state.clone(), agents, stop)?;
-        router = router.merge(doors.router()).merge(agents);
-        if settings.worker.executor == settings::Executor::KubernetesJob {
-            router = router.merge(executor::router(pool.clone()));
-        }
+        let machines = for_machines(&settings, &state, agents, &shutdown)?;
+        router = router.merge(doors.router()).merge(machines);
         router = web::around(router, state, &settings.server.public_url);
         let address = listener.local_addr()?;
         let mut tasks = vec![
@@ -222,6 +218,21 @@ impl Shared {
             crowd: Crowd::new(settings.worker.per_cluster, settings.worker.concurrency, clusters),
         }))
     }
+}
+
+/// Engineers' agents, and Jobs where there are some.
+fn for_machines(
+    settings: &Settings,
+    state: &ApiState,
+    agents: mcp::Clusters,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Router> {
+    let public_url = &settings.server.public_url;
+    let agents = mcp::router(&settings.mcp, public_url, state.clone(), agents, shutdown.clone())?;
+    Ok(match settings.worker.executor {
+        settings::Executor::InProcess => agents,
+        settings::Executor::KubernetesJob => agents.merge(executor::router(state.pool.clone())),
+    })
 }
 
 /// Beyond `max_in_flight` requests at once senders hear 503 at once, instead of waiting in line.

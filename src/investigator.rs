@@ -2,13 +2,14 @@
 //! evidence, signature and investigation; what no signature explains goes to the agent, if there is a model.
 //! `worker` and the command line call it. It stores nothing but the agent's steps, in the journal it is given.
 
+mod fresh;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::alert::{Alert, Severity};
@@ -29,14 +30,10 @@ use crate::runbook::{self, Catalogue, Choice, Pulled, Standing};
 use crate::settings::{self, Investigate};
 use crate::signature::{self, Found};
 use crate::source::kubernetes::Scope;
-use crate::telemetry;
 use crate::tool::mcp;
 use crate::tool::runbook::RunbookRead;
 use crate::tool::{Bounds, Tool, Toolbox};
 use crate::workload::Workload;
-
-/// Runbook folders are looked through this often; a changed file is in force a few seconds later.
-const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Kept of an attempt's time for what comes after the agent: the report, and storing it.
 const REPORT_TIME: Duration = Duration::from_secs(10);
@@ -99,7 +96,7 @@ impl Investigator {
         reasoner: Option<Reasoner>,
     ) -> Self {
         let catalogue = catalogue.into();
-        let standing = watch::Sender::new(standing(&catalogue, &Pulled::default()));
+        let standing = watch::Sender::new(fresh::standing(&catalogue, &Pulled::default()));
         Self { fleet: fleet.into(), reasoner, catalogue: watch::Sender::new(catalogue), standing }
     }
 
@@ -229,40 +226,6 @@ impl Investigator {
     /// What can be asked of which cluster.
     pub fn fleet(&self) -> &Fleet {
         &self.fleet
-    }
-
-    /// Takes changed runbooks in until `shutdown`: those of folders, whose files keep their last good revision when
-    /// they become bad, and the commits that `pulled` brings.
-    pub async fn keep_runbooks_fresh(
-        self: Arc<Self>,
-        mut pulled: watch::Receiver<Pulled>,
-        shutdown: CancellationToken,
-    ) {
-        loop {
-            let now = pulled.borrow_and_update().clone();
-            let (catalogue, snapshot) = (self.catalogue(), now.snapshot.clone());
-            let reloaded = tokio::task::spawn_blocking(move || catalogue.reload(snapshot)).await;
-            if let Ok(Some(next)) = reloaded {
-                for fault in next.faults() {
-                    tracing::warn!(%fault, "a runbook is not usable; its last good revision stays in force");
-                }
-                tracing::info!(faults = next.faults().len(), commit = next.commit(), "runbooks reloaded");
-                self.catalogue.send_replace(Arc::new(next));
-            }
-            let standing = standing(&self.catalogue(), &now);
-            metrics::gauge!(telemetry::RUNBOOK_FAULTS).set(standing.faults.len() as f64);
-            self.standing.send_replace(standing);
-            let wait = async {
-                tokio::select! {
-                    () = tokio::time::sleep(RELOAD_INTERVAL) => {}
-                    // Without a repository nobody sends.
-                    Ok(()) = pulled.changed() => {}
-                }
-            };
-            if shutdown.run_until_cancelled(wait).await.is_none() {
-                return;
-            }
-        }
     }
 }
 
@@ -402,17 +365,6 @@ impl Subject<'_> {
 fn fence_word() -> String {
     let word = uuid::Uuid::now_v7().simple().to_string();
     word[word.len() - FENCE_DIGITS..].to_owned()
-}
-
-fn standing(catalogue: &Catalogue, pulled: &Pulled) -> Standing {
-    let mut faults = pulled.faults.clone();
-    for fault in catalogue.faults().iter().map(ToString::to_string) {
-        // A commit that is in force for want of a better one is told by both.
-        if !faults.contains(&fault) {
-            faults.push(fault);
-        }
-    }
-    Standing { faults, commit: catalogue.commit().map(str::to_owned) }
 }
 
 /// A team's runbook that lists its sources is asked of no others, not even for facts. What the built-in ones
