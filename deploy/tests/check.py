@@ -36,6 +36,7 @@ REFUSED = {
     "no replicas": {"replicas": 0},
     "namespaced without namespaces": {"rbac": {"mode": "namespaced"}},
     "an unknown mode": {"rbac": {"mode": "admin"}},
+    "Jobs beside whodunit's own Secret": {"executor": {"enabled": True, "namespaces": ["default"]}},
     "Jobs without namespaces": {"executor": {"enabled": True}},
     "a runbook that is no Markdown": {"runbooks": {"a.txt": "x"}},
 }
