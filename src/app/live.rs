@@ -13,7 +13,7 @@ use super::build::{http_client, install_tls, peers, policies, slack_client};
 use super::clusters::clusters;
 use super::rights;
 use crate::postgres;
-use crate::settings::Settings;
+use crate::settings::{Executor, Settings};
 use crate::source::{kubernetes, loki::Loki, prometheus::Prometheus, tempo::Tempo};
 
 /// For one source: longer than any of them takes to answer, short enough for a person who waits.
@@ -67,6 +67,10 @@ pub async fn live(settings: &Settings) -> anyhow::Result<Vec<Asked>> {
             if settings.policy_objects.enabled {
                 let namespaces = settings.policy_objects.namespaces.as_slice();
                 questions.push(ask(named("policies"), policies_of_teams(client, namespaces)));
+            }
+            for namespace in tenants(settings) {
+                let launcher = kubernetes::Launcher::new(client);
+                questions.push(ask(named("jobs"), async move { jobs(&launcher, namespace).await }));
             }
         }
         if let Some(prometheus) = &sources.prometheus {
@@ -138,6 +142,23 @@ async fn policies_of_teams(client: &kubernetes::Client, namespaces: &[String]) -
         count += list.objects.len();
     }
     Ok(format!("{count} policies of teams"))
+}
+
+/// The namespaces that are written out; a glob can fit any, which nobody can ask for.
+fn tenants(settings: &Settings) -> impl Iterator<Item = &String> {
+    let are_wanted = settings.worker.executor == Executor::KubernetesJob;
+    let is_plain = |name: &&String| !name.contains(['*', '?', '[', '{']);
+    settings.job.namespaces.iter().filter(is_plain).filter(move |_| are_wanted)
+}
+
+async fn jobs(launcher: &kubernetes::Launcher, namespace: &str) -> Result<String, String> {
+    match launcher.may_create(namespace).await {
+        Ok(true) => Ok(format!("may be created in {namespace}")),
+        Ok(false) => {
+            Err(format!("may not be created in {namespace}: its investigations will fail; docs/isolation.md"))
+        }
+        Err(error) => Err(format!("whether they may be created in {namespace} was not told: {error}")),
+    }
 }
 
 async fn traces(tempo: &Tempo) -> Result<String, String> {

@@ -1,5 +1,5 @@
 //! Ports: typed read-only clients of what a cluster offers. They speak a protocol and know nothing of
-//! alerts, incidents or facts; none of them can write.
+//! alerts, incidents or facts; none of them can write but two types of `kubernetes` that say so.
 
 pub mod alertmanager;
 mod circuit;

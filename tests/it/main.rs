@@ -25,6 +25,7 @@ mod hostile;
 mod house;
 mod injections;
 mod intake;
+mod jobs;
 mod listed_sources;
 mod mcp;
 mod mcp_server;

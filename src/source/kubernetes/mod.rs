@@ -1,11 +1,12 @@
 //! A read-only client of one cluster's API over kube-rs. Objects come out typed, with the request that
-//! anyone can repeat. It has no method that writes (`access` only asks what it may do), refuses Secrets and ways into containers before
+//! anyone can repeat. It has no method that writes (`access` only asks what it may do; `launcher`, which creates Jobs, and `policy_status`, which says what became of teams' policies, are types of their own), refuses Secrets and ways into containers before
 //! sending (`path::check`), and never waits longer than one request's deadline.
 
 mod access;
 mod connect;
 mod error;
 pub mod kinds;
+mod launcher;
 mod path;
 mod policy_list;
 pub mod policy_object;
@@ -24,6 +25,7 @@ use tokio::sync::Semaphore;
 use super::circuit::{Circuit, Standing};
 pub use access::Excess;
 pub use error::Error;
+pub use launcher::{Launcher, Seen};
 pub use policy_list::{MAX_PER_NAMESPACE, PolicyList};
 pub use policy_status::PolicyStatusWriter;
 pub use read::{Answer, ListQuery, Listing, LogQuery};

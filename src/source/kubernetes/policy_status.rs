@@ -1,4 +1,4 @@
-//! The one thing that whodunit ever writes into a cluster: the status of an InvestigationPolicy. Conditions come in, one
+//! The one change that whodunit ever makes to an object: the status of an InvestigationPolicy. Conditions come in, one
 //! PATCH of that subresource goes out. It has a client of its own, which the reading one cannot reach, and it can read
 //! nothing. What somebody changed since it was read is left alone: the request names the version that it is about.
 
