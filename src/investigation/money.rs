@@ -101,6 +101,9 @@ mod tests {
         ] {
             assert_eq!(said(spent, usd), expected);
         }
+        let own = |team| Spent { team, ..Spent::default() };
+        assert_eq!(said(own(2.9), 0.2), "PolicyMoney shop/quiet 3");
+        assert_eq!(reached(&purse, own(3.0)).map(|held| held.policy), Some("shop/quiet".to_owned()));
         assert_eq!(reached(&purse, spent(0.0, 1.9, 0.9)), None);
         assert_eq!(reached(&purse, spent(0.0, 0.0, 1.0)).map(|held| held.why), Some(Held::NamespaceMoney));
         assert_eq!(reached(&purse, spent(0.0, 2.0, 0.0)).map(|held| held.why), Some(Held::PolicyMoney));

@@ -119,6 +119,10 @@ mod tests {
             ]
         );
         assert_eq!(next(&object(first.clone(), 1), &Fate::InForce, at(2)), None);
+        assert!(
+            next(&object(first.clone(), 2), &Fate::InForce, at(2)).is_some(),
+            "another generation was looked at"
+        );
         // Another generation is told, a status that stayed keeps its time.
         let shadowed = next(&object(first, 2), &Fate::Shadowed("shop/first".to_owned()), at(3)).unwrap();
         assert_eq!(
