@@ -309,7 +309,14 @@ impl Default for Kubernetes {
 pub struct Alertmanager {
     pub url: String,
     pub token: Option<SecretString>,
+    pub token_file: Option<PathBuf>,
+    pub basic: Option<Basic>,
     pub headers: BTreeMap<String, SecretString>,
+    /// Certificates to trust instead of the system's, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// Our own certificate and its key, PEM.
+    pub cert_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
     pub timeout_secs: u64,
     /// Alerts routed to one of these receivers are ours. Empty: to those under which webhooks came.
     pub receivers: Vec<String>,
@@ -320,12 +327,16 @@ pub struct Alertmanager {
 
 impl Default for Alertmanager {
     fn default() -> Self {
-        let HttpSource { token, headers, timeout_secs, .. } = HttpSource::default();
         Self {
             url: String::new(),
-            token,
-            headers,
-            timeout_secs,
+            token: None,
+            token_file: None,
+            basic: None,
+            headers: BTreeMap::new(),
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            timeout_secs: HttpSource::default().timeout_secs,
             receivers: Vec::new(),
             every_secs: 120,
             cluster: None,
@@ -336,8 +347,19 @@ impl Default for Alertmanager {
 impl Alertmanager {
     /// How it is reached.
     pub fn source(&self) -> HttpSource {
-        let Self { url, token, headers, timeout_secs, .. } = self.clone();
-        HttpSource { url: Some(url), token, headers, timeout_secs, ..HttpSource::default() }
+        let one = self.clone();
+        HttpSource {
+            url: Some(one.url),
+            token: one.token,
+            token_file: one.token_file,
+            basic: one.basic,
+            headers: one.headers,
+            ca_file: one.ca_file,
+            cert_file: one.cert_file,
+            key_file: one.key_file,
+            timeout_secs: one.timeout_secs,
+            ..HttpSource::default()
+        }
     }
 }
 

@@ -58,5 +58,6 @@ mod slack;
 mod storm;
 mod support;
 mod threads;
+mod tls;
 mod traces;
 mod triage;
