@@ -61,3 +61,4 @@ mod threads;
 mod tls;
 mod traces;
 mod triage;
+mod upgrade;
