@@ -7,6 +7,7 @@ mod clusters;
 mod http;
 mod live;
 mod people;
+mod reader;
 mod rights;
 
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ use tower::ServiceBuilder;
 
 use crate::announce::Audience;
 use crate::api::{self, ApiState, Ready, Tokens};
+use crate::executor::{self, Executor};
 use crate::incident::cluster::Belonging;
 use crate::incident::decide::Rules;
 use crate::incident::resolve::Resolver;
@@ -33,7 +35,7 @@ use crate::mcp;
 use crate::outlet::{self, Outlets};
 use crate::postgres::{self, Database};
 use crate::reconcile::Reconciler;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::slack;
 use crate::telemetry;
 use crate::web;
@@ -47,6 +49,7 @@ pub use check::check;
 pub use clusters::{Clusters, clusters};
 pub use live::live;
 use people::{Doors, audience, outlets};
+pub use reader::reader;
 
 /// The running service.
 pub struct App {
@@ -98,7 +101,7 @@ impl App {
         let intake = shared.intake(&settings).await?;
         let (desk, belonging) = (Arc::clone(&intake.desk), Arc::clone(&intake.belonging));
         let reconciler = Reconciler { pool: pool.clone(), desk, belonging, peers };
-        let worker = shared.worker(&settings, &investigator);
+        let worker = shared.worker(&settings, &investigator)?;
         let shutdown = CancellationToken::new();
         let state = ApiState {
             pool: pool.clone(),
@@ -115,9 +118,8 @@ impl App {
             router = admitted(intake::router(intake), settings.server.max_in_flight).merge(router);
         }
         let doors = Doors::new(&settings, slack.as_ref(), pool, &investigator, &shared.wake)?;
-        let (public_url, stop) = (&settings.server.public_url, shutdown.clone());
-        let agents = mcp::router(&settings.mcp, public_url, state.clone(), agents, stop)?;
-        router = router.merge(doors.router()).merge(agents);
+        let machines = for_machines(&settings, &state, agents, &shutdown)?;
+        router = router.merge(doors.router()).merge(machines);
         router = web::around(router, state, &settings.server.public_url);
         let address = listener.local_addr()?;
         let mut tasks = vec![
@@ -197,10 +199,13 @@ impl Shared {
         }))
     }
 
-    fn worker(&self, settings: &Settings, investigator: &Arc<Investigator>) -> Arc<Worker> {
+    fn worker(&self, settings: &Settings, investigator: &Arc<Investigator>) -> anyhow::Result<Arc<Worker>> {
+        let pool = &self.database.pool;
+        let executor = Executor::new((&settings.worker, &settings.job), investigator.fleet(), pool)?;
         let clusters = investigator.fleet().iter().count();
-        Arc::new(Worker {
-            pool: self.database.pool.clone(),
+        Ok(Arc::new(Worker {
+            pool: pool.clone(),
+            executor,
             settings: settings.worker.clone(),
             stale_after: Duration::from_secs(settings.intake.stale_after_secs),
             retention: settings.retention.clone(),
@@ -211,8 +216,23 @@ impl Shared {
             wake: Arc::clone(&self.wake),
             name: worker_name(),
             crowd: Crowd::new(settings.worker.per_cluster, settings.worker.concurrency, clusters),
-        })
+        }))
     }
+}
+
+/// Engineers' agents, and Jobs where there are some.
+fn for_machines(
+    settings: &Settings,
+    state: &ApiState,
+    agents: mcp::Clusters,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Router> {
+    let public_url = &settings.server.public_url;
+    let agents = mcp::router(&settings.mcp, public_url, state.clone(), agents, shutdown.clone())?;
+    Ok(match settings.worker.executor {
+        settings::Executor::InProcess => agents,
+        settings::Executor::KubernetesJob => agents.merge(executor::router(state.pool.clone())),
+    })
 }
 
 /// Beyond `max_in_flight` requests at once senders hear 503 at once, instead of waiting in line.

@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 mod investigate;
 mod models;
+mod reader;
 mod remote;
 mod runbooks;
 mod shell;
@@ -97,6 +98,8 @@ pub enum Command {
     /// Print what a report of a fault needs: version, settings without secrets, figures, faults and what the service
     /// says of itself. It holds no alert and no report; read it before you send it
     Support(support::Options),
+    /// Read a tenant's cluster for one investigation: what the Jobs of `worker.executor: kubernetes-job` run
+    Reader(reader::Options),
     /// Bring the database schema up to date and exit
     Migrate {
         #[command(flatten)]
@@ -152,6 +155,7 @@ impl Command {
             Self::Runbooks(command) => runbooks::run(command).await,
             Self::Models(command) => models::run(command).await,
             Self::Stats(options) => stats::run(options).await,
+            Self::Reader(options) => reader::run(options).await,
             Self::Support(options) => support::run(options).await,
             Self::Migrate { config } => {
                 let settings = config.load()?;

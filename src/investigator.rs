@@ -2,17 +2,19 @@
 //! evidence, signature and investigation; what no signature explains goes to the agent, if there is a model.
 //! `worker` and the command line call it. It stores nothing but the agent's steps, in the journal it is given.
 
+mod fresh;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::alert::{Alert, Severity};
-use crate::evidence::{self, Fleet, Sources};
+use crate::evidence::{self, Fleet, Wanted};
+use crate::executor::{Relayed, Session};
 use crate::facts::{Facts, Observation};
 use crate::investigation::agent::{self, Means, Opening};
 use crate::investigation::budget::Limits;
@@ -28,14 +30,10 @@ use crate::runbook::{self, Catalogue, Choice, Pulled, Standing};
 use crate::settings::{self, Investigate};
 use crate::signature::{self, Found};
 use crate::source::kubernetes::Scope;
-use crate::telemetry;
 use crate::tool::mcp;
 use crate::tool::runbook::RunbookRead;
 use crate::tool::{Bounds, Tool, Toolbox};
 use crate::workload::Workload;
-
-/// Runbook folders are looked through this often; a changed file is in force a few seconds later.
-const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Kept of an attempt's time for what comes after the agent: the report, and storing it.
 const REPORT_TIME: Duration = Duration::from_secs(10);
@@ -69,6 +67,22 @@ pub struct Investigator {
     standing: watch::Sender<Standing>,
 }
 
+/// How one attempt goes on, and what it reads with.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    pub journal: &'a Journal,
+    /// None: this process reads.
+    pub session: Option<&'a Arc<Session>>,
+    pub deadline: Duration,
+}
+
+impl Attempt<'_> {
+    /// One that nobody goes on with: for the command line.
+    pub fn only(deadline: Duration) -> Self {
+        Self { journal: &Journal::Nowhere, session: None, deadline }
+    }
+}
+
 /// A report and what it was read from.
 pub struct Investigated {
     pub report: Report,
@@ -82,7 +96,7 @@ impl Investigator {
         reasoner: Option<Reasoner>,
     ) -> Self {
         let catalogue = catalogue.into();
-        let standing = watch::Sender::new(standing(&catalogue, &Pulled::default()));
+        let standing = watch::Sender::new(fresh::standing(&catalogue, &Pulled::default()));
         Self { fleet: fleet.into(), reasoner, catalogue: watch::Sender::new(catalogue), standing }
     }
 
@@ -112,17 +126,17 @@ impl Investigator {
     }
 
     /// A source that does not answer is a gap in the report, a model that does not answer as well. It ends
-    /// within `deadline`, and goes on with what an earlier attempt left in the journal.
+    /// within the deadline, and goes on with what an earlier attempt left in the journal.
     ///
     /// # Errors
-    /// Only the journal's.
+    /// The journal's, and that of a Job that cannot read.
     pub async fn investigate(
         &self,
         workload: &Workload,
         alerts: &[Alert],
-        journal: &Journal,
-        deadline: Duration,
+        attempt: Attempt<'_>,
     ) -> anyhow::Result<Investigated> {
+        let Attempt { journal, session, deadline } = attempt;
         let started = Instant::now();
         let catalogue = self.catalogue();
         let choice = catalogue.choose(alerts, workload);
@@ -131,8 +145,8 @@ impl Investigator {
         let (facts, left) = match left {
             Some(Left { facts, opening, ledger }) => (facts, Some((opening, ledger))),
             None => {
-                let gathered = self.gather(&choice, scope.clone(), workload, alerts);
-                (gathered.instrument(tracing::info_span!("gather_facts")).await, None)
+                let gathered = self.gather((&choice, scope.clone()), workload, alerts, session);
+                (gathered.instrument(tracing::info_span!("gather_facts")).await?, None)
             }
         };
         let found = signature::find(&facts, &catalogue.signatures(alerts, workload));
@@ -154,6 +168,7 @@ impl Investigator {
                     found: &found,
                     scope,
                     ruled,
+                    session,
                 };
                 let left_time = deadline.saturating_sub(started.elapsed() + REPORT_TIME);
                 run = Some(reasoner.reason(&subject, left, journal, left_time).await?);
@@ -183,9 +198,19 @@ impl Investigator {
     }
 
     /// From the workload's own cluster, never another's.
-    async fn gather(&self, choice: &Choice, scope: Scope, workload: &Workload, alerts: &[Alert]) -> Facts {
+    async fn gather(
+        &self,
+        (choice, scope): (&Choice, Scope),
+        workload: &Workload,
+        alerts: &[Alert],
+        session: Option<&Arc<Session>>,
+    ) -> anyhow::Result<Facts> {
+        let wanted = wanted(choice.runbook.as_deref());
+        if let Some(session) = session {
+            return session.gather((workload, alerts), scope, wanted).await;
+        }
         let own = self.fleet.of(&workload.cluster);
-        let sources = allowed(own.cloned().unwrap_or_default(), choice.runbook.as_deref());
+        let sources = own.cloned().unwrap_or_default().only(wanted);
         let mut facts = evidence::gather(&sources, scope, workload, alerts).await;
         if own.is_none() {
             let name = if workload.cluster.is_empty() { "without a name" } else { &workload.cluster };
@@ -195,46 +220,12 @@ impl Investigator {
                 why: "it is not one of those in the settings".to_owned(),
             }];
         }
-        facts
+        Ok(facts)
     }
 
     /// What can be asked of which cluster.
     pub fn fleet(&self) -> &Fleet {
         &self.fleet
-    }
-
-    /// Takes changed runbooks in until `shutdown`: those of folders, whose files keep their last good revision when
-    /// they become bad, and the commits that `pulled` brings.
-    pub async fn keep_runbooks_fresh(
-        self: Arc<Self>,
-        mut pulled: watch::Receiver<Pulled>,
-        shutdown: CancellationToken,
-    ) {
-        loop {
-            let now = pulled.borrow_and_update().clone();
-            let (catalogue, snapshot) = (self.catalogue(), now.snapshot.clone());
-            let reloaded = tokio::task::spawn_blocking(move || catalogue.reload(snapshot)).await;
-            if let Ok(Some(next)) = reloaded {
-                for fault in next.faults() {
-                    tracing::warn!(%fault, "a runbook is not usable; its last good revision stays in force");
-                }
-                tracing::info!(faults = next.faults().len(), commit = next.commit(), "runbooks reloaded");
-                self.catalogue.send_replace(Arc::new(next));
-            }
-            let standing = standing(&self.catalogue(), &now);
-            metrics::gauge!(telemetry::RUNBOOK_FAULTS).set(standing.faults.len() as f64);
-            self.standing.send_replace(standing);
-            let wait = async {
-                tokio::select! {
-                    () = tokio::time::sleep(RELOAD_INTERVAL) => {}
-                    // Without a repository nobody sends.
-                    Ok(()) = pulled.changed() => {}
-                }
-            };
-            if shutdown.run_until_cancelled(wait).await.is_none() {
-                return;
-            }
-        }
     }
 }
 
@@ -247,6 +238,7 @@ struct Subject<'s> {
     found: &'s Found,
     scope: Scope,
     ruled: &'s Ruled<'s>,
+    session: Option<&'s Arc<Session>>,
 }
 
 /// The policy of an investigation, and whose money it spends.
@@ -286,6 +278,9 @@ impl Reasoner {
         journal: &Journal,
         time: Duration,
     ) -> anyhow::Result<agent::Ran> {
+        if let Some(session) = subject.session {
+            session.ready().await?;
+        }
         let runbook = subject.choice.runbook.as_deref();
         let toolbox = self.toolbox(subject, runbook).await;
         let budget = runbook.map(|runbook| runbook.budget).unwrap_or_default();
@@ -330,7 +325,10 @@ impl Reasoner {
         let mut tools: Vec<Box<dyn Tool>> = Vec::with_capacity(self.tools.len() + 1);
         let own = self.by_cluster.get(&subject.facts.workload.cluster).into_iter().flatten();
         for tool in self.tools.iter().chain(own).cloned().chain(self.mcp.tools().await) {
-            tools.push(Box::new(tool));
+            match subject.session.filter(|_| asks_a_source(tool.as_ref())) {
+                Some(session) => tools.push(Box::new(Relayed::new(tool, session))),
+                None => tools.push(Box::new(tool)),
+            }
         }
         let catalogue = Arc::clone(&subject.catalogue);
         tools.push(Box::new(RunbookRead::new(catalogue, subject.alerts, &subject.facts.workload)));
@@ -369,26 +367,21 @@ fn fence_word() -> String {
     word[word.len() - FENCE_DIGITS..].to_owned()
 }
 
-fn standing(catalogue: &Catalogue, pulled: &Pulled) -> Standing {
-    let mut faults = pulled.faults.clone();
-    for fault in catalogue.faults().iter().map(ToString::to_string) {
-        // A commit that is in force for want of a better one is told by both.
-        if !faults.contains(&fault) {
-            faults.push(fault);
-        }
-    }
-    Standing { faults, commit: catalogue.commit().map(str::to_owned) }
-}
-
 /// A team's runbook that lists its sources is asked of no others, not even for facts. What the built-in ones
 /// list is their advice to the model.
-fn allowed(mut sources: Sources, runbook: Option<&runbook::Runbook>) -> Sources {
-    let Some(runbook) = runbook.filter(|runbook| !runbook.builtin) else { return sources };
+fn wanted(runbook: Option<&runbook::Runbook>) -> Wanted {
+    let Some(runbook) = runbook.filter(|runbook| !runbook.builtin) else { return Wanted::ALL };
     let listed = |tool| runbook.tools.contains(&tool);
-    sources.prometheus = sources.prometheus.filter(|_| listed(runbook::Tool::Prometheus));
-    sources.loki = sources.loki.filter(|_| listed(runbook::Tool::Loki));
-    sources.tempo = sources.tempo.filter(|_| listed(runbook::Tool::Tempo));
-    sources
+    Wanted {
+        prometheus: listed(runbook::Tool::Prometheus),
+        loki: listed(runbook::Tool::Loki),
+        tempo: listed(runbook::Tool::Tempo),
+    }
+}
+
+/// What earlier investigations found, runbooks and MCP servers are this process's; the sources are the cluster's.
+fn asks_a_source(tool: &dyn Tool) -> bool {
+    runbook::Tool::ALL.iter().any(|source| source.to_string() == tool.group())
 }
 
 /// What the runbook's header allows, in terms of this workload. Without a runbook: its namespace. What

@@ -48,6 +48,9 @@ pub mod signature;
 // 6. The queue, and facts and findings becoming a report.
 pub mod investigation;
 
+// The same reading, done by a Job of the tenant's namespace.
+pub mod executor;
+
 // The conductors after the queue: one investigation, the loop around it, and the news of both.
 pub mod announce;
 pub mod investigator;

@@ -4,6 +4,7 @@
 
 mod api;
 mod clusters;
+mod executor;
 mod git;
 mod load;
 mod mcp;
@@ -24,6 +25,7 @@ use serde::Deserialize;
 
 pub use self::api::{Api, ApiToken, DescribedToken, Scope};
 pub use self::clusters::Cluster;
+pub use self::executor::{Executor, Job};
 pub use self::git::Git;
 pub use self::mcp::{Mcp, McpServer};
 pub use self::outlets::{Outlet, OutletKind};
@@ -42,6 +44,8 @@ pub struct Settings {
     pub database: Database,
     pub intake: Intake,
     pub worker: Worker,
+    /// Where `worker.executor` is `kubernetes-job`.
+    pub job: Job,
     pub retention: Retention,
     pub webhooks: Webhooks,
     /// Alertmanagers that are asked now and then what fires.
@@ -192,6 +196,8 @@ pub struct Worker {
     pub max_attempts: u32,
     /// Deadline of one investigation, in seconds.
     pub deadline_secs: u64,
+    /// Who reads the cluster.
+    pub executor: Executor,
 }
 
 impl Default for Worker {
@@ -203,6 +209,7 @@ impl Default for Worker {
             lease_secs: 60,
             max_attempts: 3,
             deadline_secs: 240,
+            executor: Executor::default(),
         }
     }
 }

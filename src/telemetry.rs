@@ -51,6 +51,8 @@ pub const MODEL_TOKENS: &str = "whodunit_model_tokens_total";
 pub const MCP_CALLS: &str = "whodunit_mcp_calls_total";
 /// Histogram, label `tool`: from such a call to its answer.
 pub const MCP_SECONDS: &str = "whodunit_mcp_call_seconds";
+/// Counter, label `outcome` (created, refused, lost): Jobs that read a tenant's cluster.
+pub const JOBS: &str = "whodunit_jobs_total";
 /// Counter: spans that could not be exported.
 pub const SPANS_LOST: &str = "whodunit_spans_lost_total";
 /// Counter: log records that could not be exported.

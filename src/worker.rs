@@ -14,13 +14,15 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
+use crate::alert::Alert;
 use crate::announce::{Audience, Ending};
+use crate::executor::Executor;
 use crate::feedback;
 use crate::incident::{resolve, store as incidents};
 use crate::investigation::journal::Journal;
 use crate::investigation::queue::{self, Claim, Failure};
 use crate::investigation::store;
-use crate::investigator::{Investigated, Investigator};
+use crate::investigator::{Attempt, Investigated, Investigator};
 use crate::settings;
 use crate::slack;
 use crate::telemetry;
@@ -50,6 +52,8 @@ pub struct Worker {
     /// Workloads of one node or namespace that make a storm; 0: none does.
     pub storm_workloads: usize,
     pub investigator: Arc<Investigator>,
+    /// None: this process reads.
+    pub executor: Option<Arc<Executor>>,
     pub resolver: resolve::Resolver,
     pub audience: Option<Audience>,
     pub wake: Arc<Notify>,
@@ -196,9 +200,8 @@ impl Worker {
             _ => incident.workload.clone(),
         };
         Span::current().record("whodunit.workload", workload.key());
-        let journal = Journal::Postgres { pool: self.pool.clone(), claim: claim.clone() };
         let deadline = Duration::from_secs(self.settings.deadline_secs).saturating_sub(started.elapsed());
-        let investigated = self.investigator.investigate(&workload, &alerts, &journal, deadline).await?;
+        let investigated = self.attempt(claim, (&workload, &alerts), deadline).await?;
         let finished = self.finish(claim, &workload, &investigated).await?;
         let seconds = started.elapsed().as_secs_f64();
         metrics::histogram!(telemetry::INVESTIGATION_SECONDS).record(seconds);
@@ -209,6 +212,26 @@ impl Worker {
             tracing::info!(investigation = %claim.id, %workload, outcome, seconds, "investigated");
         }
         Ok(if finished { Worked::Finished } else { Worked::Lost })
+    }
+
+    /// With this process's rights, or in a Job: one that is lost ends the attempt, and another goes on.
+    async fn attempt(
+        &self,
+        claim: &Claim,
+        (workload, alerts): (&Workload, &[Alert]),
+        deadline: Duration,
+    ) -> anyhow::Result<Investigated> {
+        let journal = Journal::Postgres { pool: self.pool.clone(), claim: claim.clone() };
+        let session = self.executor.as_ref().and_then(|executor| executor.session(claim, workload));
+        let attempt = Attempt { journal: &journal, session: session.as_ref(), deadline };
+        let work = self.investigator.investigate(workload, alerts, attempt);
+        let Some(session) = &session else { return work.await };
+        let investigated = tokio::select! {
+            investigated = work => investigated,
+            lost = session.lost() => Err(lost),
+        };
+        session.end().await;
+        investigated
     }
 
     async fn finish(

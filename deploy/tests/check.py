@@ -36,6 +36,8 @@ REFUSED = {
     "no replicas": {"replicas": 0},
     "namespaced without namespaces": {"rbac": {"mode": "namespaced"}},
     "an unknown mode": {"rbac": {"mode": "admin"}},
+    "Jobs beside whodunit's own Secret": {"executor": {"enabled": True, "namespaces": ["default"]}},
+    "Jobs without namespaces": {"executor": {"enabled": True}},
     "a runbook that is no Markdown": {"runbooks": {"a.txt": "x"}},
 }
 
@@ -83,6 +85,9 @@ def discovery():
 
 
 KNOWN = discovery()
+# What the program creates, as a test of it wrote it down.
+with open("tests/fixtures/executor/job.json") as file:
+    MADE = [json.load(file)]
 
 
 def schema_faults(objects):
@@ -163,7 +168,7 @@ def settings_faults(objects):
 
 
 def check_objects(what, objects):
-    told(what, schema_faults(objects) + operator_faults(objects) + faults_of(objects, KNOWN) + settings_faults(objects))
+    told(what, schema_faults(objects) + operator_faults(objects) + faults_of(objects, KNOWN, MADE) + settings_faults(objects))
 
 
 def check_chart():
@@ -245,6 +250,16 @@ def derived():
     overlay = f"{KUSTOMIZE}/overlays/namespaced"
     for kind, path in (("Role", "reader/role.yaml"), ("RoleBinding", "reader/rolebinding.yaml"), ("ClusterRole", "clusterrole.yaml")):
         files[f"{overlay}/{path}"] = dump([without_namespace(one) for one in narrow if one["kind"] == kind])
+    base = {(one["kind"], one["metadata"]["name"], one["metadata"].get("namespace")) for one in rendered}
+    jobs = [plain(one) for one in template("--set", "executor.enabled=true,executor.namespaces={shop},rbac.mode=owners")]
+    added = [one for one in jobs if (one["kind"], one["metadata"]["name"], one["metadata"].get("namespace")) not in base]
+    overlay = f"{KUSTOMIZE}/overlays/jobs"
+    files[f"{overlay}/tenant/tenant.yaml"] = dump([without_namespace(one) for one in added if one["metadata"].get("namespace") == "shop"])
+    files[f"{overlay}/cluster.yaml"] = dump([one for one in added if one["metadata"].get("namespace") != "shop"])
+    files[f"{overlay}/clusterrole.yaml"] = dump([one for one in jobs if one["kind"] == "ClusterRole" and (one["kind"], one["metadata"]["name"], None) in base])
+    files[f"{overlay}/whodunit.yaml"] = "".join(
+        "# whodunit's settings, with Jobs; config/whodunit.yaml documents every key.\n" + one["data"]["whodunit.yaml"]
+        for one in jobs if one["kind"] == "ConfigMap")
     return {**files, f"{CHART}/values.schema.json": schema()}
 
 
@@ -282,7 +297,11 @@ def check_committed():
         if os.path.basename(path) not in ("kustomization.yaml", "whodunit.yaml"):
             with open(path) as file:
                 objects += objects_of(file.read())
-    told("kustomize as committed", schema_faults(objects) + operator_faults(objects) + faults_of(objects, KNOWN))
+    told("kustomize as committed", schema_faults(objects) + operator_faults(objects) + faults_of(objects, KNOWN, MADE))
+
+
+def check_made():
+    told("the Job of an investigation", schema_faults(MADE) + faults_of(MADE, KNOWN))
 
 
 def check_kustomize():
@@ -292,7 +311,7 @@ def check_kustomize():
     with tempfile.TemporaryDirectory(dir=KUSTOMIZE) as own:
         with open(f"{own}/kustomization.yaml", "w") as file:
             file.write("resources: [../base]\ncomponents: [../components/monitoring]\nimages: [{name: whodunit, newName: r.example/w, newTag: '1'}]\n")
-        for folder in (f"{KUSTOMIZE}/base", f"{KUSTOMIZE}/overlays/namespaced", own):
+        for folder in (f"{KUSTOMIZE}/base", f"{KUSTOMIZE}/overlays/namespaced", f"{KUSTOMIZE}/overlays/jobs", own):
             done = run(KUBECTL, "kustomize", folder)
             if done.returncode:
                 told(f"kustomize {folder}", [done.stderr.strip()])
@@ -313,7 +332,7 @@ def check_examples():
         with open(path) as file:
             documents = objects_of(file.read())
         if documents and all(isinstance(one, dict) and "apiVersion" in one and "kind" in one for one in documents):
-            told(path, schema_faults(documents) + faults_of(documents, KNOWN))
+            told(path, schema_faults(documents) + faults_of(documents, KNOWN, MADE))
     amtool = shutil.which("amtool")
     if amtool:
         with open("deploy/examples/alertmanager.yaml") as file:
@@ -402,6 +421,9 @@ def check_the_checks():
         "a URL": {**role, "rules": [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]},
         "a loose pod": {"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "d"},
                         "spec": {"template": {"metadata": {"labels": {}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}},
+        "a launcher that may delete": {"kind": "Role", "apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "w-launcher"},
+                                       "rules": [{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "delete", "get"]}]},
+        "a launcher everywhere": {**role, "metadata": {"name": "w-launcher"}, "rules": [{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]}]},
         "a Service of nothing": {"kind": "Service", "apiVersion": "v1", "metadata": {"name": "s"}, "spec": {"selector": {"a": "b"}}},
     }
     missed = [what for what, one in planted.items() if not faults_of([one], KNOWN)]
@@ -415,7 +437,7 @@ def check_the_checks():
 
 def main():
     check_derived(write="--write" in sys.argv)
-    for check in (check_the_checks, check_committed, check_chart, check_kustomize, check_examples, check_alerts, check_metrics, check_workflow):
+    for check in (check_the_checks, check_made, check_committed, check_chart, check_kustomize, check_examples, check_alerts, check_metrics, check_workflow):
         check()
     print(f"deploy-check: {len(passed)} checks passed against Kubernetes {KUBERNETES}, {len(faults)} faults, {len(skipped)} skipped")
     for what, why in skipped:

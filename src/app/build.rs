@@ -92,7 +92,7 @@ pub fn reasoner(
 }
 
 /// What a model, or an engineer's agent, may ask of one cluster.
-fn tools_of(sources: &Sources) -> Vec<Arc<dyn Tool>> {
+pub(super) fn tools_of(sources: &Sources) -> Vec<Arc<dyn Tool>> {
     let kubernetes = sources.kubernetes.iter().flat_map(tool::kubernetes::tools);
     let prometheus = sources.prometheus.iter().flat_map(tool::prometheus::tools);
     let loki = sources.loki.iter().flat_map(tool::loki::tools);

@@ -7,11 +7,12 @@ use super::build::{
 use super::clusters::clusters;
 use super::people::outlets;
 use crate::api::Tokens;
+use crate::executor;
 use crate::incident::cluster::Belonging;
 use crate::incident::decide::Rules;
 use crate::mcp;
 use crate::runbook::Catalogue;
-use crate::settings::{Kubernetes, Settings};
+use crate::settings::{Executor, Kubernetes, Settings};
 use crate::webhook::{Bound, Guard};
 
 /// Builds everything that `serve` would, without speaking to anyone: what is wrong shows before a deploy.
@@ -40,6 +41,9 @@ pub async fn check(settings: &Settings) -> anyhow::Result<()> {
     slack_client(&settings.slack, &policies, &http)?;
     WaysBack::new(&settings.slack)?;
     outlets(settings)?;
+    if settings.worker.executor == Executor::KubernetesJob {
+        executor::check(&settings.job)?;
+    }
     Tokens::new(&settings.api)?;
     Rules::new(&settings.intake)?;
     for guard in [&settings.webhooks.alertmanager, &settings.webhooks.robusta, &settings.webhooks.grafana] {

@@ -13,8 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::case::Case;
 use crate::demo::{Backend, BackendStandIn, KubernetesStandIn, Said};
 use crate::evidence::Sources;
-use crate::investigation::journal::Journal;
-use crate::investigator::Investigator;
+use crate::investigator::{Attempt, Investigator};
 use crate::report::Report;
 use crate::runbook::Catalogue;
 use crate::settings;
@@ -52,7 +51,7 @@ pub(super) async fn replay(
     };
     let investigator = Investigator::new(sources, Arc::clone(catalogue), None);
     let investigated =
-        investigator.investigate(&case.workload, &case.alerts, &Journal::Nowhere, deadline).await?;
+        investigator.investigate(&case.workload, &case.alerts, Attempt::only(deadline)).await?;
     Ok(investigated.report)
 }
 

@@ -10,8 +10,7 @@ use clap::Args;
 
 use super::Config;
 use crate::evidence::Sources;
-use crate::investigation::journal::Journal;
-use crate::investigator::Investigator;
+use crate::investigator::{Attempt, Investigator};
 use crate::workload::Workload;
 use crate::{app, cases, telemetry};
 
@@ -48,7 +47,7 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let workload = Workload::new(&cluster, "", "Namespace", &namespace);
     let deadline = Duration::from_secs(settings.worker.deadline_secs);
     let mut captured = cases::capture(&client, &namespace).await;
-    let report = investigator.investigate(&workload, &[], &Journal::Nowhere, deadline).await?.report;
+    let report = investigator.investigate(&workload, &[], Attempt::only(deadline)).await?.report;
     let known = catalogue.all_signatures();
     let is_cause = |id: &str| known.get(id).is_some_and(|(signature, _)| !signature.catch_all);
     captured.describe(&namespace, &report, is_cause);

@@ -12,8 +12,7 @@ use super::Config;
 use crate::alert::{Alert, Source};
 use crate::app::{self, Clusters};
 use crate::incident::cluster::Belonging;
-use crate::investigation::journal::Journal;
-use crate::investigator::Investigator;
+use crate::investigator::{Attempt, Investigator};
 use crate::report::Outcome;
 use crate::settings::Settings;
 use crate::slack::blocks::{self, Telling};
@@ -79,7 +78,7 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     }
     let deadline = Duration::from_secs(settings.worker.deadline_secs);
     let investigator = Investigator::new(clusters.fleet, app::catalogue(&settings).await?, reasoner);
-    let report = investigator.investigate(&workload, &alerts, &Journal::Nowhere, deadline).await?.report;
+    let report = investigator.investigate(&workload, &alerts, Attempt::only(deadline)).await?.report;
     match options.output {
         Output::Text => print!("{}", text::report(&workload, &report)),
         Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),

@@ -45,6 +45,8 @@ mod volumes;
 pub use fetch::gather;
 pub use fleet::Fleet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::alert::Alert;
 use crate::facts::Facts;
 use crate::source::kubernetes;
@@ -66,6 +68,31 @@ pub struct Sources {
     pub tempo: Option<Tempo>,
     /// Lines asked for of one container log.
     pub log_tail_lines: i64,
+}
+
+/// Which sources beside Kubernetes may be asked about a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    pub prometheus: bool,
+    pub loki: bool,
+    pub tempo: bool,
+}
+
+impl Wanted {
+    pub const ALL: Self = Self { prometheus: true, loki: true, tempo: true };
+}
+
+impl Sources {
+    /// Without those that may not be asked.
+    #[must_use]
+    pub fn only(self, wanted: Wanted) -> Self {
+        Self {
+            prometheus: self.prometheus.filter(|_| wanted.prometheus),
+            loki: self.loki.filter(|_| wanted.loki),
+            tempo: self.tempo.filter(|_| wanted.tempo),
+            ..self
+        }
+    }
 }
 
 /// The pure part: rows from objects as they were read. Ids of observations follow the order of reading.

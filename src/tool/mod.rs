@@ -18,6 +18,7 @@ mod toolbox;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::llm::ToolSchema;
@@ -26,7 +27,7 @@ use crate::workload::Workload;
 pub use toolbox::{DIGEST_BYTES, FULL_BYTES, Outcome, Status, Toolbox};
 
 /// What a run may look at. Decided by code from the alert and its runbook, never by a model.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Bounds {
     pub workload: Workload,
     /// Namespaces that may be read; empty: all (scope `cluster`).
@@ -55,7 +56,7 @@ impl Bounds {
 }
 
 /// What a tool found. Unredacted: the toolbox redacts and bounds it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Found {
     /// kubernetes, prometheus, loki, tempo, runbook, memory.
     pub source: String,
@@ -68,7 +69,8 @@ pub struct Found {
 }
 
 /// Why a call gave nothing. Told to the model, so that it can ask better.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Refusal {
     #[error("these arguments do not fit: {0}")]
     Arguments(String),

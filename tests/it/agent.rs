@@ -14,7 +14,7 @@ use whodunit::demo::{KubernetesStandIn, Recording};
 use whodunit::investigation::journal::{self, Journal};
 use whodunit::investigation::queue::{self, Claim};
 use whodunit::investigation::store;
-use whodunit::investigator::{Investigated, Investigator, Reasoner};
+use whodunit::investigator::{Attempt, Investigated, Investigator, Reasoner};
 use whodunit::llm::{Ladder, Message, Request, ToolSchema};
 use whodunit::report::Outcome;
 use whodunit::runbook::Catalogue;
@@ -253,7 +253,8 @@ impl Bench {
 
 async fn investigate(investigator: &Investigator, journal: &Journal) -> anyhow::Result<Investigated> {
     let workload = Workload::new("", "prod-api", "Deployment", "payment-service");
-    investigator.investigate(&workload, &[], journal, Duration::from_secs(120)).await
+    let attempt = Attempt { journal, session: None, deadline: Duration::from_secs(120) };
+    investigator.investigate(&workload, &[], attempt).await
 }
 
 async fn claim(pool: &PgPool) -> Claim {

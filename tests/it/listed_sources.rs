@@ -8,8 +8,7 @@ use tokio_util::sync::CancellationToken;
 use whodunit::alert::{Alert, Severity, Source, Status};
 use whodunit::demo::{Backend, BackendStandIn, KubernetesStandIn, Recording};
 use whodunit::evidence::Sources;
-use whodunit::investigation::journal::Journal;
-use whodunit::investigator::Investigator;
+use whodunit::investigator::{Attempt, Investigator};
 use whodunit::runbook::Catalogue;
 use whodunit::settings;
 use whodunit::source::kubernetes::Client;
@@ -79,7 +78,7 @@ async fn asked(header: Option<&str>) -> (u64, u64) {
     let workload = Workload::new("", NAMESPACE, "Deployment", "analytics-service");
     let deadline = Duration::from_secs(60);
     let investigated =
-        investigator.investigate(&workload, &[alert()], &Journal::Nowhere, deadline).await.unwrap();
+        investigator.investigate(&workload, &[alert()], Attempt::only(deadline)).await.unwrap();
     let used = investigated.report.runbook.name;
     assert_eq!(used == "analytics", header.is_some(), "{used}");
     stop.cancel();

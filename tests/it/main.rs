@@ -26,6 +26,7 @@ mod hostile;
 mod house;
 mod injections;
 mod intake;
+mod jobs;
 mod listed_sources;
 mod log_records;
 mod mcp;

@@ -1,11 +1,12 @@
 //! A read-only client of one cluster's API over kube-rs. Objects come out typed, with the request that
-//! anyone can repeat. It has no method that writes (`access` only asks what it may do), refuses Secrets and ways into containers before
+//! anyone can repeat. It has no method that writes (`access` only asks what it may do; `launcher` is a type of its own that creates Jobs), refuses Secrets and ways into containers before
 //! sending (`path::check`), and never waits longer than one request's deadline.
 
 mod access;
 mod connect;
 mod error;
 pub mod kinds;
+mod launcher;
 mod path;
 mod read;
 mod scope;
@@ -21,6 +22,7 @@ use tokio::sync::Semaphore;
 use super::circuit::{Circuit, Standing};
 pub use access::Excess;
 pub use error::Error;
+pub use launcher::{Launcher, Seen};
 pub use read::{Answer, ListQuery, Listing, LogQuery};
 pub use scope::{Requested, Scope, Scoped};
 pub use untyped::Page;

@@ -23,13 +23,25 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if .Values.image.digest }}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{ else }}{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end }}
 {{- end }}
 
-{{/* The settings as written, with the folder of `runbooks` added where there are some. */}}
+{{/* The settings as written, with the folder of `runbooks` added where there are some, and with what `executor` means. */}}
 {{- define "whodunit.settings" -}}
 {{- $settings := deepCopy .Values.settings }}
 {{- if .Values.runbooks }}
 {{- $runbooks := deepCopy (default dict $settings.runbooks) }}
 {{- $_ := set $runbooks "folders" (append (default list $runbooks.folders) "/etc/whodunit/runbooks") }}
 {{- $_ := set $settings "runbooks" $runbooks }}
+{{- end }}
+{{- if .Values.executor.enabled }}
+{{- $_ := set $settings "worker" (merge (dict "executor" "kubernetes-job") (default dict $settings.worker)) }}
+{{- $url := printf "http://%s.%s.svc:%v" (include "whodunit.fullname" .) .Release.Namespace .Values.service.port }}
+{{- $job := dict "namespaces" .Values.executor.namespaces "image" (include "whodunit.image" .) "service_url" $url }}
+{{- $_ := set $job "service_account" .Values.executor.serviceAccount }}
+{{- $_ := set $job "sources_secret" .Values.executor.sourcesSecret }}
+{{- $_ := set $job "requests" .Values.executor.requests }}
+{{- $_ := set $job "limits" .Values.executor.limits }}
+{{- $_ := set $job "image_pull_secrets" (list) }}
+{{- range .Values.imagePullSecrets }}{{ $_ := set $job "image_pull_secrets" (append $job.image_pull_secrets .name) }}{{ end }}
+{{- $_ := set $settings "job" (merge (deepCopy (default dict $settings.job)) $job) }}
 {{- end }}
 {{- toYaml $settings }}
 {{- end }}
