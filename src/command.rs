@@ -172,6 +172,9 @@ impl Command {
 
 async fn check(settings: &Settings, live: bool) -> anyhow::Result<ExitCode> {
     app::check(settings).await?;
+    for note in app::notes(settings) {
+        println!("Note: {note}.");
+    }
     if !live {
         println!("The settings are good: everything that they name can be built. Nothing was asked.");
         return Ok(ExitCode::SUCCESS);

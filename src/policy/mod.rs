@@ -20,7 +20,7 @@ use crate::workload::Workload;
 use matching::Match;
 use quota::Quota;
 
-pub use quota::Purse;
+pub use quota::{Purse, promised};
 
 /// A policy or a quota that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -238,6 +238,42 @@ async fn a_database_of_the_schema_before_the_last_ones_goes_on_where_it_was_left
     nothing_is_lost(20261121000070, Some("upgrade-pages.sql")).await;
 }
 
+/// A command that only looks, and what it says.
+async fn looks(command: &'static str, database: &str) -> (bool, String) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_whodunit"));
+    program.arg(command).env("NO_COLOR", "1").env("WHODUNIT_DATABASE__URL", database);
+    program.env("WHODUNIT_URL", "http://127.0.0.1:1");
+    let output = tokio::task::spawn_blocking(move || program.output().unwrap()).await.unwrap();
+    (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_looks_changes_no_schema() {
+    let (empty, empty_url) = house::bare_database().await;
+    let (old, old_url) = as_of(20261121000070).await;
+    let (newer, newer_url) = house::database().await;
+    let known =
+        "insert into _sqlx_migrations values (29991231000000, 'of a newer version', now(), true, '', 0)";
+    sqlx::raw_sql(known).execute(&newer).await.unwrap();
+    let tables = async |pool: &PgPool| {
+        let query = "select count(*) from information_schema.columns where table_schema = 'public'";
+        sqlx::query_scalar::<_, i64>(query).fetch_one(pool).await.unwrap()
+    };
+    for (pool, url, told) in [
+        (&empty, &empty_url, "has no schema of whodunit yet; `whodunit migrate` makes it"),
+        (&old, &old_url, "the database's schema is older than this program"),
+    ] {
+        let before = tables(pool).await;
+        let (good, said) = looks("stats", url).await;
+        assert!(!good && said.contains(told), "{said}");
+        let (good, said) = looks("support", url).await;
+        assert!(good && said.contains(told), "the bundle says it and goes on: {said}");
+        assert_eq!(tables(pool).await, before);
+    }
+    let (good, said) = looks("stats", &newer_url).await;
+    assert!(good && said.contains("Every alert received is accounted for"), "{said}");
+}
+
 fn pg(program: &str) -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut folders: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
