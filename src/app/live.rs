@@ -13,7 +13,7 @@ use super::build::{http_client, install_tls, peers, policies, slack_client};
 use super::clusters::clusters;
 use super::rights;
 use crate::postgres;
-use crate::settings::Settings;
+use crate::settings::{Executor, Settings};
 use crate::source::{kubernetes, loki::Loki, prometheus::Prometheus, tempo::Tempo};
 
 /// For one source: longer than any of them takes to answer, short enough for a person who waits.
@@ -64,6 +64,10 @@ pub async fn live(settings: &Settings) -> anyhow::Result<Vec<Asked>> {
         let named = |what: &str| if many { format!("{name}/{what}") } else { what.to_owned() };
         if let Some(client) = &sources.kubernetes {
             questions.push(ask(named("kubernetes"), cluster(client)));
+            for namespace in tenants(settings) {
+                let launcher = kubernetes::Launcher::new(client);
+                questions.push(ask(named("jobs"), async move { jobs(&launcher, namespace).await }));
+            }
         }
         if let Some(prometheus) = &sources.prometheus {
             questions.push(ask(named("prometheus"), metrics(prometheus)));
@@ -119,6 +123,23 @@ async fn cluster(client: &kubernetes::Client) -> Result<String, String> {
         Ok(excess) if excess.is_empty() => Ok(format!("{version}, {reads}, may only read")),
         Ok(excess) => Err(format!("{version}, {reads}, may do what it must not: {}", rights::told(&excess))),
         Err(error) => Ok(format!("{version}, {reads}; what else it may do was not told ({error})")),
+    }
+}
+
+/// The namespaces that are written out; a glob can fit any, which nobody can ask for.
+fn tenants(settings: &Settings) -> impl Iterator<Item = &String> {
+    let are_wanted = settings.worker.executor == Executor::KubernetesJob;
+    let is_plain = |name: &&String| !name.contains(['*', '?', '[', '{']);
+    settings.job.namespaces.iter().filter(is_plain).filter(move |_| are_wanted)
+}
+
+async fn jobs(launcher: &kubernetes::Launcher, namespace: &str) -> Result<String, String> {
+    match launcher.may_create(namespace).await {
+        Ok(true) => Ok(format!("may be created in {namespace}")),
+        Ok(false) => {
+            Err(format!("may not be created in {namespace}: its investigations will fail; docs/isolation.md"))
+        }
+        Err(error) => Err(format!("whether they may be created in {namespace} was not told: {error}")),
     }
 }
 

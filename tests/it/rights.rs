@@ -113,6 +113,19 @@ async fn a_live_check_says_what_each_source_answers_and_fails_when_one_does_not(
     let said = String::from_utf8_lossy(&bad.stdout);
     assert!(!bad.status.success() && said.contains("delete pods everywhere"), "{said}");
 
+    let (launching, _, _end) = cluster(&["create jobs.batch"]).await;
+    for (cluster, told) in [(&launching, "ok"), (&kubernetes, "FAULT")] {
+        let mut jobs = check(cluster);
+        jobs.env("WHODUNIT_WORKER__EXECUTOR", "kubernetes-job").env("WHODUNIT_JOB__IMAGE", "whodunit:0.1.0");
+        jobs.env("WHODUNIT_JOB__SERVICE_URL", "http://whodunit:8080")
+            .env("WHODUNIT_JOB__NAMESPACES", "[shop, 'x-*']");
+        let asked = output(jobs).await;
+        let said = String::from_utf8_lossy(&asked.stdout);
+        let lines: Vec<&str> = said.lines().filter(|line| line.starts_with("jobs ")).collect();
+        assert!(lines.len() == 1 && lines[0].contains(told) && lines[0].contains("shop"), "{said}");
+        assert!(!asked.status.success(), "the one may do too much, the other too little: {said}");
+    }
+
     let (listener, nobody) = listen().await;
     drop(listener);
     let away = output(check(&nobody)).await;

@@ -79,7 +79,8 @@ impl Client {
         Ok(None)
     }
 
-    async fn may(
+    /// Whether it may do this in one namespace, or (None) in all of them.
+    pub(super) async fn may(
         &self,
         (verb, group, resource, subresource): (&str, &str, &str, &str),
         namespace: Option<&str>,

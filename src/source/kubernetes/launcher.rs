@@ -44,6 +44,14 @@ impl Launcher {
         Ok(())
     }
 
+    /// Whether Jobs may be created in this namespace.
+    ///
+    /// # Errors
+    /// The API server does not say.
+    pub async fn may_create(&self, namespace: &str) -> Result<bool, Error> {
+        self.0.may(("create", "batch", "jobs", ""), Some(namespace)).await
+    }
+
     /// The Job, its pods, and what was said about it.
     ///
     /// # Errors
