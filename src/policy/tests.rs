@@ -157,8 +157,7 @@ fn what_cannot_work_is_named_and_what_is_never_reached() {
 
 #[test]
 fn what_quotas_promise_is_the_sum_over_the_namespaces_that_they_name() {
-    let promised =
-        |quotas: serde_json::Value| super::promised(&serde_json::from_value::<Vec<_>>(quotas).unwrap());
+    let promised = |quotas: Value| promised(&serde_json::from_value::<Vec<_>>(quotas).unwrap());
     assert_eq!(promised(json!([])), 0.0);
     let quotas = json!([
         {"namespaces": ["shop", "pay"], "usd_per_day": 5},
