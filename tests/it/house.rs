@@ -188,6 +188,12 @@ impl House {
         self.base_url = base_url;
     }
 
+    /// As `restart`, with other settings.
+    pub async fn restart_with(&mut self, adjust: impl FnOnce(&mut Settings)) {
+        adjust(&mut self.settings);
+        self.restart().await;
+    }
+
     /// Another process of the same service: on the same rows, cluster and Slack.
     pub async fn replica(&self) -> App {
         let (listener, _) = listen().await;
