@@ -47,7 +47,7 @@ use crate::worker::{Crowd, Worker};
 pub use build::{catalogue, http_client, install_tls, mcp_servers, reasoner, repository};
 use build::{for_agents, peers, runbooks, slack_client};
 pub use build::{policies, standing};
-pub use check::check;
+pub use check::{check, notes};
 pub use clusters::{Clusters, clusters};
 pub use live::live;
 use people::{Doors, audience, outlets};

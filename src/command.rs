@@ -176,6 +176,9 @@ impl Command {
 
 async fn check(settings: &Settings, live: bool) -> anyhow::Result<ExitCode> {
     app::check(settings).await?;
+    for note in app::notes(settings) {
+        println!("Note: {note}.");
+    }
     if !live {
         println!("The settings are good: everything that they name can be built. Nothing was asked.");
         return Ok(ExitCode::SUCCESS);
@@ -194,7 +197,7 @@ async fn check(settings: &Settings, live: bool) -> anyhow::Result<ExitCode> {
 
 async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     app::install_tls();
-    let traces = telemetry::start(&settings.log, &settings.telemetry.otlp)?;
+    let exports = telemetry::start(&settings.log, &settings.telemetry.otlp)?;
     let metrics = telemetry::start_metrics()?;
     // Before anything slow, so that an impatient Ctrl-C is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -211,7 +214,8 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("draining");
     app.stop().await;
-    traces.stop().await;
+    // Before the last export, so that a collector is told as well.
     tracing::info!("stopped");
+    exports.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -212,7 +212,7 @@ impl Investigator {
         }
         let own = self.fleet.of(&workload.cluster);
         let sources = own.cloned().unwrap_or_default().only(wanted);
-        let mut facts = evidence::gather(&sources, scope, workload, alerts).await;
+        let mut facts = Box::pin(evidence::gather(&sources, scope, workload, alerts)).await;
         if own.is_none() {
             let name = if workload.cluster.is_empty() { "without a name" } else { &workload.cluster };
             facts.gaps = vec![Gap {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
@@ -56,12 +56,7 @@ impl Database {
     /// each names the way out.
     pub async fn open(settings: &settings::Database) -> anyhow::Result<Self> {
         let (options, private) = match &settings.url {
-            Some(url) => {
-                let options = PgConnectOptions::from_str(url.expose_secret()).context(
-                    "database.url is no Postgres URL; write it as postgres://user:password@host:5432/database",
-                )?;
-                (options, None)
-            }
+            Some(url) => (parsed(url)?, None),
             None => {
                 let server = PrivateServer::start(&data_dir(settings), Durability::Safe).await?;
                 (server.options("whodunit"), Some(server))
@@ -72,19 +67,26 @@ impl Database {
         Ok(Self { pool, private })
     }
 
-    /// For a command beside a running service: the configured server, or the private one of the service that runs
-    /// on the same data folder. One that does not run is started, and stopped again by `close`.
+    /// For a command that reads beside a running service: the configured server, or the private one of the service that
+    /// runs on the same data folder. Nothing is changed there. A private one that does not run is nobody else's: it is
+    /// started as by `open`, and stopped again by `close`.
     ///
     /// # Errors
-    /// As `open`.
+    /// As `open`; a schema older than this program's.
     pub async fn visit(settings: &settings::Database) -> anyhow::Result<Self> {
-        if settings.url.is_none() {
-            let dir = settings.data_dir.clone().unwrap_or_else(default_data_dir);
-            if let Some(options) = private::running(&dir, "whodunit") {
-                return Ok(Self { pool: connect(options, VISITOR_CONNECTIONS).await?, private: None });
-            }
+        let options = match &settings.url {
+            Some(url) => parsed(url)?,
+            None => match private::running(&data_dir(settings), "whodunit") {
+                Some(options) => options,
+                None => return Self::open(settings).await,
+            },
+        };
+        let pool = connect(options, VISITOR_CONNECTIONS).await?;
+        if let Err(error) = ours(&pool).await {
+            pool.close().await;
+            return Err(error);
         }
-        Self::open(settings).await
+        Ok(Self { pool, private: None })
     }
 
     /// Closes the pool, then stops the private server and waits until it is down.
@@ -94,6 +96,31 @@ impl Database {
             server.stop().await;
         }
     }
+}
+
+fn parsed(url: &SecretString) -> anyhow::Result<PgConnectOptions> {
+    PgConnectOptions::from_str(url.expose_secret())
+        .context("database.url is no Postgres URL; write it as postgres://user:password@host:5432/database")
+}
+
+/// Whether the schema has all that this program knows. What a newer version added is no hindrance.
+async fn ours(pool: &PgPool) -> anyhow::Result<()> {
+    let made: Option<String> =
+        sqlx::query_scalar("select to_regclass('_sqlx_migrations')::text").fetch_one(pool).await?;
+    anyhow::ensure!(
+        made.is_some(),
+        "this database has no schema of whodunit yet; `whodunit migrate` makes it"
+    );
+    let done: Vec<i64> =
+        sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(pool).await?;
+    let migrations = sqlx::migrate!("./migrations");
+    let lacks = migrations.iter().filter(|one| !done.contains(&one.version)).count();
+    anyhow::ensure!(
+        lacks == 0,
+        "the database's schema is older than this program (it lacks {lacks} migrations), and nothing is changed by only \
+         looking; use the version that serves, or bring it up to date with `whodunit migrate`"
+    );
+    Ok(())
 }
 
 /// The version of the configured server, such as `16.4`; nothing is changed there.

@@ -2,6 +2,7 @@
 //! Parsed and checked here, resolved into clients by `app`, then gone. An unknown key is an error that
 //! names the key and its line.
 
+mod alertmanager;
 mod api;
 mod clusters;
 mod executor;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+pub use self::alertmanager::Alertmanager;
 pub use self::api::{Api, ApiToken, DescribedToken, Scope};
 pub use self::clusters::Cluster;
 pub use self::executor::{Executor, Job};
@@ -311,44 +313,6 @@ impl Default for Kubernetes {
             log_tail_lines: 200,
             excess_rights: ExcessRights::default(),
         }
-    }
-}
-
-/// An Alertmanager to compare with: what an outage lost is taken in, what ended without a word is resolved.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Alertmanager {
-    pub url: String,
-    pub token: Option<SecretString>,
-    pub headers: BTreeMap<String, SecretString>,
-    pub timeout_secs: u64,
-    /// Alerts routed to one of these receivers are ours. Empty: to those under which webhooks came.
-    pub receivers: Vec<String>,
-    pub every_secs: u64,
-    /// All its alerts belong to this cluster. Unset: by their labels.
-    pub cluster: Option<String>,
-}
-
-impl Default for Alertmanager {
-    fn default() -> Self {
-        let HttpSource { token, headers, timeout_secs, .. } = HttpSource::default();
-        Self {
-            url: String::new(),
-            token,
-            headers,
-            timeout_secs,
-            receivers: Vec::new(),
-            every_secs: 120,
-            cluster: None,
-        }
-    }
-}
-
-impl Alertmanager {
-    /// How it is reached.
-    pub fn source(&self) -> HttpSource {
-        let Self { url, token, headers, timeout_secs, .. } = self.clone();
-        HttpSource { url: Some(url), token, headers, timeout_secs, ..HttpSource::default() }
     }
 }
 

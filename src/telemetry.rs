@@ -1,6 +1,6 @@
 //! Logs and metrics: `settings::Log` becomes the process's tracing subscriber, and the names of all metrics
 //! become one Prometheus recorder with fixed histogram buckets. It never opens a port, and sends nothing out but
-//! spans to the collector that is configured.
+//! spans and log records to the collector that is configured.
 
 mod otlp;
 
@@ -13,7 +13,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-pub use otlp::Traces;
+pub use otlp::Exports;
 
 use crate::settings::{Log, Otlp};
 
@@ -55,6 +55,8 @@ pub const MCP_SECONDS: &str = "whodunit_mcp_call_seconds";
 pub const JOBS: &str = "whodunit_jobs_total";
 /// Counter: spans that could not be exported.
 pub const SPANS_LOST: &str = "whodunit_spans_lost_total";
+/// Counter: log records that could not be exported.
+pub const LOG_RECORDS_LOST: &str = "whodunit_log_records_lost_total";
 /// Histogram: from the start of an investigation to its report.
 pub const INVESTIGATION_SECONDS: &str = "whodunit_investigation_seconds";
 /// Histogram, label `source`: from a webhook's arrival to its answer.
@@ -82,38 +84,42 @@ const MCP_BUCKETS_SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 /// Samples wait in memory until upkeep folds them into buckets, also when nobody scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
+/// A layer of the process's subscriber.
+pub type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Sends the process's log lines to stderr. Fails on a filter that does not parse and when called twice.
 pub fn start_log(log: &Log) -> anyhow::Result<()> {
-    subscribe(log, None)
+    subscribe(log, Vec::new())
 }
 
-/// As `start_log`, and exports the spans of investigations where a collector is configured.
+/// As `start_log`, and exports the spans of investigations, and log records, where that is configured.
 ///
 /// # Errors
 /// A setting that cannot work, by its name.
-pub fn start(log: &Log, otlp: &Otlp) -> anyhow::Result<Traces> {
-    let traces = Traces::new(otlp)?;
-    subscribe(log, traces.layer())?;
-    Ok(traces)
+pub fn start(log: &Log, otlp: &Otlp) -> anyhow::Result<Exports> {
+    let exports = Exports::new(otlp)?;
+    subscribe(log, exports.layers(log)?)?;
+    Ok(exports)
 }
 
-/// With spans each layer has a filter of its own: what the log leaves out is exported all the same.
-fn subscribe(log: &Log, spans: Option<AnyLayer>) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder()
-        .parse(&log.filter)
-        .with_context(|| format!("log.filter `{}` is not a filter like `info,whodunit=debug`", log.filter))?;
+/// With exports each layer has a filter of its own: what the log leaves out is a span all the same.
+fn subscribe(log: &Log, mut layers: Vec<AnyLayer>) -> anyhow::Result<()> {
+    let filter = filter(log)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines: AnyLayer = if log.json { Box::new(lines.json()) } else { Box::new(lines) };
-    match spans {
-        Some(spans) => {
-            let layers: Vec<AnyLayer> = vec![Box::new(lines.with_filter(filter)), spans];
-            tracing_subscriber::registry().with(layers).try_init()
-        }
-        None => tracing_subscriber::registry().with(lines).with(filter).try_init(),
+    if layers.is_empty() {
+        tracing_subscriber::registry().with(lines).with(filter).try_init()
+    } else {
+        layers.push(Box::new(lines.with_filter(filter)));
+        tracing_subscriber::registry().with(layers).try_init()
     }
     .context("the log was already started")
+}
+
+fn filter(log: &Log) -> anyhow::Result<EnvFilter> {
+    EnvFilter::builder()
+        .parse(&log.filter)
+        .with_context(|| format!("log.filter `{}` is not a filter like `info,whodunit=debug`", log.filter))
 }
 
 /// A recorder with our buckets, not yet installed: tests render one of their own.
@@ -167,6 +173,7 @@ fn describe() {
     describe_counter!(MCP_CALLS, "Calls of tools by engineers' agents, by tool and outcome.");
     describe_histogram!(MCP_SECONDS, Unit::Seconds, "From an agent's call of a tool to its answer, by tool.");
     describe_counter!(SPANS_LOST, "Spans that could not be exported.");
+    describe_counter!(LOG_RECORDS_LOST, "Log records that could not be exported.");
     describe_histogram!(
         INVESTIGATION_SECONDS,
         Unit::Seconds,

@@ -224,7 +224,8 @@ impl Worker {
         let journal = Journal::Postgres { pool: self.pool.clone(), claim: claim.clone() };
         let session = self.executor.as_ref().and_then(|executor| executor.session(claim, workload));
         let attempt = Attempt { journal: &journal, session: session.as_ref(), deadline };
-        let work = self.investigator.investigate(workload, alerts, attempt);
+        // On the heap: without optimisation what is polled below it comes near the end of a thread's stack.
+        let work = Box::pin(self.investigator.investigate(workload, alerts, attempt));
         let Some(session) = &session else { return work.await };
         let investigated = tokio::select! {
             investigated = work => investigated,

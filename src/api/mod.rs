@@ -32,7 +32,7 @@ use uuid::Uuid;
 
 pub use access::{Caller, Scope, Tokens, Writer, authorize};
 // For the door of agents: the same rows for the same callers.
-pub(crate) use body::{MAX_BYTES as MAX_BODY_BYTES, bytes as whole_body};
+pub(crate) use body::{MAX_BYTES as MAX_BODY_BYTES, bytes as whole_body, drain};
 pub(crate) use detail::store::{Observation, Occurrence};
 pub(crate) use detail::{IncidentDetail, InvestigationDetail, incident_of, investigation_of};
 pub(crate) use filter::Pairs;

@@ -11,10 +11,22 @@ use crate::executor;
 use crate::incident::cluster::Belonging;
 use crate::incident::decide::Rules;
 use crate::mcp;
-use crate::policy::Allowed;
+use crate::policy::{Allowed, promised};
 use crate::runbook::Catalogue;
 use crate::settings::{Executor, Kubernetes, Settings};
 use crate::webhook::{Bound, Guard};
+
+/// What works and is perhaps not meant so.
+pub fn notes(settings: &Settings) -> Vec<String> {
+    let (promised, all) = (promised(&settings.quotas), settings.agent.usd_per_day);
+    if promised <= all {
+        return Vec::new();
+    }
+    vec![format!(
+        "quotas: the namespaces that they name may spend ${promised:.2} a day together, and agent.usd_per_day stops all \
+         models at ${all:.2}: who comes late gets signatures only, within its own quota"
+    )]
+}
 
 /// Builds everything that `serve` would, without speaking to anyone: what is wrong shows before a deploy.
 ///

@@ -81,12 +81,20 @@ pub struct Entered {
     pub repeat: bool,
 }
 
+/// An occurrence that is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    pub incident: Option<Uuid>,
+    /// Ignored because its policy said never: when it comes again, the policy of that moment counts.
+    pub never: bool,
+}
+
 #[derive(Debug, Default)]
 pub struct Book {
     /// Newest incident of each workload.
     pub entries: HashMap<Workload, Entry>,
-    /// Occurrences already stored, with their incident.
-    pub seen: HashMap<(Occurrence, Status), Option<Uuid>>,
+    /// Occurrences already stored.
+    pub seen: HashMap<(Occurrence, Status), Seen>,
     pub lines: Vec<Line>,
     /// Stored occurrences that came again, and how often.
     pub repeats: HashMap<(Occurrence, Status), i32>,
@@ -103,7 +111,8 @@ impl Book {
             line.repeats += 1;
             return Entered { incident: line.incident, repeat: true };
         }
-        if let Some(incident) = self.seen.get(&identity).copied() {
+        let seen = self.seen.get(&identity).copied();
+        if let Some(Seen { incident, never: false }) = seen {
             *self.repeats.entry(identity).or_default() += 1;
             return Entered { incident, repeat: true };
         }
@@ -111,12 +120,16 @@ impl Book {
         let known = self.known(occurrence, entry.map(|entry| entry.id));
         let terms = rules.terms(&placed.alert, &placed.workload, now);
         let decision = decide::decide(&placed.alert, known, entry.map(|entry| &entry.state), &terms, now);
+        if seen.is_some() && matches!(decision, Decision::Ignore(_)) {
+            *self.repeats.entry(identity).or_default() += 1;
+            return Entered { incident: None, repeat: true };
+        }
         let policy = terms.decided_by().to_owned();
         let incident = self.apply(placed, decision, now);
         self.line_of.insert(identity, self.lines.len());
         let alert = placed.alert.clone();
         self.lines.push(Line { id: Uuid::now_v7(), alert, decision, incident, policy, repeats: 0 });
-        Entered { incident, repeat: false }
+        Entered { incident, repeat: seen.is_some() }
     }
 
     fn known(&self, occurrence: Occurrence, incident: Option<Uuid>) -> Known {
@@ -132,7 +145,7 @@ impl Book {
     /// The incident of an occurrence that is stored, or was entered before in this request.
     fn stored(&self, identity: &(Occurrence, Status)) -> Option<Option<Uuid>> {
         let line = self.line_of.get(identity).map(|line| self.lines[*line].incident);
-        line.or_else(|| self.seen.get(identity).copied())
+        line.or_else(|| self.seen.get(identity).map(|seen| seen.incident))
     }
 
     fn apply(&mut self, placed: &Placed, decision: Decision, now: DateTime<Utc>) -> Option<Uuid> {

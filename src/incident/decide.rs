@@ -1,5 +1,5 @@
 //! What a new alert means for its workload's incident. Pure: alert, incident, rules and the time in,
-//! decision out. Repeats never get here: the caller has counted them.
+//! decision out. Repeats never get here, but those of what a policy ignored: the caller has counted them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use crate::workload::Workload;
 /// Labels may hold anything; longer names are cut.
 const MAX_NAME_CHARS: usize = 200;
 
-/// A policy ignores the alert; the row names it.
+/// A policy ignores the alert; the row names it. Rows are known by these words when their alert comes again: they stay
+/// as they are.
 pub const NEVER: &str = "its policy says never to investigate it";
 
 /// One firing of one alert: what a resolve refers to.

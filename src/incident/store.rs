@@ -8,8 +8,8 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-use super::book::{Book, Change, Entry, Line, Placed};
-use super::decide::{self, Occurrence};
+use super::book::{Book, Change, Entry, Line, Placed, Seen};
+use super::decide::{self, NEVER, Occurrence};
 use crate::alert::{Alert, Severity, Source, Status};
 use crate::workload::Workload;
 
@@ -190,17 +190,19 @@ pub async fn close_stale(
 async fn seen<'a>(
     transaction: &mut PgConnection,
     placed: impl Iterator<Item = &'a Placed>,
-) -> Result<HashMap<(Occurrence, Status), Option<Uuid>>, sqlx::Error> {
+) -> Result<HashMap<(Occurrence, Status), Seen>, sqlx::Error> {
     let (sources, fingerprints, starts) = keys(placed.map(|placed| &placed.alert));
     let rows = sqlx::query!(
-        r#"select distinct a.source, a.fingerprint, a.starts_at, a.status, a.incident_id
+        r#"select distinct a.source, a.fingerprint, a.starts_at, a.status, a.incident_id,
+                  a.decision = 'ignore' and starts_with(a.reason, $4) as "never!"
            from unnest($1::text[], $2::text[], $3::timestamptz[]) as k (source, fingerprint, starts_at)
            cross join lateral (
              select * from alerts a where a.source = k.source and a.fingerprint = k.fingerprint
                and a.starts_at = k.starts_at limit 2) a"#,
         &sources,
         &fingerprints,
-        &starts
+        &starts,
+        NEVER
     )
     .fetch_all(transaction)
     .await?;
@@ -208,7 +210,7 @@ async fn seen<'a>(
         .into_iter()
         .map(|row| {
             let occurrence = (source(&row.source), row.fingerprint, row.starts_at);
-            ((occurrence, status(&row.status)), row.incident_id)
+            ((occurrence, status(&row.status)), Seen { incident: row.incident_id, never: row.never })
         })
         .collect())
 }
@@ -331,7 +333,14 @@ async fn insert_alerts(
                                 $7::text[], $8::text[], $9::jsonb[], $10::timestamptz[], $11::uuid[], $12::text[],
                                 $13::text[], $14::int[], $15::uuid[])
            on conflict on constraint alerts_occurrence do update
-             set repeats = alerts.repeats + 1 + excluded.repeats, seen_at = now()"#,
+             -- What a policy's `never` ignored is decided anew when it comes again; all else was decided for good.
+             set (decision, reason, incident_id, investigation_id) = (
+                   select d.decision, d.reason, d.incident_id, d.investigation_id
+                   from (values (true, excluded.decision, excluded.reason, excluded.incident_id, excluded.investigation_id),
+                                (false, alerts.decision, alerts.reason, alerts.incident_id, alerts.investigation_id))
+                     as d (anew, decision, reason, incident_id, investigation_id)
+                   where d.anew = (alerts.decision = 'ignore' and starts_with(alerts.reason, $16))),
+                 repeats = alerts.repeats + 1 + excluded.repeats, seen_at = now()"#,
         &lines.iter().map(|line| line.id).collect::<Vec<Uuid>>(),
         &text(|line| line.alert.source.as_str()) as &[&str],
         &text(|line| line.alert.fingerprint.as_str()) as &[&str],
@@ -347,6 +356,7 @@ async fn insert_alerts(
         &lines.iter().map(Line::reason).collect::<Vec<String>>(),
         &lines.iter().map(|line| line.repeats).collect::<Vec<i32>>(),
         &lines.iter().map(investigation).collect::<Vec<_>>() as &[Option<Uuid>],
+        NEVER,
     )
     .execute(transaction)
     .await?;

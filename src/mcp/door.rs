@@ -10,7 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::api::{MAX_BODY_BYTES, Problem, Tokens, whole_body};
+use crate::api::{MAX_BODY_BYTES, Problem, Tokens, drain, whole_body};
 use crate::settings;
 
 /// A program on the same machine.
@@ -62,7 +62,10 @@ pub async fn authorized(State(tokens): State<Arc<Tokens>>, mut request: Request,
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(_unknown) => Problem::Unauthorized.into_response(),
+        Err(_unknown) => {
+            drain(request.into_body()).await;
+            Problem::Unauthorized.into_response()
+        }
     }
 }
 
@@ -72,6 +75,7 @@ pub async fn bounded(request: Request, next: Next) -> Response {
     let announced = parts.headers.get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
+        drain(body).await;
         return Problem::TooLarge.into_response();
     }
     let body = match whole_body(body).await {

@@ -22,7 +22,7 @@ use matching::Match;
 use quota::Quota;
 
 pub use chosen::{Chosen, Team};
-pub use quota::Purse;
+pub use quota::{Purse, promised};
 pub use team::{Allowed, Namespaces, Teams};
 
 /// A policy or a quota that cannot work.

@@ -1,6 +1,8 @@
 //! What a namespace may cost: quotas of the settings come in, the purse of one run goes out. Pure; what was spent is
 //! counted where the money is.
 
+use std::collections::BTreeMap;
+
 use globset::GlobMatcher;
 
 use super::matching::globs;
@@ -56,6 +58,23 @@ impl Quota {
             && any(&self.namespaces, namespace)
             && (self.clusters.is_empty() || any(&self.clusters, cluster))
     }
+}
+
+/// Dollars a day of all namespaces that quotas name without a glob, each counted once, by its first quota.
+pub fn promised(quotas: &[settings::Quota]) -> f64 {
+    let is_name = |text: &&String| !text.contains(['*', '?', '[', '{']);
+    let everywhere = [String::new()];
+    let mut each: BTreeMap<(&str, &str), f64> = BTreeMap::new();
+    for quota in quotas {
+        let usd = quota.usd_per_day.unwrap_or_default();
+        let clusters = if quota.clusters.is_empty() { &everywhere[..] } else { &quota.clusters };
+        for cluster in clusters.iter().filter(is_name) {
+            for namespace in quota.namespaces.iter().filter(is_name) {
+                each.entry((cluster, namespace)).or_insert(usd);
+            }
+        }
+    }
+    each.values().sum()
 }
 
 pub(super) fn money(name: &str, usd: Option<f64>) -> Result<(), String> {

@@ -156,6 +156,20 @@ fn what_cannot_work_is_named_and_what_is_never_reached() {
 }
 
 #[test]
+fn what_quotas_promise_is_the_sum_over_the_namespaces_that_they_name() {
+    let promised = |quotas: Value| promised(&serde_json::from_value::<Vec<_>>(quotas).unwrap());
+    assert_eq!(promised(json!([])), 0.0);
+    let quotas = json!([
+        {"namespaces": ["shop", "pay"], "usd_per_day": 5},
+        {"namespaces": ["shop"], "usd_per_day": 100},
+        {"namespaces": ["pay-*", "*"], "usd_per_day": 100},
+        {"namespaces": ["infra"], "investigations_per_day": 3},
+        {"namespaces": ["web"], "clusters": ["eu", "us", "test-*"], "usd_per_day": 2},
+    ]);
+    assert_eq!(promised(quotas), 14.0);
+}
+
+#[test]
 fn each_namespace_has_a_quota_of_its_own_and_the_first_that_fits_holds() {
     let quotas = json!([
         {"namespaces": ["shop"], "clusters": ["prod-*"], "usd_per_day": 5},

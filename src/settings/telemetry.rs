@@ -12,7 +12,7 @@ pub struct Telemetry {
     pub otlp: Otlp,
 }
 
-/// Export of spans over OTLP/HTTP with protobuf.
+/// Export of spans and log records over OTLP/HTTP with protobuf.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Otlp {
@@ -25,6 +25,8 @@ pub struct Otlp {
     pub service_name: String,
     /// The part of all investigations that is exported, from 0 to 1.
     pub sampling: f64,
+    /// Log records as well.
+    pub logs: bool,
     /// Deadline of one export, in seconds.
     pub timeout_secs: u64,
 }
@@ -37,6 +39,7 @@ impl Default for Otlp {
             headers_file: None,
             service_name: "whodunit".to_owned(),
             sampling: 1.0,
+            logs: false,
             timeout_secs: 5,
         }
     }

@@ -1,24 +1,19 @@
 //! What the plain HTTP sources share: one GET with a deadline and a bound on the answer, and the encoding
 //! of values that come from labels. It never follows what an answer says.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
 
 use super::circuit::{Circuit, Standing};
+use super::credentials::Credentials;
+use super::tls;
 use crate::settings::HttpSource;
 
 const BYTES_A_MIB: usize = 1024 * 1024;
-/// A connection that is not done by then is cut.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most characters of a server's own words in an error.
 const MAX_MESSAGE_CHARS: usize = 300;
 
@@ -37,12 +32,11 @@ pub enum Error {
     Unavailable(String),
 }
 
-/// One server: base address, headers, deadline.
+/// One server: base address, credentials, deadline.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
-    http: reqwest::Client,
     base: String,
-    headers: HeaderMap,
+    credentials: Arc<Credentials>,
     timeout: Duration,
     /// A small Prometheus must not be overrun by a storm.
     turns: Arc<Semaphore>,
@@ -61,20 +55,12 @@ impl Server {
         let Some(url) = &settings.url else { return Ok(None) };
         reqwest::Url::parse(url)
             .with_context(|| format!("url: {url:?} is no address like http://host:9090"))?;
-        let http = own_tls(http, settings)?;
-        let mut headers = HeaderMap::new();
-        for (name, value) in &settings.headers {
-            let key: HeaderName = name.parse().with_context(|| format!("not a header name: {name}"))?;
-            headers.insert(key, secret(value.expose_secret()).with_context(|| format!("header {name}"))?);
-        }
-        if let Some(authorization) = authorization(settings)? {
-            headers.insert(reqwest::header::AUTHORIZATION, authorization);
-        }
+        let credentials = Arc::new(Credentials::new(http, settings, Instant::now())?);
         let timeout = Duration::from_secs(settings.timeout_secs.max(1));
         let turns = Arc::new(Semaphore::new(settings.max_in_flight.max(1)));
         let max_answer_bytes = settings.max_answer_mib.max(1).saturating_mul(BYTES_A_MIB);
         let (base, circuit) = (url.trim_end_matches('/').to_owned(), Circuit::default());
-        Ok(Some(Self { http, base, headers, timeout, turns, max_answer_bytes, circuit }))
+        Ok(Some(Self { base, credentials, timeout, turns, max_answer_bytes, circuit }))
     }
 
     /// Whether it answers, as far as it was asked.
@@ -103,7 +89,8 @@ impl Server {
     }
 
     async fn exchange(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Vec<u8>, Error> {
-        let request = self.http.get(format!("{}{path}", self.base)).headers(self.headers.clone());
+        let means = self.credentials.current(Instant::now());
+        let request = means.http.get(format!("{}{path}", self.base)).headers(means.headers);
         let answer = request.query(parameters).send().await.map_err(|error| unavailable(&error))?;
         let status = answer.status();
         let mut bytes = Vec::new();
@@ -121,74 +108,12 @@ impl Server {
         if status.is_client_error() && !matches!(status.as_u16(), 401 | 403 | 408 | 429) {
             return Err(Error::BadQuery { status: status.as_u16(), message });
         }
-        Err(Error::Unavailable(format!("HTTP {}: {message}", status.as_u16())))
+        let which = match status.as_u16() {
+            401 => " (what token, basic, headers or cert_file say of us is not accepted)",
+            _ => "",
+        };
+        Err(Error::Unavailable(format!("HTTP {}{which}: {message}", status.as_u16())))
     }
-}
-
-/// A client of its own where certificates are its own.
-fn own_tls(http: reqwest::Client, settings: &HttpSource) -> anyhow::Result<reqwest::Client> {
-    let HttpSource { ca_file, cert_file, key_file, .. } = settings;
-    if ca_file.is_none() && cert_file.is_none() && key_file.is_none() {
-        return Ok(http);
-    }
-    let mut builder = reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("whodunit/", env!("CARGO_PKG_VERSION")));
-    if let Some(file) = ca_file {
-        let trusted = reqwest::Certificate::from_pem_bundle(&read("ca_file", file)?).context("ca_file")?;
-        anyhow::ensure!(!trusted.is_empty(), "ca_file: {} holds no certificate", file.display());
-        builder = builder.tls_certs_only(trusted);
-    }
-    match (cert_file, key_file) {
-        (Some(cert), Some(key)) => {
-            let mut pem = read("cert_file", cert)?;
-            pem.push(b'\n');
-            pem.extend(read("key_file", key)?);
-            let identity = reqwest::Identity::from_pem(&pem).context("cert_file and key_file")?;
-            builder = builder.identity(identity);
-        }
-        (None, None) => {}
-        _ => anyhow::bail!("cert_file and key_file: one is of no use without the other"),
-    }
-    builder.build().context("no HTTP client with these certificates")
-}
-
-fn read(name: &str, file: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(file).with_context(|| format!("{name}: cannot read {}", file.display()))
-}
-
-/// The header by which we are known: a token or a user.
-fn authorization(settings: &HttpSource) -> anyhow::Result<Option<HeaderValue>> {
-    let text = |file: &Path, name: &str| {
-        let bytes = read(name, file)?;
-        let text = String::from_utf8(bytes).with_context(|| format!("{name}: is no text"))?;
-        anyhow::ensure!(!text.trim().is_empty(), "{name}: {} is empty", file.display());
-        Ok(text.trim().to_owned())
-    };
-    let token = match (&settings.token, &settings.token_file) {
-        (Some(token), _) => Some(token.expose_secret().to_owned()),
-        (None, Some(file)) => Some(text(file, "token_file")?),
-        (None, None) => None,
-    };
-    let Some(basic) = &settings.basic else {
-        return token.map(|token| secret(&format!("Bearer {token}")).context("token")).transpose();
-    };
-    anyhow::ensure!(token.is_none(), "basic and token: one of them");
-    anyhow::ensure!(!basic.username.contains(':'), "basic.username: cannot hold a colon");
-    let password = match (&basic.password, &basic.password_file) {
-        (Some(password), _) => password.expose_secret().to_owned(),
-        (None, Some(file)) => text(file, "basic.password_file")?,
-        (None, None) => anyhow::bail!("basic: it has no password"),
-    };
-    let pair = STANDARD.encode(format!("{}:{password}", basic.username));
-    secret(&format!("Basic {pair}")).context("basic").map(Some)
-}
-
-fn secret(value: &str) -> anyhow::Result<HeaderValue> {
-    let mut value = HeaderValue::from_str(value).context("not a header value")?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 fn unavailable(error: &reqwest::Error) -> Error {
@@ -197,6 +122,9 @@ fn unavailable(error: &reqwest::Error) -> Error {
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();
+    }
+    if let Some(hint) = tls::hint(error) {
+        text = format!("{text} ({hint})");
     }
     Error::Unavailable(text)
 }

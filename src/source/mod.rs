@@ -3,11 +3,13 @@
 
 pub mod alertmanager;
 mod circuit;
+mod credentials;
 mod enforced;
 pub mod http;
 pub mod kubernetes;
 pub mod loki;
 pub mod prometheus;
 pub mod tempo;
+mod tls;
 
 pub use circuit::Standing;

@@ -148,6 +148,9 @@ fn without_report(case: &Case, reader: &Reader) -> Markup {
             "queued" => p.lead { "It waits for a worker." },
             "running" => p.lead { "Facts are being gathered and compared with known failures." },
             "cancelled" => p.lead { "The alert resolved before anybody looked." },
+            "done" => {
+                p.lead { "Another version wrote its report, in a form that this one does not read. The API has it as it is." }
+            }
             _ => {
                 p.lead { "Every attempt failed, so nothing is known about the cause." }
             }

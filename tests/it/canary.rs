@@ -1,19 +1,23 @@
 //! No secret gets out: secrets of every kind are planted wherever a cluster and its alerts can hold them, the
-//! whole house runs over them, and none is found in Slack, in any row, in any answer or in the log.
+//! whole house runs over them, and none is found in Slack, in any row, in any answer, in the log or in the records of it that a collector is sent.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+use whodunit::settings::{Log, Otlp};
+use whodunit::telemetry::Exports;
 
+use crate::collector::Collector;
 use crate::copy::{Copy, items};
-use crate::house::{House, HouseOptions, fixture, recorded_webhooks};
+use crate::house::{House, HouseOptions, PATIENCE, fixture, recorded_webhooks};
 
 /// Every log line of this process, from whichever test.
 #[derive(Clone, Default)]
@@ -38,6 +42,32 @@ impl<'a> MakeWriter<'a> for Captured {
     }
 }
 
+/// What a collector was sent of the log, which is all that was said until now.
+pub async fn exported() -> String {
+    log();
+    let (collector, _) = collector();
+    let last = format!("all until {}", uuid::Uuid::now_v7());
+    tracing::info!("{last}");
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let text = collector.text();
+        if text.contains(&last) {
+            return text;
+        }
+        assert!(Instant::now() < until, "the records do not come");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn collector() -> &'static (Collector, Exports) {
+    static COLLECTOR: OnceLock<(Collector, Exports)> = OnceLock::new();
+    COLLECTOR.get_or_init(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (collector, url) = Collector::start();
+        (collector, Exports::new(&Otlp { endpoint: Some(url), logs: true, ..Otlp::default() }).unwrap())
+    })
+}
+
 /// Begins to capture, and tells what was captured so far.
 pub fn log() -> String {
     static LOG: OnceLock<Captured> = OnceLock::new();
@@ -46,8 +76,10 @@ pub fn log() -> String {
         let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(captured.clone());
         // Fields of spans as well, whether or not anything is said within them.
         let lines = lines.with_span_events(FmtSpan::NEW | FmtSpan::CLOSE);
-        let filter = EnvFilter::new("info,whodunit=trace,kube=debug,reqwest=debug");
-        tracing_subscriber::registry().with(filter).with(lines).init();
+        let filter = "info,whodunit=trace,kube=debug,reqwest=debug".to_owned();
+        let lines = lines.with_filter(EnvFilter::new(&filter));
+        let exported = collector().1.layers(&Log { filter, json: false }).unwrap();
+        tracing_subscriber::registry().with(exported).with(lines).init();
         captured
     });
     String::from_utf8_lossy(&captured.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
@@ -334,6 +366,7 @@ async fn no_planted_secret_gets_out_of_the_house() {
         ("Slack", said_in_slack(&house)),
         ("the API", answers(&house).await + &problem.to_string()),
         ("the log", log()),
+        ("the exported log", exported().await),
     ];
     let leaks = leaks(&places, &plants);
     let read: Vec<&str> = plants.tags().filter(|tag| rows.contains(tag)).collect();

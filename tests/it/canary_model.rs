@@ -1,6 +1,6 @@
 //! No secret reaches a model or gets out through it: secrets stand wherever a tool can read, a model calls every
 //! tool and repeats all that it heard, and none of them is found in what it was sent, in Slack, in any row, in any
-//! answer, in the log or in a span.
+//! answer, in the log, in what is exported of it or in a span.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use whodunit::settings::Settings;
 
 use crate::backends::{Backends, Texts};
 use crate::canary::{
-    Plants, answers, hostile_bodies, leaks, log, plant_logs, plant_objects, random, said_in_slack,
+    Plants, answers, exported, hostile_bodies, leaks, log, plant_logs, plant_objects, random, said_in_slack,
 };
 use crate::copy::{Copy, items};
 use crate::house::{House, HouseOptions, fixture};
@@ -195,6 +195,7 @@ async fn no_planted_secret_reaches_a_model_or_gets_out_through_it() {
         ("the database", rows.clone()),
         ("the API", answers(&house).await),
         ("the log and its spans", log()),
+        ("the exported log", exported().await),
     ];
     let leaks = leaks(&places, &plants);
     let among = |text: &str| plants.tags().filter(|tag| text.contains(tag)).count();

@@ -53,8 +53,15 @@ async fn server() -> &'static PrivateServer {
         .await
 }
 
-/// A new, empty, migrated database. Its connection options serve a second process on the same rows.
+/// A new, migrated database. Its connection options serve a second process on the same rows.
 pub async fn database() -> (PgPool, String) {
+    let (pool, url) = bare_database().await;
+    postgres::migrate(&pool).await.unwrap();
+    (pool, url)
+}
+
+/// A new database with nothing in it.
+pub async fn bare_database() -> (PgPool, String) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let admin = admin().await;
@@ -67,7 +74,6 @@ pub async fn database() -> (PgPool, String) {
     let options = server().await.options(&name);
     let socket = options.get_socket().unwrap().display().to_string();
     let pool = patient(options, 10).await;
-    postgres::migrate(&pool).await.unwrap();
     let url = format!("postgres://whodunit@localhost/{name}?host={}", socket.replace('/', "%2F"));
     (pool, url)
 }
@@ -180,6 +186,12 @@ impl House {
         let metrics = telemetry::recorder().unwrap().handle();
         self.app = Some(App::start(self.settings.clone(), listener, metrics).await.unwrap());
         self.base_url = base_url;
+    }
+
+    /// As `restart`, with other settings.
+    pub async fn restart_with(&mut self, adjust: impl FnOnce(&mut Settings)) {
+        adjust(&mut self.settings);
+        self.restart().await;
     }
 
     /// Another process of the same service: on the same rows, cluster and Slack.

@@ -107,6 +107,53 @@ async fn a_namespace_at_its_quota_gets_signatures_only_and_a_line_that_says_so()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_policy_never_looks_at_is_decided_anew_when_it_is_sent_again() {
+    let server = quick().await;
+    let never = json!([{"name": "night", "match": {"namespaces": ["shop"]}, "investigate": "never"}]);
+    let mut house = house(&server, json!({"policies": never})).await;
+    let body = firing("shop", &["search", "catalog"], &json!({}));
+    let send = async |house: &House| {
+        assert_eq!(house.post("/webhooks/alertmanager", body.clone()).await.0, 202);
+        house.settle().await;
+    };
+    let stands = async |house: &House| {
+        let query = "select string_agg(distinct decision, ','), sum(repeats)::bigint, count(*) from alerts";
+        sqlx::query_as::<_, (String, i64, i64)>(query).fetch_one(&house.pool).await.unwrap()
+    };
+    let adds_up = async |house: &House| {
+        let tally = whodunit::incident::tally::read(&house.pool).await.unwrap();
+        assert!(tally.adds_up(), "{tally:?}");
+        tally
+    };
+    send(&house).await;
+    send(&house).await;
+    assert_eq!(stands(&house).await, ("ignore".to_owned(), 2, 2), "the policy still says never");
+    assert_eq!(adds_up(&house).await.ignored, 2);
+    assert!(reports(&house).await.is_empty());
+
+    // Its hours are over.
+    house.restart_with(|settings| settings.policies.clear()).await;
+    send(&house).await;
+    assert_eq!(stands(&house).await, ("open".to_owned(), 4, 2));
+    let tally = adds_up(&house).await;
+    assert_eq!((tally.received, tally.repeated, tally.ignored, tally.done), (6, 4, 0, 2));
+    let all = reports(&house).await;
+    assert_eq!(all.len(), 2, "{all:#?}");
+
+    // Decided is decided: what is known is not ignored when the hours begin again.
+    house.restart_with(|settings| settings.policies = serde_json::from_value(never.clone()).unwrap()).await;
+    send(&house).await;
+    assert_eq!(stands(&house).await, ("open".to_owned(), 6, 2));
+    assert_eq!(adds_up(&house).await.done, 2);
+    let over =
+        body.replace("\"firing\"", "\"resolved\"").replace("0001-01-01T00:00:00Z", "2026-11-21T08:00:00Z");
+    assert_eq!(house.post("/webhooks/alertmanager", over).await.0, 202);
+    house.settle().await;
+    assert_eq!(house.count("select count(*) from incidents where state = 'open'").await, 0);
+    adds_up(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_namespaces_spending_leaves_anothers_money_untouched_over_two_replicas() {
     const QUOTA: f64 = 0.2;
     // In prod-api it looks for ever, elsewhere it concludes.

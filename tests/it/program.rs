@@ -177,6 +177,9 @@ fn config_check_builds_what_serve_would_and_names_what_cannot_be_built() {
     }
     let (good, text) = check("prometheus: {url: 'http://prometheus:9090'}");
     assert!(good, "{text}");
+    assert!(!text.contains("Note: "), "{text}");
+    let (good, text) = check("quotas: [{namespaces: [a, b], usd_per_day: 8}]\nagent: {usd_per_day: 15}");
+    assert!(good && text.contains("Note: quotas: the namespaces that they name may spend $16.00"), "{text}");
 }
 
 #[test]

@@ -1,70 +1,36 @@
 //! The spans of the program as a collector receives them: names, attributes and parents, no word of what was
 //! said, and no harm from a collector that is dead.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::routing::post;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Attribute;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use prost::Message;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use whodunit::demo::{KubernetesStandIn, Recording};
 use whodunit::settings::Log;
 
+use crate::collector::{self, Collector};
 use crate::house::{self, PATIENCE, fixture};
 use crate::model::{ModelServer, Said, call};
 use crate::program::{Program, command};
 
-const WEBHOOK: &str = "recording/alertmanager/webhooks/004-firing-PaymentServiceDown-n1.json";
-const SECRETS: &[&str] =
+pub const WEBHOOK: &str = "recording/alertmanager/webhooks/004-firing-PaymentServiceDown-n1.json";
+pub const SECRETS: &[&str] =
     &["t00lNamePw77", "argumentPw77", "workloadPw77", "annotationPw77", "headerPw77", "said-by-the-model"];
 
-/// A collector that keeps what it is sent.
-#[derive(Clone, Default)]
-struct Collector {
-    sent: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
-}
-
-impl Collector {
-    async fn start() -> (Self, String) {
-        let collector = Self::default();
-        let (listener, url) = house::listen().await;
-        let router = Router::new().route("/v1/traces", post(keep)).with_state(collector.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        (collector, url)
-    }
-
-    fn spans(&self) -> Vec<Span> {
-        let sent = self.sent.lock().unwrap();
-        let requests = sent.iter().map(|(_, body)| ExportTraceServiceRequest::decode(body.clone()).unwrap());
-        let resources = requests.flat_map(|request| request.resource_spans);
-        resources.flat_map(|one| one.scope_spans).flat_map(|one| one.spans).collect()
-    }
-}
-
-async fn keep(State(collector): State<Collector>, headers: HeaderMap, body: Bytes) {
-    collector.sent.lock().unwrap().push((headers, body));
-}
-
 /// The program over the recorded cluster, with these models and without signatures.
-struct Traced {
-    program: Program,
+pub struct Traced {
+    pub program: Program,
     pool: PgPool,
     _folder: tempfile::TempDir,
 }
 
 impl Traced {
-    async fn start(models: &[Value], otlp: Value, log: &str) -> Self {
+    pub async fn start(models: &[Value], otlp: Value, log: &str) -> Self {
         let kubernetes = Arc::new(KubernetesStandIn::new(Recording::embedded().unwrap()).unwrap());
         let (listener, kubernetes_url) = house::listen().await;
         tokio::spawn(kubernetes.serve(listener, CancellationToken::new()));
@@ -85,7 +51,7 @@ impl Traced {
     }
 
     /// Waits until so many investigations are done.
-    async fn done(&self, count: i64) {
+    pub async fn done(&self, count: i64) {
         let until = Instant::now() + PATIENCE;
         let query = "select count(*) from investigations where state = 'done'";
         while sqlx::query_scalar::<_, i64>(query).fetch_one(&self.pool).await.unwrap() < count {
@@ -95,19 +61,12 @@ impl Traced {
     }
 }
 
-fn model(name: &str, server: &ModelServer) -> Value {
+pub fn model(name: &str, server: &ModelServer) -> Value {
     json!({"name": name, "provider": "openai", "model": format!("{name}-model"), "base_url": server.url})
 }
 
 fn attributes(span: &Span) -> Value {
-    let value = |attribute: &Option<Attribute>| match attribute.as_ref().unwrap() {
-        Attribute::StringValue(text) => json!(text),
-        Attribute::IntValue(number) => json!(number),
-        other => panic!("{other:?}"),
-    };
-    let pairs =
-        span.attributes.iter().map(|one| (one.key.clone(), value(&one.value.as_ref().unwrap().value)));
-    Value::Object(pairs.collect())
+    collector::attributes(&span.attributes)
 }
 
 fn children<'s>(spans: &'s [Span], parent: &Span) -> Vec<&'s Span> {
@@ -129,7 +88,7 @@ fn failed(span: &Span) -> bool {
 }
 
 /// Lists, looks at events, invents a tool, and gives up.
-fn scripted(_: usize, request: &Value) -> Said {
+pub fn scripted(_: usize, request: &Value) -> Said {
     let answered = request["messages"].as_array().unwrap().iter().any(|one| one["role"] == "tool");
     Said::Calls(if answered {
         let said = "said-by-the-model";
@@ -144,7 +103,7 @@ fn scripted(_: usize, request: &Value) -> Said {
 }
 
 /// An alert of a workload that nobody knows.
-fn nowhere() -> Vec<u8> {
+pub fn nowhere() -> Vec<u8> {
     let alert = json!({
         "status": "firing", "startsAt": "2026-11-21T07:00:00Z", "endsAt": "0001-01-01T00:00:00Z",
         "labels": {"alertname": "A", "severity": "critical", "namespace": "prod-api",
@@ -160,7 +119,7 @@ fn nowhere() -> Vec<u8> {
 async fn a_collector_receives_the_spans_of_each_investigation_and_no_word_of_it() {
     let refusing = ModelServer::start(Arc::new(|_, _| Said::Status(401))).await;
     let scripted = ModelServer::start(Arc::new(scripted)).await;
-    let (collector, url) = Collector::start().await;
+    let (collector, url) = Collector::start();
     let headers = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(headers.path(), "authorization: Bearer headerPw77\n").unwrap();
     let otlp = json!({"endpoint": url, "headers_file": headers.path(), "service_name": "detective"});
@@ -195,10 +154,10 @@ async fn a_collector_receives_the_spans_of_each_investigation_and_no_word_of_it(
     assert!(failed(refused) && attributes(refused)["error.type"] == "unusable");
     assert!(spans.iter().all(|span| span.trace_id.len() == 16 && span.events.is_empty()));
 
-    let sent = collector.sent.lock().unwrap();
-    for (headers, body) in sent.iter() {
+    for (path, headers, body) in collector.sent() {
+        assert_eq!(path, "/v1/traces", "the log is exported on request only");
         assert_eq!(headers["authorization"], "Bearer headerPw77");
-        let text = String::from_utf8_lossy(body);
+        let text = String::from_utf8_lossy(&body);
         assert!(text.contains("detective") && text.contains("service.version"), "{text}");
         for secret in SECRETS {
             assert!(!text.contains(secret), "{secret} was exported");
@@ -245,7 +204,8 @@ async fn a_dead_collector_costs_a_count_and_no_time() {
     // It takes connections and never answers.
     let (_listener, url) = house::listen().await;
     // What the log leaves out is exported all the same.
-    let (otlp, log) = (json!({"endpoint": url, "timeout_secs": 1}), "error,whodunit::command=info");
+    let (otlp, log) =
+        (json!({"endpoint": url, "timeout_secs": 1, "logs": true}), "error,whodunit::command=info");
     let mut traced = Traced::start(&[model("m", &server)], otlp, log).await;
     let began = Instant::now();
     assert_eq!(traced.program.post(fixture(WEBHOOK)).await, 202);
@@ -256,8 +216,11 @@ async fn a_dead_collector_costs_a_count_and_no_time() {
     let until = Instant::now() + PATIENCE;
     loop {
         let page = house::http().get(&metrics).send().await.unwrap().text().await.unwrap();
-        let lost = page.lines().find_map(|line| line.strip_prefix("whodunit_spans_lost_total "));
-        if lost.is_some_and(|lost| lost != "0") {
+        let lost = |what: &str| {
+            let name = format!("whodunit_{what}_lost_total ");
+            page.lines().find_map(|line| line.strip_prefix(&name)).is_some_and(|lost| lost != "0")
+        };
+        if lost("spans") && lost("log_records") {
             break;
         }
         assert!(Instant::now() < until, "nothing is counted: {page}");
@@ -272,7 +235,7 @@ async fn a_dead_collector_costs_a_count_and_no_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sampling_of_0_exports_nothing() {
     let server = ModelServer::start(Arc::new(|_, _| Said::Status(401))).await;
-    let (collector, url) = Collector::start().await;
+    let (collector, url) = Collector::start();
     let otlp = json!({"endpoint": url, "sampling": 0.0});
     let mut traced = Traced::start(&[model("m", &server)], otlp, &Log::default().filter).await;
     assert_eq!(traced.program.post(fixture(WEBHOOK)).await, 202);

@@ -14,6 +14,8 @@ pub enum Error {
     NotFound,
     #[error("403 forbidden: {0}")]
     Forbidden(String),
+    #[error("401 {0} (token, token_file or the kubeconfig's user is not accepted)")]
+    Unauthorized(String),
     /// Never sent: it would read a Secret, leave the scope or reach into a container.
     #[error("refused by whodunit: {0}")]
     Refused(String),
@@ -39,7 +41,8 @@ impl Error {
         let message: String = message.chars().take(MAX_MESSAGE_CHARS).collect();
         match status {
             404 => Self::NotFound,
-            401 | 403 => Self::Forbidden(message),
+            401 => Self::Unauthorized(message),
+            403 => Self::Forbidden(message),
             400..=499 if status != 408 && status != 410 && status != 429 => Self::BadRequest(message),
             _ => Self::Unavailable(format!("HTTP {status}: {message}")),
         }
@@ -60,6 +63,6 @@ mod tests {
         assert_eq!(Error::from_answer(404, body), Error::NotFound);
         assert!(matches!(Error::from_answer(503, b"no"), Error::Unavailable(_)));
         assert!(matches!(Error::from_answer(429, b"slow"), Error::Unavailable(_)));
-        assert!(matches!(Error::from_answer(401, b"{}"), Error::Forbidden(_)));
+        assert!(matches!(Error::from_answer(401, b"{}"), Error::Unauthorized(_)));
     }
 }

@@ -11,6 +11,7 @@ use k8s_openapi::{Metadata, Resource};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::super::tls;
 use super::{Client, Error, path};
 
 /// Objects asked for in one page of a list.
@@ -346,6 +347,9 @@ pub(super) fn unavailable(error: &kube::Error) -> Error {
             text.push_str(&cause_text);
         }
         source = cause.source();
+    }
+    if let Some(hint) = tls::hint(error) {
+        text = format!("{text} ({hint})");
     }
     Error::Unavailable(text)
 }

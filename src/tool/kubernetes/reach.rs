@@ -170,6 +170,8 @@ pub fn refusal(error: &Error, what: &str) -> Refusal {
         Error::BadRequest(why) => Refusal::Arguments(format!("{what}: {why}")),
         Error::Timeout(after) => Refusal::Timeout(*after),
         Error::NotFound => Refusal::Failed(format!("{what} does not exist")),
-        Error::Forbidden(_) | Error::Unavailable(_) => Refusal::Failed(format!("{what}: {error}")),
+        Error::Forbidden(_) | Error::Unauthorized(_) | Error::Unavailable(_) => {
+            Refusal::Failed(format!("{what}: {error}"))
+        }
     }
 }
