@@ -62,4 +62,5 @@ mod threads;
 mod tls;
 mod traces;
 mod triage;
+mod two_processes;
 mod upgrade;
