@@ -63,4 +63,5 @@ mod threads;
 mod tls;
 mod traces;
 mod triage;
+mod two_processes;
 mod upgrade;

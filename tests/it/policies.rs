@@ -10,7 +10,7 @@ use crate::house::{House, HouseOptions};
 use crate::model::{ModelServer, Said, call, case_file, conclusion, quotable};
 
 /// Deployments of the recorded cluster that are in trouble.
-const PROD: [&str; 5] =
+pub const PROD: [&str; 5] =
     ["analytics-service", "api-gateway", "auth-service", "payment-service", "user-service"];
 
 pub fn firing(namespace: &str, deployments: &[&str], labels: &Value) -> String {
