@@ -3,8 +3,8 @@
 //! `worker` and the command line call it. It stores nothing but the agent's steps, in the journal it is given.
 
 mod fresh;
+mod reasoner;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,52 +12,25 @@ use chrono::Utc;
 use tokio::sync::watch;
 use tracing::Instrument;
 
+pub use self::reasoner::Reasoner;
+use self::reasoner::Subject;
 use crate::alert::{Alert, Severity};
 use crate::evidence::{self, Fleet, Wanted};
-use crate::executor::{Relayed, Session};
+use crate::executor::Session;
 use crate::facts::{Facts, Observation};
-use crate::investigation::agent::{self, Means, Opening};
-use crate::investigation::budget::Limits;
 use crate::investigation::conclude::{Judgement, conclude};
 use crate::investigation::healthy;
 use crate::investigation::journal::{Journal, Left};
-use crate::investigation::ledger::Ledger;
-use crate::investigation::prompt::Case;
-use crate::llm::Ladder;
 use crate::policy::{About, Chosen, Policies, Purse};
 use crate::report::{Gap, Held, HeldBack, Report};
 use crate::runbook::{self, Catalogue, Choice, Pulled, Standing};
-use crate::settings::{self, Investigate};
-use crate::signature::{self, Found};
+use crate::settings::Investigate;
+use crate::signature;
 use crate::source::kubernetes::Scope;
-use crate::tool::mcp;
-use crate::tool::runbook::RunbookRead;
-use crate::tool::{Bounds, Tool, Toolbox};
 use crate::workload::Workload;
 
 /// Kept of an attempt's time for what comes after the agent: the report, and storing it.
 const REPORT_TIME: Duration = Duration::from_secs(10);
-/// Groups that every runbook allows: they hold what its author and we wrote.
-const ALWAYS_ALLOWED: [&str; 2] = ["runbook", "memory"];
-/// Hex digits of the word that marks data in one run.
-const FENCE_DIGITS: usize = 16;
-
-/// What asks a model.
-pub struct Reasoner {
-    pub ladder: Ladder,
-    /// Shared by all runs.
-    pub tools: Vec<Arc<dyn Tool>>,
-    /// Those that ask one of several clusters: only its own incidents get them.
-    pub by_cluster: BTreeMap<String, Vec<Arc<dyn Tool>>>,
-    /// Their tools are offered where a runbook names the server.
-    pub mcp: Arc<mcp::Servers>,
-    pub settings: settings::Agent,
-    /// Who of the alerts gets a model, which one, and at whose expense.
-    pub policies: watch::Receiver<Arc<Policies>>,
-    /// Tag of the language that it writes in.
-    pub language: String,
-}
-
 pub struct Investigator {
     fleet: Fleet,
     /// None: no model is configured.
@@ -118,11 +91,6 @@ impl Investigator {
     /// What asks the models; None without one.
     pub fn reasoner(&self) -> Option<&Reasoner> {
         self.reasoner.as_ref()
-    }
-
-    /// The runbooks in force, for those who need the choice alone.
-    pub fn runbooks(&self) -> watch::Receiver<Arc<Catalogue>> {
-        self.catalogue.subscribe()
     }
 
     /// A source that does not answer is a gap in the report, a model that does not answer as well. It ends
@@ -230,18 +198,6 @@ impl Investigator {
     }
 }
 
-/// What a run is about.
-struct Subject<'s> {
-    alerts: &'s [Alert],
-    catalogue: Arc<Catalogue>,
-    choice: &'s Choice,
-    facts: &'s Facts,
-    found: &'s Found,
-    scope: Scope,
-    ruled: &'s Ruled<'s>,
-    session: Option<&'s Arc<Session>>,
-}
-
 /// The policy of an investigation, and whose money it spends.
 struct Ruled<'p> {
     chosen: Chosen<'p>,
@@ -271,107 +227,6 @@ fn ruled<'p>(policies: &'p Policies, workload: &Workload, alerts: &[Alert]) -> R
     Ruled { chosen, purse }
 }
 
-impl Reasoner {
-    /// Under policies that may change.
-    #[must_use]
-    pub fn under(self, policies: watch::Receiver<Arc<Policies>>) -> Self {
-        Self { policies, ..self }
-    }
-
-    async fn reason(
-        &self,
-        subject: &Subject<'_>,
-        left: Option<(Opening, Ledger)>,
-        journal: &Journal,
-        time: Duration,
-    ) -> anyhow::Result<agent::Ran> {
-        if let Some(session) = subject.session {
-            session.ready().await?;
-        }
-        let runbook = subject.choice.runbook.as_deref();
-        let toolbox = self.toolbox(subject, runbook).await;
-        let budget = runbook.map(|runbook| runbook.budget).unwrap_or_default();
-        let before = left.as_ref().map_or(0, |(_, ledger)| ledger.milliseconds());
-        let agent = subject.ruled.chosen.agent(&self.settings);
-        let limits = Limits::new(&agent, budget).within(Duration::from_millis(before) + time);
-        let bounds = subject.bounds();
-        let (opening, ledger) = match left {
-            Some(left) => left,
-            None => {
-                let case = Case {
-                    alerts: subject.alerts,
-                    facts: subject.facts,
-                    findings: &subject.found.findings,
-                    gaps: &subject.found.gaps,
-                    runbook,
-                    readable: &bounds.readable(),
-                    language: &self.language,
-                };
-                let opening = agent::opening(&case, &toolbox, &limits, &fence_word());
-                journal.begin(&opening, subject.facts).await?;
-                let observations = subject.facts.observations.clone();
-                (opening, Ledger { observations, steps: Vec::new() })
-            }
-        };
-        let some = subject.ruled.chosen.models().map(|models| self.ladder.only(&models));
-        let means = Means {
-            ladder: some.as_ref().unwrap_or(&self.ladder),
-            toolbox: &toolbox,
-            bounds: &bounds,
-            journal,
-            limits,
-            purse: &subject.ruled.purse,
-        };
-        agent::run(means, opening, ledger).await
-    }
-
-    /// The tools that the runbook's header allows.
-    async fn toolbox(&self, subject: &Subject<'_>, runbook: Option<&runbook::Runbook>) -> Toolbox {
-        let mut tools: Vec<Box<dyn Tool>> = Vec::with_capacity(self.tools.len() + 1);
-        let own = self.by_cluster.get(&subject.facts.workload.cluster).into_iter().flatten();
-        for tool in self.tools.iter().chain(own).cloned().chain(self.mcp.tools().await) {
-            match subject.session.filter(|_| asks_a_source(tool.as_ref())) {
-                Some(session) => tools.push(Box::new(Relayed::new(tool, session))),
-                None => tools.push(Box::new(tool)),
-            }
-        }
-        let catalogue = Arc::clone(&subject.catalogue);
-        tools.push(Box::new(RunbookRead::new(catalogue, subject.alerts, &subject.facts.workload)));
-        let named = runbook.map_or(&runbook::Tool::ALL[..], |runbook| &runbook.tools);
-        let named = named.iter().map(ToString::to_string);
-        let allowed: Vec<String> = named.chain(ALWAYS_ALLOWED.map(str::to_owned)).collect();
-        Toolbox::new(tools, &allowed, Duration::from_secs(self.settings.tool_secs))
-    }
-}
-
-impl Subject<'_> {
-    fn bounds(&self) -> Bounds {
-        let now = self.facts.observed_at;
-        let firing = self.alerts.iter().filter(|alert| alert.is_firing());
-        let (namespaces, own_pods_only) = match &self.scope {
-            Scope::Cluster => (Vec::new(), false),
-            Scope::Namespace(namespace) => (vec![namespace.clone()], false),
-            Scope::Namespaces(namespaces) => (namespaces.clone(), false),
-            Scope::Workload { namespace } => (vec![namespace.clone()], true),
-        };
-        Bounds {
-            workload: self.facts.workload.clone(),
-            namespaces,
-            own_pods_only,
-            // What every scope may see of nodes and storage.
-            nothing_shared: false,
-            onset: firing.map(|alert| alert.starts_at).min().unwrap_or(now),
-            now,
-        }
-    }
-}
-
-/// Nobody who writes into a cluster can know it.
-fn fence_word() -> String {
-    let word = uuid::Uuid::now_v7().simple().to_string();
-    word[word.len() - FENCE_DIGITS..].to_owned()
-}
-
 /// A team's runbook that lists its sources is asked of no others, not even for facts. What the built-in ones
 /// list is their advice to the model.
 fn wanted(runbook: Option<&runbook::Runbook>) -> Wanted {
@@ -382,11 +237,6 @@ fn wanted(runbook: Option<&runbook::Runbook>) -> Wanted {
         loki: listed(runbook::Tool::Loki),
         tempo: listed(runbook::Tool::Tempo),
     }
-}
-
-/// What earlier investigations found, runbooks and MCP servers are this process's; the sources are the cluster's.
-fn asks_a_source(tool: &dyn Tool) -> bool {
-    runbook::Tool::ALL.iter().any(|source| source.to_string() == tool.group())
 }
 
 /// What the runbook's header allows, in terms of this workload. Without a runbook: its namespace. What

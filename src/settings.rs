@@ -7,8 +7,10 @@ mod api;
 mod clusters;
 mod executor;
 mod git;
+mod kubernetes;
 mod load;
 mod mcp;
+mod model;
 mod outlets;
 mod policy;
 mod policy_objects;
@@ -30,7 +32,9 @@ pub use self::api::{Api, ApiToken, DescribedToken, Scope};
 pub use self::clusters::Cluster;
 pub use self::executor::{Executor, Job};
 pub use self::git::Git;
+pub use self::kubernetes::{ExcessRights, Kubernetes};
 pub use self::mcp::{Mcp, McpServer};
+pub use self::model::{Agent, Model, Provider, UsdPerMillion};
 pub use self::outlets::{Outlet, OutletKind};
 pub use self::policy::{Investigate, Policy, PolicyBudget, PolicyMatch, Quota, Times};
 pub use self::policy_objects::PolicyObjects;
@@ -260,62 +264,6 @@ pub struct Credentials {
     pub basic: BTreeMap<String, SecretString>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Kubernetes {
-    /// Off: no facts from a cluster, names resolve by their shape.
-    pub enabled: bool,
-    /// API server; unset uses the kubeconfig or the pod's own service account.
-    pub url: Option<String>,
-    pub token: Option<SecretString>,
-    pub token_file: Option<PathBuf>,
-    pub ca_file: Option<PathBuf>,
-    pub kubeconfig: Option<PathBuf>,
-    pub context: Option<String>,
-    /// The pod's own service account and nothing else.
-    pub in_cluster: bool,
-    /// Value of the `cluster` label for alerts that carry none.
-    pub cluster: String,
-    /// Deadline of one request, in seconds.
-    pub timeout_secs: u64,
-    /// Requests at once, over all investigations of this process.
-    pub max_in_flight: usize,
-    /// Lines read of one container log.
-    pub log_tail_lines: i64,
-    /// What `serve` does when it is allowed to write in the cluster or to read Secrets.
-    pub excess_rights: ExcessRights,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ExcessRights {
-    /// It does not start.
-    #[default]
-    Refuse,
-    /// It says so and starts: nothing uses those rights.
-    Warn,
-}
-
-impl Default for Kubernetes {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            url: None,
-            token: None,
-            token_file: None,
-            ca_file: None,
-            kubeconfig: None,
-            context: None,
-            in_cluster: false,
-            cluster: String::new(),
-            timeout_secs: 10,
-            max_in_flight: 32,
-            log_tail_lines: 200,
-            excess_rights: ExcessRights::default(),
-        }
-    }
-}
-
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Runbooks {
@@ -325,99 +273,6 @@ pub struct Runbooks {
     pub without_builtin: bool,
     /// A repository beside the folders; a folder's runbook wins by name over one of it.
     pub git: Git,
-}
-
-/// How a model is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Provider {
-    /// Chat completions with tools: OpenAI, Azure, vLLM, Ollama, LiteLLM, KubeAI.
-    #[serde(rename = "openai")]
-    OpenAi,
-    Anthropic,
-    Bedrock,
-}
-
-/// One model; switching is one block of YAML.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Model {
-    /// Ours, for reports and metrics.
-    pub name: String,
-    pub provider: Provider,
-    /// The provider's name of the model (Bedrock: model or inference profile id).
-    pub model: String,
-    /// Unset: the provider's own address.
-    pub base_url: Option<String>,
-    /// Path of the endpoint below `base_url`, where it is not the provider's usual one.
-    pub path: Option<String>,
-    /// Azure's `api-version` query parameter, Anthropic's `anthropic-version` header.
-    pub api_version: Option<String>,
-    pub api_key: Option<SecretString>,
-    pub api_key_file: Option<PathBuf>,
-    #[serde(default)]
-    pub headers: BTreeMap<String, SecretString>,
-    /// Bedrock's region; unset: AWS_REGION.
-    pub region: Option<String>,
-    #[serde(default = "default_context_tokens")]
-    pub context_tokens: u64,
-    #[serde(default = "default_max_output_tokens")]
-    pub max_output_tokens: u32,
-    #[serde(default)]
-    pub usd_per_million: UsdPerMillion,
-    /// Nothing received for this long ends a call, in seconds.
-    #[serde(default = "default_idle_secs")]
-    pub idle_secs: u64,
-    /// A call ends after this, in seconds.
-    #[serde(default = "default_total_secs")]
-    pub total_secs: u64,
-}
-
-fn default_context_tokens() -> u64 {
-    128_000
-}
-
-fn default_max_output_tokens() -> u32 {
-    4_096
-}
-
-fn default_idle_secs() -> u64 {
-    30
-}
-
-fn default_total_secs() -> u64 {
-    120
-}
-
-/// Dollars for a million tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct UsdPerMillion {
-    pub input: f64,
-    pub output: f64,
-    /// Input read from the provider's cache; unset costs as input does.
-    pub cached: Option<f64>,
-}
-
-/// Limits of what goes to a model. A runbook's `budget` can only lower those of a run.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Agent {
-    pub steps: u32,
-    pub seconds: u64,
-    /// Input and output over all steps of a run.
-    pub tokens: u64,
-    pub usd: f64,
-    /// Dollars of all runs within 24 hours; beyond it the model is not asked.
-    pub usd_per_day: f64,
-    /// Deadline of one tool call, in seconds.
-    pub tool_secs: u64,
-}
-
-impl Default for Agent {
-    fn default() -> Self {
-        Self { steps: 12, seconds: 180, tokens: 120_000, usd: 0.5, usd_per_day: 20.0, tool_secs: 10 }
-    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

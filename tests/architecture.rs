@@ -287,6 +287,7 @@ const IMPURE_CRATES: &[&str] =
 /// The only files that may hold SQL.
 const SQL_FILES: &[&str] = &[
     "store.rs",
+    "store/write.rs",
     "queue.rs",
     "outbox.rs",
     "outbox/news.rs",

@@ -1,17 +1,16 @@
 //! A query string becomes a filter, or a problem that names the parameter and how to write it. Pure.
 //! Unknown and repeated parameters are errors: a filter that is silently ignored gives a wrong answer.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+mod page;
+
 use chrono::{DateTime, Datelike, Utc};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
+pub(super) use self::page::{Cursor, Format, Page};
 use super::problem::Problem;
 use crate::workload::Workload;
 
-const DEFAULT_LIMIT: i64 = 50;
-const MAX_LIMIT: i64 = 200;
 const MAX_VALUE_CHARS: usize = 1_000;
 
 const OUTCOMES: [&str; 4] = ["known_pattern", "root_cause", "inconclusive", "not_an_incident"];
@@ -97,54 +96,11 @@ pub(super) struct Incidents {
     pub page: Page,
 }
 
-/// Which part of a list, and how it is written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Page {
-    /// Items of one page; 50 where it is not given. An export without it goes on to its bound.
-    #[param(minimum = 1, maximum = 200)]
-    pub limit: Option<i64>,
-    /// `next` of the page before.
-    #[param(value_type = Option<String>)]
-    pub cursor: Option<Cursor>,
-    /// json, csv or ndjson; wins over `Accept`. The last two are exports.
-    #[param(value_type = Option<String>, pattern = "^(json|csv|ndjson)$")]
-    pub format: Option<Format>,
-}
-
-/// How a list is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
-    Json,
-    Csv,
-    Ndjson,
-}
-
 /// All ids that begin alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Prefix {
     pub first: Uuid,
     pub last: Uuid,
-}
-
-/// The last row of a page: the next page begins below it, whatever was added above in the meantime.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cursor {
-    pub at: DateTime<Utc>,
-    pub id: Uuid,
-}
-
-impl Cursor {
-    pub(super) fn encode(self) -> String {
-        URL_SAFE_NO_PAD.encode(format!("{}:{}", self.at.timestamp_micros(), self.id))
-    }
-
-    fn decode(text: &str) -> Option<Self> {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let (micros, id) = text.split_once(':')?;
-        let at = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
-        (1..=9999).contains(&at.year()).then_some(Self { at, id: id.parse().ok()? })
-    }
 }
 
 impl Investigations {
@@ -196,66 +152,6 @@ impl Incidents {
             }
         }
         Ok(filter)
-    }
-}
-
-impl Page {
-    /// Of a list without a filter.
-    pub(super) fn parse(pairs: &Pairs) -> Result<Self, Problem> {
-        let mut page = Self::default();
-        for (key, value) in checked(pairs)? {
-            if key == "format" || !page.take(key, value)? {
-                return Err(Problem::parameter(key, "known are limit, cursor"));
-            }
-        }
-        Ok(page)
-    }
-
-    /// Items of one page.
-    pub(super) fn size(&self) -> i64 {
-        self.limit.unwrap_or(DEFAULT_LIMIT)
-    }
-
-    /// What the caller wants to read: what it says in the query, else what it accepts first of what we have.
-    pub(super) fn format(&self, accept: Option<&str>) -> Format {
-        let accepted = || {
-            accept.unwrap_or_default().split(',').find_map(|kind| {
-                match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-                    "text/csv" => Some(Format::Csv),
-                    "application/x-ndjson" | "application/ndjson" => Some(Format::Ndjson),
-                    "application/json" | "application/*" | "*/*" => Some(Format::Json),
-                    _ => None,
-                }
-            })
-        };
-        self.format.or_else(accepted).unwrap_or(Format::Json)
-    }
-
-    /// True when the parameter was about the page.
-    fn take(&mut self, key: &str, value: &str) -> Result<bool, Problem> {
-        match key {
-            "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-                self.limit = Some(limit.ok_or_else(|| {
-                    Problem::parameter(key, format!("limit is a number from 1 to {MAX_LIMIT}, e.g. limit=50"))
-                })?);
-            }
-            "cursor" => {
-                self.cursor = Some(Cursor::decode(value).ok_or_else(|| {
-                    Problem::parameter(key, "cursor is the `next` of the page before, unchanged")
-                })?);
-            }
-            "format" => {
-                self.format = Some(match value {
-                    "json" => Format::Json,
-                    "csv" => Format::Csv,
-                    "ndjson" => Format::Ndjson,
-                    _ => return Err(Problem::parameter(key, "format is one of json, csv, ndjson")),
-                });
-            }
-            _ => return Ok(false),
-        }
-        Ok(true)
     }
 }
 
@@ -317,7 +213,6 @@ fn time(key: &str, value: &str) -> Result<DateTime<Utc>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn pairs(pairs: &[(&str, &str)]) -> Pairs {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -366,37 +261,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_follows_the_query_then_what_is_accepted_first() {
-        let page = |format| Page { format, ..Page::default() };
-        for (accept, expected) in [
-            (None, Format::Json),
-            (Some("text/csv"), Format::Csv),
-            (Some("text/html, application/x-ndjson;q=0.9, */*;q=0.1"), Format::Ndjson),
-            (Some("application/json, text/csv"), Format::Json),
-            (Some("image/png"), Format::Json),
-        ] {
-            assert_eq!(page(None).format(accept), expected, "{accept:?}");
-            assert_eq!(page(Some(Format::Csv)).format(accept), Format::Csv);
-        }
-    }
-
-    #[test]
     fn a_few_digits_stand_for_all_ids_that_begin_with_them() {
         let prefix = prefix("id", "019aa000-0000").unwrap();
         assert_eq!(prefix.first.to_string(), "019aa000-0000-0000-0000-000000000000");
         assert_eq!(prefix.last.to_string(), "019aa000-0000-ffff-ffff-ffffffffffff");
-    }
-
-    proptest! {
-        #[test]
-        fn no_cursor_of_a_stranger_reaches_the_database_out_of_range(text in "\\PC{0,60}", micros in any::<i64>()) {
-            let forged = URL_SAFE_NO_PAD.encode(format!("{micros}:{}", Uuid::nil()));
-            for text in [text, forged] {
-                if let Some(cursor) = Cursor::decode(&text) {
-                    prop_assert!((1..=9999).contains(&cursor.at.year()));
-                    prop_assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
-                }
-            }
-        }
     }
 }

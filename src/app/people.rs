@@ -32,7 +32,7 @@ pub(super) fn audience(
     policies: &watch::Receiver<Arc<Policies>>,
 ) -> anyhow::Result<Option<Audience>> {
     let common = Common {
-        runbooks: investigator.runbooks(),
+        runbooks: investigator.catalogues(),
         public_url: settings.server.public_url.clone(),
         words: Words::of(language(&settings.report)?),
     };

@@ -2,27 +2,23 @@
 //! rows, a mute or a queued investigation come out, each action with its line in the audit trail. An action that
 //! comes twice under one id is done once. Texts are redacted and bounded here; who may act is the caller's to decide.
 
+mod action;
 pub mod retention;
 pub mod store;
 
-use std::fmt;
 use std::time::Duration;
 
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
-use unicode_segmentation::UnicodeSegmentation;
 use uuid::Uuid;
 
+use self::action::bounded;
+pub use self::action::{Action, Actor, MAX_NAME, MAX_REASON, Verdict, Via};
 use crate::investigation::queue;
-use crate::redact::redact;
 use crate::report::{Muted, Outcome, Report};
 use crate::workload::Workload;
 use store::{Begun, Entry};
 
-/// Longer reasons are cut, in graphemes.
-pub const MAX_REASON: usize = 500;
-/// Longer names are cut, in graphemes.
-pub const MAX_NAME: usize = 100;
 /// Bytes of an action's id; a longer one is refused.
 pub const MAX_ACTION_ID_BYTES: usize = 200;
 pub const MIN_MUTE: Duration = Duration::from_secs(60);
@@ -38,68 +34,6 @@ const INVESTIGATE: &str = "investigate";
 const PRIORITY: i32 = crate::alert::Severity::Critical as i32;
 /// The waiting investigation may be claimed between two looks.
 const QUEUE_TRIES: usize = 5;
-
-/// The way by which an action came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Via {
-    Api,
-    Slack,
-    Page,
-}
-
-impl Via {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Slack => "slack",
-            Self::Page => "page",
-        }
-    }
-}
-
-/// Who acts, as far as the way tells: the name of a token, a user of Slack.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Actor {
-    name: String,
-    via: Via,
-}
-
-impl Actor {
-    pub fn new(name: &str, via: Via) -> Self {
-        let name = bounded(name, MAX_NAME);
-        Self { name: if name.is_empty() { "somebody".to_owned() } else { name }, via }
-    }
-
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub fn via(&self) -> Via {
-        self.via
-    }
-}
-
-/// One action of one actor. Where the same may come twice, `id` is what tells.
-#[derive(Debug, Clone, Copy)]
-pub struct Action<'a> {
-    pub by: &'a Actor,
-    pub id: Option<&'a str>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    Helpful,
-    Unhelpful,
-}
-
-impl Verdict {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Helpful => "helpful",
-            Self::Unhelpful => "unhelpful",
-        }
-    }
-}
 
 /// A new look at an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -364,38 +298,4 @@ async fn begin(db: &mut PgConnection, action: Action<'_>, entry: &Entry) -> Resu
 fn id_of(result: &serde_json::Value, key: &str) -> Result<Uuid, Fault> {
     let id = result[key].as_str().and_then(|id| id.parse().ok());
     id.ok_or(Fault::Database(sqlx::Error::RowNotFound))
-}
-
-/// Without secrets, NUL and other controls, at most so many graphemes.
-fn bounded(text: &str, graphemes: usize) -> String {
-    let spaced: String = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
-    let redacted = redact(spaced.trim());
-    let mut bytes = 0;
-    // A grapheme has no bound of its own; a bound of bytes keeps one from being a megabyte.
-    let kept = redacted.graphemes(true).take(graphemes).take_while(|grapheme| {
-        bytes += grapheme.len();
-        bytes <= graphemes * 8
-    });
-    kept.collect()
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_people_write_is_bounded_and_without_secrets() {
-        assert_eq!(bounded(" fine\0\t ", 10), "fine");
-        assert_eq!(bounded(&"é".repeat(600), MAX_REASON).chars().count(), MAX_REASON);
-        assert!(bounded(&format!("e{}", "\u{301}".repeat(100_000)), MAX_REASON).len() <= MAX_REASON * 8);
-        let told = bounded("see postgres://app:hunter2@db/x", MAX_REASON);
-        assert!(!told.contains("hunter2"), "{told}");
-        assert_eq!(Actor::new(" \0", Via::Slack).name(), "somebody");
-    }
 }

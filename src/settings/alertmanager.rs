@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::{Basic, HttpSource};
 
-/// An Alertmanager to compare with: what an outage lost is taken in, what ended without a word is resolved.
+/// An Alertmanager to compare with: what an outage lost is taken in, what ended without a word is resolved. The keys of
+/// how it is reached stand here again: serde cannot both flatten a block and refuse unknown keys.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alertmanager {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
 use opentelemetry::KeyValue;
+use opentelemetry_otlp::{WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
@@ -124,6 +125,15 @@ impl Collector {
             .build();
         let client = client.context("no HTTP client for telemetry")?;
         Ok(Self { client, timeout, headers: headers(settings)?, resource })
+    }
+
+    /// An exporter's builder, told how it reaches the collector.
+    fn reached_by<B: WithExportConfig + WithHttpConfig>(&self, builder: B, endpoint: &Url) -> B {
+        builder
+            .with_http_client(self.client.clone())
+            .with_endpoint(endpoint.as_str())
+            .with_timeout(self.timeout)
+            .with_headers(self.headers.clone())
     }
 }
 

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 use whodunit::app;
 use whodunit::demo::{KubernetesStandIn, Recording};
 use whodunit::investigation::journal::{self, Journal};
@@ -211,9 +212,8 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         app::install_tls();
-        let kubernetes = Arc::new(KubernetesStandIn::new(Recording::embedded().unwrap()).unwrap());
-        let (listener, url) = house::listen().await;
-        tokio::spawn(Arc::clone(&kubernetes).serve(listener, tokio_util::sync::CancellationToken::new()));
+        let (kubernetes, url) =
+            house::serve_kubernetes(Recording::embedded().unwrap(), &CancellationToken::new()).await;
         let mut settings = Settings::default();
         settings.kubernetes.url = Some(url);
         settings.runbooks.without_builtin = true;

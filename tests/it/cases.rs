@@ -3,16 +3,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Arc;
 
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
-use whodunit::demo::KubernetesStandIn;
 use whodunit::runbook::Catalogue;
 
 use crate::copy::{Copy, copy, items};
-use crate::house::{House, HouseOptions, listen, recorded_webhooks};
+use crate::house::{self, House, HouseOptions, recorded_webhooks};
 
 const RUNBOOKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/runbooks");
 
@@ -277,10 +275,8 @@ async fn a_captured_namespace_replays_what_was_found_and_holds_no_secret() {
     });
     let log = "shop/logs/catalog-677bc4f7c4-5bccf.catalog.current.log";
     copy.log(log, &[format!("told by the log: password={SECRET}")]);
-    let stand_in = Arc::new(KubernetesStandIn::new(&copy.recording()).unwrap());
-    let (listener, url) = listen().await;
     let shutdown = CancellationToken::new();
-    tokio::spawn(Arc::clone(&stand_in).serve(listener, shutdown.clone()));
+    let (_, url) = house::serve_kubernetes(&copy.recording(), &shutdown).await;
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("recorded");
     let mut capture = whodunit(&["capture", "--namespace", "shop", "-o", dir.to_str().unwrap()]);

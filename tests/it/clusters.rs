@@ -124,9 +124,7 @@ struct Both {
 async fn both(models: Vec<settings::Model>, without_builtin: bool, adjust: fn(&mut Settings)) -> Both {
     whodunit::app::install_tls();
     let (east, recording) = (Recording::embedded().unwrap(), western());
-    let west = Arc::new(KubernetesStandIn::new(&recording).unwrap());
-    let (listener, west_url) = house::listen().await;
-    tokio::spawn(Arc::clone(&west).serve(listener, CancellationToken::new()));
+    let (west, west_url) = house::serve_kubernetes(&recording, &CancellationToken::new()).await;
     let (loki, loki_url) = Shared::start(east, &recording, Backend::Loki).await;
     let (prometheus, prometheus_url) = Shared::start(east, &recording, Backend::Prometheus).await;
     let with = move |settings: &mut Settings| {
@@ -394,9 +392,7 @@ async fn a_token_stands_for_its_cluster_whatever_the_alert_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_investigates_the_cluster_that_it_is_told() {
     whodunit::app::install_tls();
-    let west = Arc::new(KubernetesStandIn::new(&western()).unwrap());
-    let (listener, url) = house::listen().await;
-    tokio::spawn(Arc::clone(&west).serve(listener, CancellationToken::new()));
+    let (_, url) = house::serve_kubernetes(&western(), &CancellationToken::new()).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("whodunit.yaml");
     let settings =

@@ -134,12 +134,9 @@ impl House {
         let (pool, url) = database().await;
         let recording = options.recording.as_ref().unwrap_or_else(|| Recording::embedded().unwrap());
         let stand_ins = CancellationToken::new();
-        let kubernetes = Arc::new(KubernetesStandIn::new(recording).unwrap());
-        let (listener, kubernetes_url) = listen().await;
-        tokio::spawn(Arc::clone(&kubernetes).serve(listener, stand_ins.clone()));
-        let slack = Arc::new(SlackStandIn::new(SLACK_TOKEN, &[CHANNEL, "#data", "#shop-critical"]));
-        let (listener, slack_url) = listen().await;
-        tokio::spawn(Arc::clone(&slack).serve(listener, stand_ins.clone()));
+        let (kubernetes, kubernetes_url) = serve_kubernetes(recording, &stand_ins).await;
+        let (slack, slack_url) =
+            serve_slack(SLACK_TOKEN, &[CHANNEL, "#data", "#shop-critical"], &stand_ins).await;
         let mut settings = Settings::default();
         settings.database.url = Some(SecretString::from(url));
         settings.intake.settle_secs = options.settle_secs;
@@ -338,6 +335,29 @@ pub async fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     (listener, url)
+}
+
+/// A recorded cluster, and where it is reached, until `stop`.
+pub async fn serve_kubernetes(
+    recording: &Recording,
+    stop: &CancellationToken,
+) -> (Arc<KubernetesStandIn>, String) {
+    let (listener, url) = listen().await;
+    let stand_in = Arc::new(KubernetesStandIn::new(recording).unwrap());
+    tokio::spawn(Arc::clone(&stand_in).serve(listener, stop.clone()));
+    (stand_in, url)
+}
+
+/// A workspace with these channels, and where it is reached, until `stop`.
+pub async fn serve_slack(
+    token: &str,
+    channels: &[&str],
+    stop: &CancellationToken,
+) -> (Arc<SlackStandIn>, String) {
+    let (listener, url) = listen().await;
+    let stand_in = Arc::new(SlackStandIn::new(token, channels));
+    tokio::spawn(Arc::clone(&stand_in).serve(listener, stop.clone()));
+    (stand_in, url)
 }
 
 async fn backend(recording: &Recording, backend: Backend, stand_ins: &CancellationToken) -> String {

@@ -19,7 +19,7 @@ use whodunit::slack::outbox;
 use whodunit::slack::outbox::queue::{self, Kind, Task, Terms};
 use whodunit::slack::{Client, Delivery, deliver_once};
 
-use crate::house::{CHANNEL, House, HouseOptions, PATIENCE, database, listen};
+use crate::house::{self, CHANNEL, House, HouseOptions, PATIENCE, database};
 use crate::news;
 use crate::program::{Program, command};
 
@@ -47,9 +47,7 @@ impl Room {
         whodunit::app::install_tls();
         let (pool, database_url) = database().await;
         let shutdown = CancellationToken::new();
-        let slack = Arc::new(SlackStandIn::new(TOKEN, &[CHANNEL, OTHER]));
-        let (listener, slack_url) = listen().await;
-        tokio::spawn(Arc::clone(&slack).serve(listener, shutdown.clone()));
+        let (slack, slack_url) = house::serve_slack(TOKEN, &[CHANNEL, OTHER], &shutdown).await;
         let folder = tempfile::tempdir().unwrap();
         Self { pool, database_url, slack, slack_url: format!("{slack_url}/api"), shutdown, folder }
     }
@@ -423,7 +421,7 @@ async fn readiness_tells_what_scopes_are_missing_and_what_is_held() {
     house.slack.grant(&["chat:write", "channels:history"]);
     house.slack.refuse(POST, Some("not_in_channel"));
     house.restart().await;
-    house.post("/webhooks/alertmanager", crate::house::recorded_webhooks().swap_remove(0)).await;
+    house.post("/webhooks/alertmanager", house::recorded_webhooks().swap_remove(0)).await;
     let until = Instant::now() + PATIENCE;
     loop {
         let (status, body) = house.get("/readyz").await;

@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use whodunit::demo::slack::Message;
-use whodunit::demo::{Fault, KubernetesStandIn, Recording, SlackStandIn};
+use whodunit::demo::{Fault, Recording, SlackStandIn};
 
-use crate::house::{CHANNEL, House, HouseOptions, PATIENCE, database, listen};
+use crate::house::{CHANNEL, House, HouseOptions, PATIENCE, database, serve_kubernetes, serve_slack};
 use crate::program::{Program, command};
 
 const ALERTMANAGER: &str = "/webhooks/alertmanager";
@@ -319,12 +319,8 @@ impl Killed {
         whodunit::app::install_tls();
         let (pool, url) = database().await;
         let stand_ins = CancellationToken::new();
-        let kubernetes = Arc::new(KubernetesStandIn::new(Recording::embedded().unwrap()).unwrap());
-        let (listener, kubernetes_url) = listen().await;
-        tokio::spawn(Arc::clone(&kubernetes).serve(listener, stand_ins.clone()));
-        let slack = Arc::new(SlackStandIn::new("token", &[CHANNEL]));
-        let (listener, slack_url) = listen().await;
-        tokio::spawn(Arc::clone(&slack).serve(listener, stand_ins.clone()));
+        let (_, kubernetes_url) = serve_kubernetes(Recording::embedded().unwrap(), &stand_ins).await;
+        let (slack, slack_url) = serve_slack("token", &[CHANNEL], &stand_ins).await;
         let variables = vec![
             ("WHODUNIT_DATABASE__URL", url),
             ("WHODUNIT_KUBERNETES__ENABLED", "true".to_owned()),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use whodunit::demo::slack::SlackStandIn;
 use whodunit::demo::{KubernetesStandIn, Recording};
 
-use crate::house::{CHANNEL, PATIENCE, database, fixture, listen};
+use crate::house::{self, CHANNEL, PATIENCE, database, fixture};
 use crate::model::{ModelServer, Said, call, conclusion, told};
 use crate::program::{Program, command};
 
@@ -38,12 +38,9 @@ impl Outside {
     async fn new() -> Self {
         whodunit::app::install_tls();
         let stand_ins = CancellationToken::new();
-        let kubernetes = Arc::new(KubernetesStandIn::new(Recording::embedded().unwrap()).unwrap());
-        let (listener, kubernetes_url) = listen().await;
-        tokio::spawn(Arc::clone(&kubernetes).serve(listener, stand_ins.clone()));
-        let slack = Arc::new(SlackStandIn::new(TOKEN, &[CHANNEL]));
-        let (listener, slack_url) = listen().await;
-        tokio::spawn(Arc::clone(&slack).serve(listener, stand_ins.clone()));
+        let (kubernetes, kubernetes_url) =
+            house::serve_kubernetes(Recording::embedded().unwrap(), &stand_ins).await;
+        let (slack, slack_url) = house::serve_slack(TOKEN, &[CHANNEL], &stand_ins).await;
         let speaks = Arc::new(AtomicBool::new(false));
         let may_speak = Arc::clone(&speaks);
         let model = ModelServer::start(Arc::new(move |_, request| answer(request, &may_speak))).await;

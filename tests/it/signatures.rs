@@ -1,10 +1,8 @@
 //! The built-in signatures over the recorded cluster, read over HTTP as in life: what the first finding of
 //! each workload names, blames and says, and that every quote stands in the ledger.
 
-use std::sync::Arc;
-
 use tokio_util::sync::CancellationToken;
-use whodunit::demo::{KubernetesStandIn, Recording};
+use whodunit::demo::Recording;
 use whodunit::evidence::{Sources, gather};
 use whodunit::facts::Facts;
 use whodunit::report::Role;
@@ -14,7 +12,7 @@ use whodunit::signature::find;
 use whodunit::source::kubernetes::{Client, Scope};
 use whodunit::workload::Workload;
 
-use crate::house::listen;
+use crate::house;
 
 /// Workload, signature, object at fault, words of the statement.
 const FAILING: [(&str, &str, &str, &[&str]); 18] = [
@@ -145,10 +143,8 @@ const HEALTHY: [&str; 3] =
 
 async fn facts(workload: &Workload) -> Facts {
     whodunit::app::install_tls();
-    let stand_in = Arc::new(KubernetesStandIn::new(Recording::embedded().unwrap()).unwrap());
-    let (listener, url) = listen().await;
     let shutdown = CancellationToken::new();
-    tokio::spawn(stand_in.serve(listener, shutdown.clone()));
+    let (_, url) = house::serve_kubernetes(Recording::embedded().unwrap(), &shutdown).await;
     let settings = settings::Kubernetes { url: Some(url), ..settings::Kubernetes::default() };
     let sources = Sources {
         kubernetes: Some(Client::connect(&settings).await.unwrap()),

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
-use whodunit::demo::{KubernetesStandIn, Recording};
+use whodunit::demo::Recording;
 use whodunit::settings::Log;
 
 use crate::collector::{self, Collector};
@@ -31,9 +31,8 @@ pub struct Traced {
 
 impl Traced {
     pub async fn start(models: &[Value], otlp: Value, log: &str) -> Self {
-        let kubernetes = Arc::new(KubernetesStandIn::new(Recording::embedded().unwrap()).unwrap());
-        let (listener, kubernetes_url) = house::listen().await;
-        tokio::spawn(kubernetes.serve(listener, CancellationToken::new()));
+        let (_, kubernetes_url) =
+            house::serve_kubernetes(Recording::embedded().unwrap(), &CancellationToken::new()).await;
         let (pool, database) = house::database().await;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("whodunit.yaml");

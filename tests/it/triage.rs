@@ -2,20 +2,17 @@
 //! what is healthy, and its exit codes.
 
 use std::process::{Command, Output};
-use std::sync::Arc;
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use whodunit::demo::{KubernetesStandIn, Recording};
+use whodunit::demo::Recording;
 
-use crate::house::listen;
+use crate::house;
 
 /// Runs the program against the stand-in of a recording and waits for its end.
 async fn investigate(recording: &Recording, arguments: &[&str]) -> Output {
-    let stand_in = Arc::new(KubernetesStandIn::new(recording).unwrap());
-    let (listener, url) = listen().await;
     let shutdown = CancellationToken::new();
-    tokio::spawn(stand_in.serve(listener, shutdown.clone()));
+    let (_, url) = house::serve_kubernetes(recording, &shutdown).await;
     let mut command = Command::new(env!("CARGO_BIN_EXE_whodunit"));
     command.arg("investigate").args(arguments);
     command

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use whodunit::demo::{KubernetesStandIn, Recording};
+use whodunit::demo::Recording;
 
 use crate::house::{self, PATIENCE};
 use crate::model::{ModelServer, Said, call, case_file, conclusion, quotable};
@@ -31,9 +31,8 @@ fn script(number: usize, request: &Value) -> Said {
 async fn a_quota_holds_over_two_processes() {
     whodunit::app::install_tls();
     let server = ModelServer::start(Arc::new(script)).await;
-    let kubernetes = Arc::new(KubernetesStandIn::new(Recording::embedded().unwrap()).unwrap());
-    let (listener, kubernetes_url) = house::listen().await;
-    tokio::spawn(kubernetes.serve(listener, CancellationToken::new()));
+    let (_, kubernetes_url) =
+        house::serve_kubernetes(Recording::embedded().unwrap(), &CancellationToken::new()).await;
     let (pool, database) = house::database().await;
     let settings = json!({
         "database": {"url": database}, "intake": {"settle_secs": 0}, "runbooks": {"without_builtin": true},

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio_util::sync::CancellationToken;
 use whodunit::alert::{Alert, Source};
+use whodunit::demo::Recording;
 use whodunit::demo::slack::{Message, SlackStandIn};
-use whodunit::demo::{KubernetesStandIn, Recording};
 
-use crate::house::{self, CHANNEL, PATIENCE, fixture, listen};
+use crate::house::{self, CHANNEL, PATIENCE, fixture};
 use crate::program::{Program, command};
 
 const TOKEN: &str = "xoxb-of-the-upgrade";
@@ -100,12 +100,8 @@ impl Outside {
     async fn new() -> Self {
         whodunit::app::install_tls();
         let stand_ins = CancellationToken::new();
-        let kubernetes = Arc::new(KubernetesStandIn::new(Recording::embedded().unwrap()).unwrap());
-        let (listener, kubernetes_url) = listen().await;
-        tokio::spawn(kubernetes.serve(listener, stand_ins.clone()));
-        let slack = Arc::new(SlackStandIn::new(TOKEN, &[CHANNEL]));
-        let (listener, slack_url) = listen().await;
-        tokio::spawn(Arc::clone(&slack).serve(listener, stand_ins.clone()));
+        let (_, kubernetes_url) = house::serve_kubernetes(Recording::embedded().unwrap(), &stand_ins).await;
+        let (slack, slack_url) = house::serve_slack(TOKEN, &[CHANNEL], &stand_ins).await;
         Self { slack, kubernetes_url, slack_url, folder: tempfile::tempdir().unwrap(), stand_ins }
     }
 

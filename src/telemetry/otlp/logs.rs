@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::{LogRecord, Severity};
 use opentelemetry_appender_tracing::layer::{OpenTelemetryTracingBridge, TracingSpanAttributes};
-use opentelemetry_otlp::{WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{
@@ -32,14 +31,8 @@ const EXPORTERS: [&str; 5] = ["h2", "hyper", "opentelemetry", "reqwest", "rustls
 const OF_SPANS: [&str; 3] = ["whodunit.investigation.id", "whodunit.attempt", "whodunit.workload"];
 
 pub(super) fn provider(collector: &Collector, endpoint: &Url) -> anyhow::Result<SdkLoggerProvider> {
-    let exporter = opentelemetry_otlp::LogExporter::builder()
-        .with_http()
-        .with_http_client(collector.client.clone())
-        .with_endpoint(endpoint.as_str())
-        .with_timeout(collector.timeout)
-        .with_headers(collector.headers.clone())
-        .build()
-        .context("telemetry.otlp")?;
+    let builder = opentelemetry_otlp::LogExporter::builder().with_http();
+    let exporter = collector.reached_by(builder, endpoint).build().context("telemetry.otlp")?;
     let tally = Tally::new("log records", LOG_RECORDS_LOST, QUEUED_RECORDS);
     let exporter = Exporter { exporter, tally: Arc::clone(&tally) };
     let config = BatchConfigBuilder::default()

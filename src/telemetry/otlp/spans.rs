@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use opentelemetry::Context;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
@@ -38,14 +37,8 @@ pub(super) fn provider(
         "telemetry.otlp.sampling: {} is not a part of 1",
         settings.sampling
     );
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_http()
-        .with_http_client(collector.client.clone())
-        .with_endpoint(endpoint.as_str())
-        .with_timeout(collector.timeout)
-        .with_headers(collector.headers.clone())
-        .build()
-        .context("telemetry.otlp")?;
+    let builder = opentelemetry_otlp::SpanExporter::builder().with_http();
+    let exporter = collector.reached_by(builder, endpoint).build().context("telemetry.otlp")?;
     let tally = Tally::new("spans", SPANS_LOST, QUEUED_SPANS);
     let exporter = Exporter { exporter, tally: Arc::clone(&tally) };
     let config = BatchConfigBuilder::default()
