@@ -30,7 +30,7 @@ use crate::telemetry;
 /// Investigates Kubernetes alerts: what broke, why, how far it reaches, what proves it and what to do next.
 ///
 /// Alertmanager, Robusta or Grafana posts an alert; minutes later the summary stands in the alert's Slack
-/// thread and in the API. It only ever reads from your cluster.
+/// thread and in the API. An investigation only ever reads from your cluster.
 #[derive(Parser)]
 #[command(name = "whodunit", version, after_help = "Try it on a recorded cluster: whodunit demo")]
 pub struct Arguments {

@@ -215,6 +215,19 @@ async fn what_became_of_a_policy_is_written_once_by_two_replicas_and_nothing_els
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_turn_reads_and_does_not_write() {
+    let (server, api) = (quick().await, Api::start().await);
+    let house = house(&server, &api, json!({})).await;
+    let taken = "insert into chores (name, due_at) values ('policy status ', now() + interval '1 hour')";
+    sqlx::query(taken).execute(&house.pool).await.unwrap();
+    api.put("shop", "all", json!({"settleSecs": 5}));
+    api.looked(4).await;
+    assert!(api.writes().is_empty(), "another replica has the turn: {:#?}", api.writes());
+    sqlx::query("update chores set due_at = now()").execute(&house.pool).await.unwrap();
+    api.told_of("shop", "all", "Accepted=True/Accepted@1 Reached=True/Reached@1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_in_trouble_changes_nothing_that_holds() {
     let (server, api) = (quick().await, Api::start().await);
     let quiet = json!({"investigate": "SignaturesOnly"});
