@@ -53,12 +53,15 @@ impl Workload {
         self.to_string()
     }
 
-    /// `Kind/name` for people, with the namespace where there is one.
+    /// `Kind namespace/name` for people. What no object was found for, such as a scrape job, is told by its name and its
+    /// cluster: it is no cluster itself.
     pub fn short(&self) -> String {
-        if self.namespace.is_empty() {
-            format!("{} {}", self.kind, self.name)
-        } else {
-            format!("{} {}/{}", self.kind, self.namespace, self.name)
+        match (self.kind.as_str(), self.namespace.as_str()) {
+            ("Cluster", _) if self.name != self.cluster && !self.cluster.is_empty() => {
+                format!("{} (cluster {})", self.name, self.cluster)
+            }
+            (kind, "") => format!("{kind} {}", self.name),
+            (kind, namespace) => format!("{kind} {namespace}/{}", self.name),
         }
     }
 
@@ -134,6 +137,19 @@ impl ObjectRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_read_kind_and_name_and_no_scrape_job_is_called_a_cluster() {
+        for (workload, expected) in [
+            (Workload::new("lab", "shop", "Deployment", "checkout"), "Deployment shop/checkout"),
+            (Workload::new("lab", "", "Node", "node-1"), "Node node-1"),
+            (Workload::new("lab", "", "Cluster", "lab"), "Cluster lab"),
+            (Workload::new("", "", "Cluster", "lab"), "Cluster lab"),
+            (Workload::new("lab", "", "Cluster", "legacy-billing"), "legacy-billing (cluster lab)"),
+        ] {
+            assert_eq!(workload.short(), expected);
+        }
+    }
 
     #[test]
     fn a_key_reads_back_as_the_same_workload() {
