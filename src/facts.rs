@@ -9,6 +9,7 @@ mod control;
 mod controllers;
 mod placement;
 mod pods;
+mod scraping;
 mod traffic;
 mod usage;
 
@@ -25,6 +26,7 @@ pub use control::{ApiServiceFact, EditFact, LeaseFact, QuotaFact, WebhookFact};
 pub use controllers::{Change, CronJobFact, HpaFact, JobFact, RolloutFact};
 pub use placement::{ClaimFact, PlacementFact, VolumeFact};
 pub use pods::{ContainerFact, DependencyFact, PodFact, ReferenceFact};
+pub use scraping::TargetFact;
 pub use traffic::{BudgetFact, IngressFact, PolicyFact, ServiceFact};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,6 +57,8 @@ pub struct Facts {
     pub usage: Vec<UsageFact>,
     #[serde(default)]
     pub alert_rules: Vec<AlertRuleFact>,
+    #[serde(default)]
+    pub targets: Vec<TargetFact>,
     pub ingresses: Vec<IngressFact>,
     #[serde(default)]
     pub policies: Vec<PolicyFact>,
@@ -107,6 +111,7 @@ impl Facts {
             volumes: Vec::new(),
             usage: Vec::new(),
             alert_rules: Vec::new(),
+            targets: Vec::new(),
             ingresses: Vec::new(),
             policies: Vec::new(),
             budgets: Vec::new(),

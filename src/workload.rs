@@ -53,16 +53,9 @@ impl Workload {
         self.to_string()
     }
 
-    /// `Kind namespace/name` for people. What no object was found for, such as a scrape job, is told by its name and its
-    /// cluster: it is no cluster itself.
+    /// As it is told to people.
     pub fn short(&self) -> String {
-        match (self.kind.as_str(), self.namespace.as_str()) {
-            ("Cluster", _) if self.name != self.cluster && !self.cluster.is_empty() => {
-                format!("{} (cluster {})", self.name, self.cluster)
-            }
-            (kind, "") => format!("{kind} {}", self.name),
-            (kind, namespace) => format!("{kind} {namespace}/{}", self.name),
-        }
+        self.object().short()
     }
 
     /// The namespace that it is about, which is a Namespace's own name; "" where there is none.
@@ -124,12 +117,15 @@ pub struct ObjectRef {
 }
 
 impl ObjectRef {
-    /// `Kind namespace/name`, or `Kind name` for cluster-scoped objects.
+    /// `Kind namespace/name`, or `Kind name` for cluster-scoped objects. What no object was found for, such as a scrape
+    /// job, is told by its name and its cluster: it is no cluster itself.
     pub fn short(&self) -> String {
-        if self.namespace.is_empty() {
-            format!("{} {}", self.kind, self.name)
-        } else {
-            format!("{} {}/{}", self.kind, self.namespace, self.name)
+        match (self.kind.as_str(), self.namespace.as_str()) {
+            ("Cluster", _) if self.name != self.cluster && !self.cluster.is_empty() => {
+                format!("{} (cluster {})", self.name, self.cluster)
+            }
+            (kind, "") => format!("{kind} {}", self.name),
+            (kind, namespace) => format!("{kind} {namespace}/{}", self.name),
         }
     }
 }

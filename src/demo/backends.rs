@@ -144,8 +144,8 @@ impl BackendStandIn {
         Ok(Self::of(backend, recorded, Vec::new()))
     }
 
-    /// A backend that is described: the first text that a query contains decides; other queries get an
-    /// empty result.
+    /// A backend that is described: the first text that a query contains decides, or the path of what is no query; others
+    /// get an empty result.
     pub fn describing(backend: Backend, said: Vec<Said>) -> Self {
         Self::of(backend, Vec::new(), said)
     }
@@ -173,8 +173,9 @@ impl BackendStandIn {
     }
 
     fn answer(&self, asked: &Asked, accept: &str) -> Answer {
-        let query = asked.value("query").unwrap_or_default();
-        let said = self.said.iter().find(|said| !query.is_empty() && query.contains(&said.contains));
+        // What is no query is known by its path.
+        let query = asked.value("query").unwrap_or(&asked.path);
+        let said = self.said.iter().find(|said| query.contains(&said.contains));
         if let Some(said) = said {
             return Answer::json(&json!({"status": "success", "data": said.result}));
         }
@@ -235,6 +236,7 @@ fn nothing(backend: Backend, asked: &Asked) -> Answer {
             "/api/v1/series" | "/api/v1/labels" => json!({"status": "success", "data": []}),
             "/api/v1/alerts" => json!({"status": "success", "data": {"alerts": []}}),
             "/api/v1/rules" => json!({"status": "success", "data": {"groups": []}}),
+            "/api/v1/targets" => json!({"status": "success", "data": {"activeTargets": []}}),
             "/api/v1/metadata" => json!({"status": "success", "data": {}}),
             _ if is_label_values(path, "/api/v1/label/") => json!({"status": "success", "data": []}),
             _ => return not_found(),

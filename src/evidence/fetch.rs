@@ -54,7 +54,7 @@ pub(super) async fn both_rounds(
         .collect::<Vec<_>>();
     let scoped = scoped.with_pods(own);
     let ((measurements, gaps), (calls, gap), ()) = tokio::join!(
-        metrics::ask(sources, workload, &draft),
+        metrics::ask(sources, workload, &draft, alerts),
         calls::ask(sources, workload, &draft),
         second_round(sources, &scoped, (workload, alerts), &draft, &mut objects),
     );

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, Utc};
 use futures::future::join_all;
 
-use super::Sources;
 use super::objects::gap;
+use super::{Sources, targets};
+use crate::alert::Alert;
 use crate::facts::{ContainerFact, Facts};
 use crate::report::Gap;
-use crate::source::prometheus::{self, AlertRule, Prometheus};
+use crate::source::prometheus::{self, AlertRule, Prometheus, Target};
 use crate::workload::Workload;
 
 /// Containers killed for memory whose history is asked for.
@@ -60,6 +61,9 @@ pub struct Measurements {
     pub series: Vec<Measured>,
     pub rules: Vec<AlertRule>,
     pub rules_query: String,
+    /// What cannot be scraped, where an alert says so.
+    pub targets: Vec<Target>,
+    pub targets_query: String,
 }
 
 struct Question {
@@ -73,21 +77,29 @@ struct Question {
 /// From, to, and seconds between samples.
 type Window = (DateTime<Utc>, DateTime<Utc>, u32);
 
-pub async fn ask(sources: &Sources, workload: &Workload, draft: &Facts) -> (Measurements, Vec<Gap>) {
+pub async fn ask(
+    sources: &Sources,
+    workload: &Workload,
+    draft: &Facts,
+    alerts: &[Alert],
+) -> (Measurements, Vec<Gap>) {
     let namespace = if workload.kind == "Namespace" { &workload.name } else { &workload.namespace };
-    if namespace.is_empty() {
+    let scraping = targets::are_meant(&draft.alerts);
+    if namespace.is_empty() && !scraping {
         return (Measurements::default(), Vec::new());
     }
     let Some(client) = &sources.prometheus else {
         let needed =
             draft.alerts.iter().any(|name| NEED_PROMETHEUS.iter().any(|start| name.starts_with(start)));
-        let gaps = needed.then(|| gap("prometheus", "what the alert measures", "not configured"));
+        let gaps =
+            (needed || scraping).then(|| gap("prometheus", "what the alert measures", "not configured"));
         return (Measurements::default(), gaps.into_iter().collect());
     };
-    let questions = questions(namespace, draft);
+    let questions = if namespace.is_empty() { Vec::new() } else { questions(namespace, draft) };
     let answers = join_all(questions.iter().map(|question| answer(client, question, draft.observed_at)));
     let rules = async { if draft.alerts.is_empty() { None } else { Some(client.alert_rules().await) } };
-    let (answers, rules) = tokio::join!(answers, rules);
+    let scraped = async { if scraping { Some(client.targets().await) } else { None } };
+    let (answers, rules, scraped) = tokio::join!(answers, rules, scraped);
     let (mut told, mut gaps) = (Measurements::default(), Vec::new());
     for (question, answer) in questions.iter().zip(answers) {
         match answer {
@@ -102,6 +114,14 @@ pub async fn ask(sources: &Sources, workload: &Workload, draft: &Facts) -> (Meas
             told.rules_query = rules.query;
         }
         Some(Err(error)) => gaps.push(gap("prometheus", "the alert's rule", &error.to_string())),
+        None => {}
+    }
+    match scraped {
+        Some(Ok(all)) => {
+            told.targets = targets::meant(all.what, alerts);
+            told.targets_query = all.query;
+        }
+        Some(Err(error)) => gaps.push(gap("prometheus", "why its targets are down", &error.to_string())),
         None => {}
     }
     (told, gaps)

@@ -35,6 +35,7 @@ mod scaling;
 mod services;
 mod shared;
 mod survey;
+mod targets;
 pub(crate) mod template;
 mod timeline;
 mod traffic;
@@ -140,6 +141,7 @@ fn facts_into(objects: &Objects, workload: &Workload, alerts: &[Alert], ledger: 
     facts.dependencies = dependencies::rows(objects, &facts.containers, &digests);
     facts.usage = usage::rows(objects, &focus, &facts, ledger);
     facts.alert_rules = usage::rules(objects, &facts, ledger);
+    facts.targets = targets::rows(&objects.measurements, ledger);
     take_rest(objects, ledger);
     facts.affected = blast_radius::affected(objects, &focus);
     if objects.pods.known {

@@ -40,6 +40,7 @@ const OF_SERVICES: &[&str] = &[
     "events",
     "nodes",
     "rollouts",
+    "targets",
 ];
 
 /// The first family that fits decides. The names are kube-prometheus', and shapes of names that others use.
@@ -113,13 +114,20 @@ const FAMILIES: &[Family] = &[
     },
     Family {
         alerts: &["KubeNode*", "Kubelet*", "Node*"],
-        tables: &["nodes"],
+        tables: &["nodes", "targets"],
         ids: &["node-", "oom-node", "pod-evicted"],
         by_state: false,
     },
     Family {
         alerts: &[
-            "TargetDown",
+            "*TargetDown*",
+            "*TargetMissing*",
+            "*TargetsMissing*",
+            "*TargetsDown*",
+            "*InstanceUnreachable*",
+            "*InstanceDown*",
+            "*ExporterDown*",
+            "*ScrapeFail*",
             "*EndpointDown*",
             "*ServiceDown*",
             "ProbeFailed",

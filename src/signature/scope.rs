@@ -13,7 +13,7 @@ use super::row::SharedMap;
 use crate::facts::{
     ApiServiceFact, BudgetFact, ClaimFact, ContainerFact, CronJobFact, DependencyFact, EditFact, EventFact,
     Facts, HpaFact, IngressFact, JobFact, LeaseFact, NodeFact, PlacementFact, PodFact, PolicyFact, QuotaFact,
-    ReferenceFact, RolloutFact, ServiceFact, UsageFact, VolumeFact, WebhookFact,
+    ReferenceFact, RolloutFact, ServiceFact, TargetFact, UsageFact, VolumeFact, WebhookFact,
 };
 use crate::workload::Workload;
 
@@ -36,6 +36,7 @@ pub const TABLES: &[&str] = &[
     "placements",
     "volumes",
     "usage",
+    "targets",
     "ingresses",
     "policies",
     "budgets",
@@ -88,6 +89,7 @@ pub(super) fn rows(facts: &Facts, table: &str) -> Result<Vec<Row>, String> {
         "placements" => all(&facts.placements, |row| vec![row.pod.clone()], |_| 0),
         "volumes" => all(&facts.volumes, |row| row.pods.clone(), |_| 0),
         "usage" => all(&facts.usage, usage_pods, |_| 0),
+        "targets" => all(&facts.targets, |_| Vec::new(), |_| 0),
         "ingresses" => all(&facts.ingresses, |_| Vec::new(), |_| 0),
         "policies" => all(&facts.policies, |_| Vec::new(), |_| 0),
         "budgets" => all(&facts.budgets, |_| Vec::new(), |_| 0),
@@ -207,6 +209,7 @@ pub(super) fn field_names(table: &str) -> BTreeSet<String> {
         "placements" => fields(&PlacementFact::default()),
         "volumes" => fields(&VolumeFact::default()),
         "usage" => fields(&UsageFact::default()),
+        "targets" => fields(&TargetFact::default()),
         "ingresses" => fields(&IngressFact::default()),
         "policies" => fields(&PolicyFact::default()),
         "budgets" => fields(&BudgetFact::default()),

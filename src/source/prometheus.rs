@@ -70,6 +70,20 @@ pub struct AlertRule {
     pub alerts: Vec<ActiveAlert>,
 }
 
+/// What is scraped, and what came of it last.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Target {
+    pub labels: BTreeMap<String, String>,
+    pub scrape_url: String,
+    /// up, down, or unknown before the first scrape.
+    pub health: String,
+    /// "" after a good scrape.
+    pub last_error: String,
+    /// In year 1 before the first scrape.
+    pub last_scrape: Option<DateTime<Utc>>,
+}
+
 /// What a metric is, by its exporter.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Metadata {
@@ -176,6 +190,19 @@ impl Prometheus {
         // A rule may be everybody's, what it found is not.
         let mut what: Vec<AlertRule> = all.filter(|rule| !self.enforced.contradicts(&rule.labels)).collect();
         what.iter_mut().for_each(|rule| rule.alerts.retain(|alert| self.enforced.allows(&alert.labels)));
+        Ok(Told { what, query: told.query })
+    }
+
+    /// What it scrapes. What only keeps the samples of others (Mimir, Thanos) has no such list.
+    pub async fn targets(&self) -> Result<Told<Vec<Target>>, Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Targets {
+            active_targets: Vec<Target>,
+        }
+        let told: Told<Targets> = self.told("/api/v1/targets", &[("state", "active")]).await?;
+        let mut what = told.what.active_targets;
+        what.retain(|target| self.enforced.allows(&target.labels));
         Ok(Told { what, query: told.query })
     }
 

@@ -18,7 +18,8 @@ pub fn lines(facts: &Facts) -> Vec<String> {
     // What the alert measures comes first, and what else Prometheus knows of what fails.
     let rules = facts.alert_rules.iter().map(|row| (&row.evidence, &row.quote));
     let usage = facts.usage.iter().map(|row| (&row.evidence, &row.quote));
-    lines.extend(rules.chain(usage).take(MAX_MEASURED).map(|(id, quote)| quoted(id, quote)));
+    let targets = facts.targets.iter().map(|row| (&row.evidence, &row.quote));
+    lines.extend(rules.chain(targets).chain(usage).take(MAX_MEASURED).map(|(id, quote)| quoted(id, quote)));
     containers(facts, &mut lines);
     for row in facts.pods.iter().filter(|pod| !pod.healthy && !has_failing_container(facts, &pod.name)) {
         lines.push(quoted(&row.evidence, &row.quote));
