@@ -16,6 +16,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("kubernetes/quota.md", include_str!("../../runbooks/kubernetes/quota.md")),
     ("kubernetes/rollout.md", include_str!("../../runbooks/kubernetes/rollout.md")),
     ("kubernetes/scheduling.md", include_str!("../../runbooks/kubernetes/scheduling.md")),
+    ("kubernetes/scraping.md", include_str!("../../runbooks/kubernetes/scraping.md")),
     ("kubernetes/storage.md", include_str!("../../runbooks/kubernetes/storage.md")),
     ("kubernetes/usage.md", include_str!("../../runbooks/kubernetes/usage.md")),
 ];
