@@ -90,24 +90,14 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::alert::{Severity, Source, Status};
+    use crate::alert::Status;
 
     fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     fn alert(pairs: &[(&str, &str)]) -> Alert {
-        Alert {
-            source: Source::Alertmanager,
-            fingerprint: "f".to_owned(),
-            status: Status::Firing,
-            labels: labels(pairs),
-            annotations: BTreeMap::new(),
-            starts_at: "2026-11-21T10:00:00Z".parse().unwrap(),
-            ends_at: None,
-            severity: Severity::Warning,
-            ..Alert::default()
-        }
+        Alert { labels: labels(pairs), ..crate::evidence::tests::alert("2026-11-21T10:00:00Z") }
     }
 
     #[test]

@@ -43,7 +43,7 @@ const WORKLOADS: [(&str, &str, &str); 21] = [
     ("shop", "ReplicaSet", "checkout-66f478c98f"),
 ];
 
-fn alert(starts_at: &str) -> Alert {
+pub(super) fn alert(starts_at: &str) -> Alert {
     Alert {
         source: Source::Alertmanager,
         status: Status::Firing,
