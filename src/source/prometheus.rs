@@ -1,4 +1,4 @@
-//! Prometheus' query API: instant queries, range queries and firing alerts. Values of labels only enter a
+//! Prometheus' query API: instant queries, range queries, rules and scrape targets. Values of labels only enter a
 //! query through `Selector`, which quotes them; the server is only ever asked, never told.
 
 use chrono::{DateTime, Utc};
@@ -161,18 +161,6 @@ impl Prometheus {
         let (promql, step) = (self.enforced.promql(promql)?, step_secs.max(1).to_string());
         let parameters = [("query", promql.as_str()), ("start", &from), ("end", &to), ("step", &step)];
         self.series("/api/v1/query_range", &parameters).await
-    }
-
-    /// What is firing or pending now.
-    pub async fn alerts(&self) -> Result<Vec<ActiveAlert>, Error> {
-        #[derive(Deserialize)]
-        struct Alerts {
-            alerts: Vec<ActiveAlert>,
-        }
-        let body = self.server.get("/api/v1/alerts", &[]).await?;
-        let mut alerts = parse::<Alerts>(&body.bytes)?.alerts;
-        alerts.retain(|alert| self.enforced.allows(&alert.labels));
-        Ok(alerts)
     }
 
     /// All alerting rules.
