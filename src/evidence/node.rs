@@ -8,7 +8,7 @@ use futures::future::join_all;
 use super::fetch::{both_rounds, first_round};
 use super::inquiry::last_round;
 use super::objects::{Objects, gap};
-use super::{Sources, facts_from, pods, survey};
+use super::{Sources, facts_from, metrics, pods, survey};
 use crate::alert::Alert;
 use crate::facts::Facts;
 use crate::source::kubernetes::Scoped;
@@ -48,6 +48,11 @@ pub(super) async fn gather(
         objects.readyz = objects.readyz.or_else(|| own.readyz.clone());
     }
     let draft = facts_from(&objects, node, alerts);
-    last_round(scoped, node, &draft, &mut objects).await;
+    let ((measurements, gaps), _) = tokio::join!(
+        metrics::ask(sources, node, &draft, alerts),
+        last_round(scoped, node, &draft, &mut objects)
+    );
+    objects.measurements = measurements;
+    objects.gaps.extend(gaps);
     survey::node_facts(&objects, &namespaces, node, alerts)
 }

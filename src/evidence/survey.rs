@@ -94,6 +94,7 @@ fn part(objects: &Objects, workload: &Workload, alerts: &[Alert], ledger: &mut L
     let mut part = facts_into(objects, workload, alerts, ledger);
     // They are the whole's, and told once.
     part.gaps.clear();
+    part.targets.clear();
     part
 }
 
@@ -138,6 +139,7 @@ fn own_part(whole: &Facts) -> Facts {
     part.nodes = whole.nodes.iter().filter(own_node).cloned().collect();
     part.quotas.clone_from(&whole.quotas);
     part.leases.clone_from(&whole.leases);
+    part.targets.clone_from(&whole.targets);
     // A route to a Service that is not there belongs to no workload.
     let nowhere = whole.ingresses.iter().filter(|row| row.service_exists == "no");
     part.ingresses = nowhere.cloned().collect();
